@@ -1,0 +1,1 @@
+"""Who: people, service accounts, roles, tokens."""

@@ -1,0 +1,90 @@
+"""Giving and taking roles, tokens: the verbs behind the access pages, the API and the commands."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from access.models import ApiToken, Membership, ServiceAccount, User
+from access.permissions import require
+from access.roles import Role
+from audit.actor import Actor
+from audit.recording import recording
+
+
+def _held(project: Any, member: str) -> list[str]:
+    return sorted(Membership.objects.filter(project=project, member=member).values_list("role", flat=True))
+
+
+def grant(actor: Actor, project: Any, member: str, role: str, *, founding: bool = False) -> Membership:
+    """Give a role. `founding`: the first administrator of a new project, whom nobody could appoint.
+
+    Raises `ForbiddenError`, or ValueError for an unknown role.
+    """
+    Role(role)
+    with recording(actor) as record:
+        if not (founding and not Membership.objects.filter(project=project).exists()):
+            require(actor, "access.manage", project)
+        held = _held(project, member)
+        if role in held:
+            return Membership.objects.get(project=project, member=member, role=role)
+        membership = Membership(project=project, member=member, role=role)
+        record.event(
+            "access.v1.membership.changed",
+            membership.ledger_subject,
+            before={"roles": held} if held else None,
+            after={"roles": sorted([*held, role])},
+            project=project.key,
+        )
+        membership.save()
+    return membership
+
+
+def revoke(actor: Actor, membership: Membership) -> None:
+    """Take a role away. Raises `ForbiddenError`, or ValueError for the last administrator."""
+    project = membership.project
+    with recording(actor) as record:
+        require(actor, "access.manage", project)
+        admins = Membership.objects.filter(project=project, role=Role.ADMINISTRATOR)
+        if membership.role == Role.ADMINISTRATOR and admins.count() == 1:
+            raise ValueError(f"{project.key} would be left without an administrator; appoint another first.")
+        held = _held(project, membership.member)
+        left = [role for role in held if role != membership.role]
+        record.event(
+            "access.v1.membership.changed",
+            membership.ledger_subject,
+            before={"roles": held},
+            after={"roles": left} if left else None,
+            project=project.key,
+        )
+        membership.delete()
+
+
+def issue_token(
+    actor: Actor, holder: User | ServiceAccount, name: str, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """Make a token for a person or service account and return it with its clear text, shown only now."""
+    secret = ApiToken.PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken(name=name, hint=secret[:10], hash=ApiToken.hash_of(secret), expires_at=expires_at)
+    if isinstance(holder, User):
+        token.user = holder
+    else:
+        token.service_account = holder
+    with recording(actor) as record:
+        token.save()
+        record.event(
+            "access.v1.token.issued",
+            f"access/token/{token.pk}",
+            {"holder": holder.pseudonym, "hint": token.hint},
+        )
+    return token, secret
+
+
+def revoke_token(actor: Actor, token: ApiToken) -> None:
+    """Make a token useless from now on. Revoking it again changes nothing."""
+    with recording(actor) as record:
+        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})

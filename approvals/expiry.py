@@ -1,0 +1,76 @@
+"""What happens when a flag expires: its owner hears of it, or it is turned off under the approval given."""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from access import notify
+from approvals import planned, workflow
+from approvals.models import ChangeRequest
+from approvals.workflow import GateError
+from audit.actor import Actor
+from flags.models import Flag, FlagConfiguration, Notice
+
+logger = logging.getLogger(__name__)
+
+
+def expire(actor: Actor, flag: Flag) -> None:
+    """Handle a flag whose expiry has passed. Handling it again does nothing new."""
+    if flag.expires_at is None or flag.expires_at > timezone.now():
+        return
+    if flag.on_expiry == Flag.OnExpiry.OFF:
+        for configuration in FlagConfiguration.objects.filter(flag=flag).select_related(
+            "environment__project", "flag"
+        ):
+            if configuration.document.get("enabled"):
+                _turn_off(actor, flag, configuration)
+    _tell_once(flag)
+
+
+def _turn_off(actor: Actor, flag: Flag, configuration: FlagConfiguration) -> None:
+    """Carry out the approved expiry; where what stands there is not what it was approved for, ask anew."""
+    assert flag.expires_at is not None
+    subject, label = configuration.ledger_subject, planned.expiry_label(flag.expires_at)
+    applied = ChangeRequest.objects.filter(
+        project=flag.project, environments=configuration.environment, state=ChangeRequest.State.APPLIED
+    )
+    for request in applied.order_by("-applied_at")[:200]:
+        for number, operation in enumerate(request.change["operations"]):
+            if operation.get("label") == label and operation["subject"] == subject:
+                try:
+                    workflow.carry_out(actor, request, number)
+                except GateError as error:
+                    logger.info("%s: expiry not carried out under %s: %s", subject, request.change_id, error)
+                    break
+                return
+    _, is_first = Notice.objects.get_or_create(flag=flag, kind="expiry-request", about=f"{configuration.pk}")
+    if is_first:
+        workflow.change(
+            actor,
+            flag.project,
+            [{"subject": subject, "after": {**configuration.document, "enabled": False}}],
+            title=f"{flag.key} expired: turn it off in {configuration.environment}",
+            rationale=f"It was to be off from {flag.expires_at:%Y-%m-%d %H:%M} UTC, and was changed since that was approved.",
+            ticket="expiry",
+        )
+
+
+def _tell_once(flag: Flag) -> None:
+    assert flag.expires_at is not None
+    _, is_first = Notice.objects.get_or_create(
+        flag=flag, kind="expired", about=flag.expires_at.isoformat()[:64]
+    )
+    if is_first and flag.owner:
+        what = (
+            "It is turned off where that was approved."
+            if flag.on_expiry == Flag.OnExpiry.OFF
+            else "It is still on."
+        )
+        notify.mail(
+            [flag.owner],
+            f"{flag.key} in {flag.project} has expired",
+            f"The flag {flag.key} expired at {flag.expires_at:%Y-%m-%d %H:%M} UTC. {what} "
+            "Remove it from the code, or give it a later date.",
+        )

@@ -1,0 +1,175 @@
+"""Change requests, reviews, policies, and the debts that kills leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.validators import MaxValueValidator
+from django.db import models
+
+from audit.history import Tracked, history
+from audit.models import Event
+from flags.models import Environment, Project, RolloutPlan
+
+
+class ApprovalPolicy(Tracked):
+    """What a change of an environment needs. Without a row: one approval and a rationale where protected."""
+
+    environment = models.OneToOneField(Environment, on_delete=models.PROTECT, related_name="policy")
+    required_approvals = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(20)])
+    require_rationale = models.BooleanField(default=False)
+    require_ticket = models.BooleanField(default=False)
+    history = history()
+
+    class Meta(Tracked.Meta):
+        verbose_name_plural = "approval policies"
+
+    def __str__(self) -> str:
+        return f"policy of {self.environment}"
+
+    @property
+    def ledger_subject(self) -> str:
+        return f"project/{self.environment.project.key}/policy/{self.environment.key}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {
+            "required_approvals": self.required_approvals,
+            "require_rationale": self.require_rationale,
+            "require_ticket": self.require_ticket,
+        }
+
+
+class ChangeRequest(models.Model):
+    """A proposed change, and what became of it. `change` is what the reviewers saw; `digest` binds them to it."""
+
+    class State(models.TextChoices):
+        IN_REVIEW = "in_review", "In review"
+        APPROVED = "approved", "Approved"
+        APPLIED = "applied", "Applied"
+        REJECTED = "rejected", "Rejected"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    OPEN = (State.IN_REVIEW, State.APPROVED)
+
+    revision = models.PositiveSmallIntegerField(default=1)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="change_requests")
+    # Where it takes effect: for lists, filters and the policy that gates it.
+    environments = models.ManyToManyField(Environment, related_name="change_requests")
+    title = models.CharField(max_length=200)
+    # The change of ledger-bundle section 6, whole (the event carries large values by digest).
+    change = models.JSONField()
+    digest = models.CharField(max_length=71)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.IN_REVIEW, db_index=True)
+    proposer = models.CharField(max_length=64, db_index=True)
+    required_approvals = models.PositiveSmallIntegerField()
+    # When our task applies it once it is approved; empty: when somebody says so.
+    scheduled_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    # Why the last attempt to apply it did not succeed, for the people who look at it.
+    problem = models.TextField(blank=True)
+    plan = models.OneToOneField(
+        RolloutPlan, on_delete=models.PROTECT, null=True, blank=True, related_name="change_request"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    applied_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"{self.change_id} {self.title}"
+
+    @property
+    def number(self) -> int:
+        return int(self.pk)
+
+    @property
+    def change_id(self) -> str:
+        """`CR-12`, after an edit `CR-12.2`: each revision has an id and digest of its own."""
+        return f"CR-{self.number}" + (f".{self.revision}" if self.revision > 1 else "")
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in self.OPEN
+
+    @property
+    def rationale(self) -> str:
+        return str(self.change["rationale"])
+
+    @property
+    def ticket(self) -> str:
+        return str(self.change["ticket"])
+
+
+class Review(models.Model):
+    """What somebody said to one revision of a request. Verdicts are also events; comments are not."""
+
+    class Verdict(models.TextChoices):
+        APPROVED = "approved", "Approved"
+        REJECTED = "rejected", "Rejected"
+        COMMENTED = "commented", "Commented"
+
+    request = models.ForeignKey(ChangeRequest, on_delete=models.PROTECT, related_name="reviews")
+    change_id = models.CharField(max_length=64)
+    digest = models.CharField(max_length=71)
+    reviewer = models.CharField(max_length=64)
+    verdict = models.CharField(max_length=16, choices=Verdict.choices)
+    comment = models.TextField(blank=True)
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("created_at", "pk")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["request", "change_id", "reviewer"],
+                condition=~models.Q(verdict="commented"),
+                name="review_verdict_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(verdict="commented") | models.Q(event__isnull=False),
+                name="review_verdict_is_an_event",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.reviewer} {self.verdict} {self.change_id}"
+
+
+class CarriedOut(models.Model):
+    """That an operation of an approved change was carried out. The unique row is also the claim to do it."""
+
+    request = models.ForeignKey(ChangeRequest, on_delete=models.PROTECT, related_name="carried_out")
+    change_id = models.CharField(max_length=64)
+    operation = models.PositiveSmallIntegerField()
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["request", "change_id", "operation"], name="operation_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"operation {self.operation} of {self.change_id}"
+
+
+class Emergency(models.Model):
+    """A kill, and the review it still owes."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="emergencies")
+    subject = models.CharField(max_length=512)
+    event = models.OneToOneField(Event, on_delete=models.PROTECT, related_name="+")
+    killed_by = models.CharField(max_length=64)
+    killed_at = models.DateTimeField(auto_now_add=True)
+    # digest() of the kill event's data: what the review is bound to.
+    digest = models.CharField(max_length=71)
+    reviewed_by = models.CharField(max_length=64, blank=True)
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "emergencies"
+
+    def __str__(self) -> str:
+        return f"kill of {self.subject}"

@@ -1,0 +1,122 @@
+"""Operations that are approved now and carried out later: a rollout's stages, its way back, an expiry.
+
+Their labels carry the time, so that it is part of what the reviewers approve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.utils import timezone
+
+from audit.ledger import timestamp
+from flags.models import Environment, Flag, FlagConfiguration, Project
+from flags.subjects import Subject
+
+Operation = dict[str, Any]
+_TYPE = "flags.v1.configuration.updated"
+
+
+def stage_operations(
+    flag: Flag, environment: Environment, current: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]
+) -> list[Operation]:
+    """One operation per stage, each from the one before, and a `revert` from any of them to what stands now."""
+    subject = str(Subject("configuration", flag.project.key, flag.key, environment.key))
+    values = []
+    for stage in stages:
+        split = {
+            "by": "targetingKey",
+            "seed": flag.key,
+            "hash": str(environment.bucketing),
+            "weights": [list(pair) for pair in stage["weights"]],
+        }
+        values.append({**current, "enabled": True, "default": {"split": split}})
+    operations = []
+    for number, value in enumerate(values, start=1):
+        wait = "at once" if number == 1 else f"{stages[number - 2]['hold']} s after stage {number - 1}"
+        operations.append(
+            {
+                "subject": subject,
+                "type": _TYPE,
+                "before": current if number == 1 else values[number - 2],
+                "after": value,
+                "label": f"stage {number}, {wait}",
+            }
+        )
+    operations.append(
+        {
+            "subject": subject,
+            "type": _TYPE,
+            "before_any": values,
+            "after": dict(current),
+            "label": "revert",
+            "repeat": True,
+        }
+    )
+    return operations
+
+
+def is_stage(operation: Mapping[str, Any], number: int) -> bool:
+    """Whether the operation is the plan's stage `number`, counted from 1."""
+    return str(operation.get("label", "")).startswith(f"stage {number},")
+
+
+def expiry_label(moment: datetime) -> str:
+    """The label of the operation that turns a flag off when it expires."""
+    return f"expiry {timestamp(moment)}"
+
+
+def expiry_operations(project: Project, operations: Sequence[Operation]) -> list[Operation]:
+    """For flags that are turned off when they expire: the operation that does so, per environment that is on.
+
+    Looks at the configurations that the change turns on, and, where it sets the date, at all of the flag's.
+    """
+    found: dict[str, Operation] = {}
+    definitions = {
+        subject.key: operation["after"]
+        for operation in operations
+        if (subject := Subject.parse(operation["subject"])).kind == "definition"
+    }
+    configured = {
+        operation["subject"]: operation["after"]
+        for operation in operations
+        if Subject.parse(operation["subject"]).kind == "configuration"
+    }
+    for key in definitions:
+        for row in FlagConfiguration.objects.filter(flag__project=project, flag__key=key).select_related(
+            "flag", "environment__project"
+        ):
+            configured.setdefault(row.ledger_subject, row.document)
+    for text, document in configured.items():
+        key = Subject.parse(text).key
+        moment = _off_at(definitions[key]) if key in definitions else _off_at_of(project, key)
+        if moment is None or not isinstance(document, dict) or document.get("enabled") is not True:
+            continue
+        found[text] = {
+            "subject": text,
+            "type": _TYPE,
+            "before": document,
+            "after": {**document, "enabled": False},
+            "label": expiry_label(moment),
+        }
+    return list(found.values())
+
+
+def _off_at(definition: Any) -> datetime | None:
+    """When a definition document says the flag turns off; None where it does not, or is not valid."""
+    if not isinstance(definition, dict) or definition.get("on_expiry") != Flag.OnExpiry.OFF:
+        return None
+    try:
+        moment = datetime.fromisoformat(definition["expires_at"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo and moment > timezone.now() else None
+
+
+def _off_at_of(project: Project, key: str) -> datetime | None:
+    flag = Flag.objects.filter(project=project, key=key, on_expiry=Flag.OnExpiry.OFF).first()
+    if flag is None or flag.expires_at is None or flag.expires_at <= timezone.now():
+        return None
+    return flag.expires_at.astimezone(UTC)

@@ -1,0 +1,59 @@
+"""What a change needs before it may be applied: the strictest of the policies it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from access.permissions import require
+from approvals.models import ApprovalPolicy
+from audit.actor import Actor
+from audit.recording import recording
+from flags.models import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What the environments that a change reaches ask for, together."""
+
+    approvals: int = 0
+    rationale: bool = False
+    ticket: bool = False
+
+
+def policy_of(environment: Environment) -> ApprovalPolicy:
+    """The environment's policy; without a row, one approval and a rationale where it is protected."""
+    policy: ApprovalPolicy | None = ApprovalPolicy.objects.filter(environment=environment).first()
+    return policy or ApprovalPolicy(
+        environment=environment,
+        required_approvals=1 if environment.protected else 0,
+        require_rationale=environment.protected,
+    )
+
+
+def requirements(environments: Iterable[Environment]) -> Requirements:
+    """The strictest of the environments' policies; a protected environment asks for one approval at least."""
+    policies = [policy_of(environment) for environment in environments]
+    return Requirements(
+        max((max(p.required_approvals, int(p.environment.protected)) for p in policies), default=0),
+        any(policy.require_rationale for policy in policies),
+        any(policy.require_ticket for policy in policies),
+    )
+
+
+def set_policy(actor: Actor, environment: Environment, members: Mapping[str, Any]) -> ApprovalPolicy:
+    """Change what an environment asks for. Raises `ForbiddenError` or ValidationError naming the members."""
+    with recording(actor) as record:
+        require(actor, "policy.change", environment.project)
+        policy = policy_of(environment)
+        before = policy.document if policy.pk else None
+        for name in ("required_approvals", "require_rationale", "require_ticket"):
+            if name in members:
+                setattr(policy, name, members[name])
+        policy.clean_fields()
+        record.event(
+            "approvals.v1.policy.changed", policy.ledger_subject, before=before, after=policy.document
+        )
+        policy.save()
+    return policy

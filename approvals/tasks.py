@@ -1,0 +1,42 @@
+"""Scheduled work of the gate. Every task finds its own work in the rows, so downtime costs time only."""
+
+import logging
+
+from celery import shared_task
+from django.utils import timezone
+
+from access.permissions import system_actor
+from approvals import expiry, rollouts, workflow
+from approvals.models import ChangeRequest
+from flags.lifecycle import expired
+from flags.models import RolloutPlan
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def carry_out_due() -> None:
+    """Apply approved requests whose time has come, and the next stage of each rollout plan that is due."""
+    now = timezone.now()
+    actor = system_actor("scheduler")
+    due = ChangeRequest.objects.filter(state=ChangeRequest.State.APPROVED, scheduled_at__lte=now)
+    for request in due.order_by("scheduled_at"):
+        _go_on(f"{request.change_id}", workflow.apply_or_explain, actor, request)
+    for plan in RolloutPlan.objects.filter(state=RolloutPlan.State.RUNNING, next_at__lte=now):
+        _go_on(str(plan), rollouts.advance, actor, plan)
+
+
+@shared_task
+def expire_flags() -> None:
+    """Handle the flags whose expiry has passed."""
+    actor = system_actor("scheduler")
+    for flag in expired(timezone.now()).select_related("project", "owner"):
+        _go_on(flag.key, expiry.expire, actor, flag)
+
+
+def _go_on(what: str, verb, *arguments) -> None:  # type: ignore[no-untyped-def]
+    """Run a verb; one thing that fails must not keep the others waiting. It is found again next time."""
+    try:
+        verb(*arguments)
+    except Exception:
+        logger.exception("%s could not be carried out now; it will be tried again", what)

@@ -1,0 +1,25 @@
+"""Who acts, and by which door."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Door = Literal["ui", "api", "task", "cli"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person, service account or task of ours, named by a pseudonymous id such as `user:3f9a…`.
+
+    `personal` (name, address) is kept beside an event, behind salted digests, never in it.
+    """
+
+    id: str
+    via: Door
+    request_id: str = ""
+    personal: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_system(self) -> bool:
+        """Whether this is one of our own tasks, which act under somebody's approval only."""
+        return self.id.startswith("system:")

@@ -1,0 +1,120 @@
+"""Appending to the ledger and reading its head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from audit import tree
+from audit.jcs import canonical
+from audit.models import Disclosure, Event, Log, b64
+from audit.signing import ledger_signer
+
+if TYPE_CHECKING:
+    from audit.recording import PendingEvent
+
+EVENT_LIMIT = 65_535  # bytes of a line
+
+
+class LedgerError(RuntimeError):
+    """The ledger cannot append; the change that needed it did not happen."""
+
+
+def origin() -> str:
+    """The identity of the first log of this installation."""
+    return f"{settings.ORIGIN}/ledger"
+
+
+def timestamp(moment: datetime) -> str:
+    """`YYYY-MM-DDTHH:MM:SS.ffffffZ`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def current_log(*, lock: bool = False) -> Log:
+    """The open log. Raises `LedgerError` when there is none yet."""
+    logs = Log.objects.select_for_update() if lock else Log.objects
+    log = logs.order_by("-pk").first()
+    if log is None:
+        raise LedgerError("There is no ledger yet: run `manage.py migrate`, which opens it.")
+    return log
+
+
+def open_log(**_: Any) -> Log:
+    """Open this installation's ledger if it has none; its first event names the log key. Runs after `migrate`."""
+    from audit.recording import PendingEvent
+
+    with transaction.atomic():
+        existing = Log.objects.order_by("-pk").first()
+        if existing is not None:
+            return existing
+        log = Log.objects.create(origin=origin())
+        created = PendingEvent(
+            uuid4(),
+            "ledger.v1.created",
+            "",
+            {"origin": log.origin, "log_key": ledger_signer().vkey},
+        )
+        append([created])
+        return current_log()
+
+
+def append(pending: Sequence[PendingEvent]) -> None:
+    """Append events in order, under a row lock on the log. Must be the last act of its transaction.
+
+    Raises `LedgerError` when there is no log, or an event is larger than 65,535 bytes.
+    """
+    log = current_log(lock=True)
+    now = max(timezone.now(), log.last_time) if log.last_time else timezone.now()
+    rows, leaves, disclosures = [], [], []
+    for offset, event in enumerate(pending):
+        index = log.size + offset
+        line = canonical(
+            {
+                "specversion": "1.0",
+                "id": str(event.id),
+                "source": log.origin,
+                "type": event.type,
+                "sequence": f"{index:016d}",
+                "time": timestamp(now),
+                "datacontenttype": "application/json",
+                "data": event.data,
+                **({"subject": event.subject} if event.subject else {}),
+            }
+        )
+        if len(line) > EVENT_LIMIT:
+            raise LedgerError(
+                f"{event.type} of {event.subject}: the event has {len(line)} bytes, more than {EVENT_LIMIT}; "
+                "shorten the rationale or split the change."
+            )
+        leaf = tree.leaf_hash(line)
+        leaves.append(leaf)
+        rows.append(
+            Event(
+                id=event.id,
+                log=log,
+                index=index,
+                time=now,
+                type=event.type,
+                subject=event.subject,
+                actor=event.actor,
+                project=event.project,
+                change_id=event.change_id,
+                line=line.decode(),
+                leaf_hash=leaf,
+            )
+        )
+        disclosures += [
+            Disclosure(event_id=event.id, name=name, salt=salt, value=value)
+            for name, (salt, value) in event.personal.items()
+        ]
+    edge, size = tree.grow(log.edge, log.size, leaves)
+    Event.objects.bulk_create(rows)
+    Disclosure.objects.bulk_create(disclosures)
+    log.frontier, log.size, log.last_time = [b64(node) for node in edge], size, now
+    log.save(update_fields=["frontier", "size", "last_time"])

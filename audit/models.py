@@ -1,0 +1,106 @@
+"""The ledger's rows. Events, blobs and checkpoints are append-only; triggers in the database see to it."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+
+from django.db import models
+
+from audit import tree
+
+
+def b64(raw: bytes) -> str:
+    """RFC 4648 section 4, with padding."""
+    return base64.b64encode(raw).decode("ascii")
+
+
+class Log(models.Model):
+    """One append-only log and its head. The newest one is open; a restore opens another (`continues`)."""
+
+    origin = models.CharField(max_length=255, unique=True)
+    size = models.BigIntegerField(default=0)
+    # Roots of the perfect subtrees that cover the log, largest first, base64.
+    frontier = models.JSONField(default=list)
+    last_time = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "ledger"
+
+    def __str__(self) -> str:
+        return f"{self.origin}, {self.size} events"
+
+    @property
+    def edge(self) -> tree.Frontier:
+        return [base64.b64decode(item) for item in self.frontier]
+
+    @property
+    def root(self) -> bytes:
+        return tree.root(self.edge)
+
+
+class Event(models.Model):
+    """One line of the ledger. `line` is what is hashed; the other columns only help to find it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="events")
+    index = models.BigIntegerField()
+    time = models.DateTimeField(db_index=True)
+    type = models.CharField(max_length=128, db_index=True)
+    subject = models.CharField(max_length=700, blank=True)
+    actor = models.CharField(max_length=128, blank=True, db_index=True)
+    project = models.CharField(max_length=128, blank=True)
+    change_id = models.CharField(max_length=128, blank=True, db_index=True)
+    line = models.TextField()
+    leaf_hash = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["log", "index"], name="event_index_once"),)
+        indexes = (
+            models.Index(fields=["project", "-index"], name="event_project_newest"),
+            models.Index(fields=["subject", "-index"], name="event_subject_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.type} {self.subject}"
+
+
+class Disclosure(models.Model):
+    """The clear text behind a salted digest of personal data in an event. Deleting it erases the person."""
+
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="disclosures")
+    name = models.CharField(max_length=64)
+    salt = models.CharField(max_length=64)
+    value = models.TextField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["event", "name"], name="disclosure_name_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.name} of event {self.event_id}"
+
+
+class Blob(models.Model):
+    """A value too large for an event, under the digest by which the event names it."""
+
+    digest = models.CharField(primary_key=True, max_length=71)
+    content = models.TextField()
+
+    def __str__(self) -> str:
+        return self.digest
+
+
+class Checkpoint(models.Model):
+    """A signed statement of a log's size and root."""
+
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="checkpoints")
+    size = models.BigIntegerField()
+    frontier = models.JSONField(default=list)
+    note = models.TextField()
+    signed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["log", "size"], name="checkpoint_size_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.log.origin} at {self.size}"

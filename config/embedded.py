@@ -1,0 +1,100 @@
+"""What starts and stops with the server process: the read plane's threads; embedded, also worker and beat."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from celery.beat import EmbeddedService, Scheduler
+from django.conf import settings
+
+from audit.signing import snapshot_signer
+from config.celery import app as celery_app
+from distribution import announcements
+from distribution.database_store import DatabaseStore
+from distribution.read_plane import build
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+
+
+class Lifespan:
+    """The whole ASGI application: starts its threads in the lifespan, answers requests after that."""
+
+    def __init__(self, django: Application) -> None:
+        self.read_plane = build(
+            django,
+            origin=settings.ORIGIN,
+            verify=[snapshot_signer().vkey],
+            redis_url=settings.REDIS_URL,
+            database=DatabaseStore(),
+            directory=settings.DATA_DIR / "last-known-good",
+        )
+        self.tasks = EmbeddedTasks() if settings.EMBEDDED else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self.read_plane(scope, receive, send)
+            return
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await asyncio.to_thread(self._start)
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await asyncio.to_thread(self._stop)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    def _start(self) -> None:
+        announcements.listen(self.read_plane.announce)
+        self.read_plane.start()
+        if self.tasks:
+            self.tasks.start()
+
+    def _stop(self) -> None:
+        if self.tasks:
+            self.tasks.stop()
+        self.read_plane.stop()
+
+
+class EmbeddedTasks:
+    """Celery's worker and beat as threads of this process, joined by the in-memory broker."""
+
+    def __init__(self) -> None:
+        self._worker = celery_app.WorkController(
+            pool="solo",
+            hostname="embedded@localhost",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+        )
+        # The plain scheduler keeps nothing on disk: every task finds its own work.
+        self._beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls=Scheduler)
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Start both threads."""
+        self._thread.start()
+        self._beat.daemon = True
+        self._beat.start()
+
+    def stop(self) -> None:
+        """Ask both to stop, and wait a little for the task that is running; it may run again later."""
+        self._beat.stop()
+        self._worker.should_stop = 0
+        self._worker.stop()
+        self._thread.join(timeout=10)
+
+    def _work(self) -> None:
+        try:
+            self._worker.start()
+        except Exception:
+            logger.exception("The embedded worker ended")

@@ -1,0 +1,1 @@
+"""Snapshots: compile, sign, store, announce; and the read plane that serves them from memory."""

@@ -1,0 +1,93 @@
+"""SDK keys: made, shown once, revoked; and the signed keyring that carries them to the read plane."""
+
+from __future__ import annotations
+
+import secrets
+from urllib.parse import quote, urlsplit
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from access.permissions import require
+from audit.actor import Actor
+from audit.ledger import timestamp
+from audit.recording import recording
+from audit.signing import signed_note, snapshot_signer
+from distribution import announcements
+from distribution.models import Keyring, SdkKey
+from distribution.read_plane import keyring
+from flags.models import Environment
+
+
+def issue(actor: Actor, environment: Environment, name: str, side: str) -> tuple[SdkKey, str]:
+    """Make an SDK key and return it with its clear text, which is shown only now.
+
+    Raises `ForbiddenError`, or ValueError for an unknown side or an empty name.
+    """
+    side = SdkKey.Side(side)
+    if not name.strip():
+        raise ValueError("name: is empty; say which service will use the key")
+    secret = f"{'cs_server' if side == SdkKey.Side.SERVER else 'cs_client'}_{secrets.token_urlsafe(32)}"
+    key = SdkKey(
+        environment=environment,
+        name=name.strip()[:128],
+        side=side,
+        hint=secret[:14],
+        hash=SdkKey.hash_of(secret),
+    )
+    with recording(actor) as record:
+        require(actor, "sdk_key.manage", environment.project)
+        key.save()
+        record.event(
+            "distribution.v1.sdk_key.issued",
+            _subject(key),
+            {"environment": environment.key, "side": str(side), "hint": key.hint},
+        )
+        _sign_keyring(environment)
+    return key, secret
+
+
+def revoke(actor: Actor, key: SdkKey) -> None:
+    """Make an SDK key useless: within a second wherever a store is reachable. Again changes nothing."""
+    with recording(actor) as record:
+        require(actor, "sdk_key.manage", key.environment.project)
+        if SdkKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            record.event(
+                "distribution.v1.sdk_key.revoked",
+                _subject(key),
+                {"environment": key.environment.key, "hint": key.hint},
+            )
+            _sign_keyring(key.environment)
+
+
+def dsn(environment: Environment, secret: str) -> str:
+    """What configures a client whole: `https://<sdk key>@host/<project>/<environment>?verify=<vkey>`."""
+    base = urlsplit(settings.BASE_URL)
+    verify = quote(snapshot_signer().vkey, safe="")
+    return f"{base.scheme}://{secret}@{base.netloc}/{environment.path}?verify={verify}"
+
+
+def _sign_keyring(environment: Environment) -> None:
+    """Sign the next version of the environment's keyring, in the transaction that changed its keys."""
+    Environment.objects.select_for_update().get(pk=environment.pk)
+    newest = Keyring.objects.filter(environment=environment).aggregate(Max("version"))["version__max"] or 0
+    text, body = keyring.compose(
+        origin=snapshot_signer().name.removesuffix("/snapshots"),
+        environment=environment.path,
+        version=newest + 1,
+        created=timestamp(timezone.now()),
+        keys=[
+            (key.hash, str(key.pk), "client" if key.side == SdkKey.Side.CLIENT else "server")
+            for key in SdkKey.objects.filter(environment=environment, revoked_at=None)
+        ],
+    )
+    raw = signed_note(text.decode(), snapshot_signer()).encode() + b"\n" + body
+    Keyring.objects.create(environment=environment, version=newest + 1, raw=raw)
+    path, version = environment.path, newest + 1
+    transaction.on_commit(lambda: announcements.announce_keyring(path, version, raw), robust=True)
+
+
+def _subject(key: SdkKey) -> str:
+    return f"project/{key.environment.project.key}/sdk-key/{key.pk}"

@@ -1,0 +1,74 @@
+"""What was published, and the keys of those who may read it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from django.db import models
+
+from flags.models import Environment
+
+
+class Snapshot(models.Model):
+    """One signed version of an environment. Unique: a version is signed once, the first insert wins."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="snapshots")
+    version = models.BigIntegerField()
+    # The signed note, and the body whose hash it names.
+    head = models.TextField()
+    body = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["environment", "version"], name="snapshot_version_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.environment} at {self.version}"
+
+    @property
+    def raw(self) -> bytes:
+        """The file, as clients get it."""
+        return self.head.encode() + b"\n" + bytes(self.body)
+
+
+class Keyring(models.Model):
+    """The signed list of an environment's usable SDK keys (hashes and sides), for the read plane."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="keyrings")
+    version = models.BigIntegerField()
+    raw = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["environment", "version"], name="keyring_version_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"keyring of {self.environment} at {self.version}"
+
+
+class SdkKey(models.Model):
+    """A service's or browser's key for one environment. Only its hash is stored."""
+
+    class Side(models.TextChoices):
+        SERVER = "server", "Server side"
+        CLIENT = "client", "Client side"
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="sdk_keys")
+    name = models.CharField(max_length=128)
+    side = models.CharField(max_length=8, choices=Side.choices, default=Side.SERVER)
+    hint = models.CharField(max_length=16)
+    # SHA-256 is right for 256 random bits: nothing to guess that a slow hash would protect.
+    hash = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint}…)"
+
+    @staticmethod
+    def hash_of(key: str) -> str:
+        return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,168 @@
+"""What this process serves: the newest verified snapshot and keyring of every environment, in memory.
+
+Requests read one reference and never wait. Documents come in from any source and are taken only when the
+signature, origin and environment are right and the version is newer than what is held.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
+
+from countersign.notes import VerifierKey
+from countersign.snapshot import Snapshot, SnapshotError
+from distribution.read_plane.keyring import Keyring, KeyringError, SdkKey, hash_of
+
+Kind = Literal["snapshot", "keyring"]
+
+
+class DocumentRefusedError(Exception):
+    """A snapshot or keyring that was not taken; what was held before is still served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the last refused document was refused. `at` is seconds since the epoch."""
+
+    kind: Kind
+    source: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One environment: its documents, and what was last refused (None once something newer was taken)."""
+
+    snapshot: Snapshot | None = None
+    keyring: Keyring | None = None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    environments: MappingProxyType[str, Held] = field(default_factory=lambda: MappingProxyType({}))
+    keys: MappingProxyType[str, SdkKey] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Holder:
+    """The documents in use. Reading is lock-free from any thread; taking documents is serialised."""
+
+    def __init__(self, *, origin: str, verify: Sequence[str]) -> None:
+        """`origin` and `verify` (vkeys) say whose documents are believed.
+
+        Raises ValueError for a malformed vkey, and when none is named `<origin>/snapshots`: nothing
+        unverified is served.
+        """
+        if f"{origin}/snapshots" not in {VerifierKey.parse(vkey).name for vkey in verify}:
+            raise ValueError(
+                f"verify: no verifier key named {origin}/snapshots; give the one that signs snapshots"
+            )
+        self._origin = origin
+        self._verify = tuple(verify)
+        self._state = _State()
+        self._lock = threading.Lock()
+        self._confirmed: dict[str, float] = {}
+
+    def environments(self) -> MappingProxyType[str, Held]:
+        """Every environment of which anything is held or was refused, as of now; never changes afterwards."""
+        return self._state.environments
+
+    def find_key(self, key: str) -> tuple[SdkKey, Snapshot | None] | None:
+        """What a presented SDK key opens, and the snapshot of that environment; None for an unknown key."""
+        state = self._state  # one read: key and snapshot belong to the same moment
+        found = state.keys.get(hash_of(key))
+        if found is None:
+            return None
+        return found, state.environments[found.environment].snapshot
+
+    def version(self, environment: str, kind: Kind) -> int:
+        """The version held of a document; 0 for none."""
+        document = self.document(environment, kind)
+        return document.version if document is not None else 0
+
+    def document(self, environment: str, kind: Kind) -> Snapshot | Keyring | None:
+        """The document held of `environment`; None for none."""
+        held = self._state.environments.get(environment, Held())
+        return held.snapshot if kind == "snapshot" else held.keyring
+
+    def accept(self, environment: str, kind: Kind, raw: bytes, *, source: str) -> bool:
+        """Verify `raw` and serve it from now on; False when exactly this document is held already.
+
+        Raises DocumentRefusedError when it cannot be verified, is older than what is held, or claims the same
+        version with other content. The refusal is remembered with `source`, the name of where it came from.
+        """
+        try:
+            document = self._parse(environment, kind, raw)  # slow, so outside the lock
+        except (SnapshotError, KeyringError) as error:
+            raise self._refuse(environment, kind, source, str(error)) from error
+        with self._lock:
+            current = self.document(environment, kind)
+            reason = self._reason_against(document, current)
+            if reason is None and current is not None and document.version == current.version:
+                return False
+            if reason is None:
+                self._swap(environment, document)
+        if reason is not None:
+            raise self._refuse(environment, kind, source, reason)
+        return True
+
+    def confirm(self, environment: str) -> None:
+        """Note that a store just named the version held as its newest."""
+        self._confirmed[environment] = time.monotonic()
+
+    def confirmed_age(self, environment: str) -> float | None:
+        """Seconds since a store last confirmed what is held of `environment`; None for never."""
+        at = self._confirmed.get(environment)
+        return None if at is None else time.monotonic() - at
+
+    def _parse(self, environment: str, kind: Kind, raw: bytes) -> Snapshot | Keyring:
+        if kind == "snapshot":
+            return Snapshot.parse(raw, verify=self._verify, environment=environment)
+        return Keyring.parse(raw, verify=self._verify, environment=environment)
+
+    def _reason_against(self, document: Snapshot | Keyring, current: Snapshot | Keyring | None) -> str | None:
+        if document.origin != self._origin:
+            return f"origin: is {document.origin}, expected {self._origin}"
+        if current is None or document.version > current.version:
+            return None
+        if document.version < current.version:
+            return f"version: {document.version} is older than {current.version}, which is in use"
+        if document.body_sha256 != current.body_sha256:
+            return f"version: {document.version} is in use with another body"
+        return None
+
+    def _swap(self, environment: str, document: Snapshot | Keyring) -> None:
+        held = self._state.environments.get(environment, Held())
+        keys = self._state.keys
+        if isinstance(document, Keyring):
+            held = replace(held, keyring=document, refusal=None)
+        else:
+            held = replace(held, snapshot=document, refusal=None)
+        environments = {**self._state.environments, environment: held}
+        if isinstance(document, Keyring):
+            keys = MappingProxyType(_merge_keys(environments))
+        self._state = _State(MappingProxyType(environments), keys)
+
+    def _refuse(self, environment: str, kind: Kind, source: str, reason: str) -> DocumentRefusedError:
+        with self._lock:
+            held = self._state.environments.get(environment, Held())
+            held = replace(held, refusal=Refusal(kind, source, reason, time.time()))
+            environments = {**self._state.environments, environment: held}
+            self._state = _State(MappingProxyType(environments), self._state.keys)
+        return DocumentRefusedError(f"{kind} of {environment} from {source} refused: {reason}")
+
+
+def _merge_keys(environments: dict[str, Held]) -> dict[str, SdkKey]:
+    """All keyrings as one lookup. A key in two environments opens neither: nobody can say which was meant."""
+    keys: dict[str, SdkKey] = {}
+    ambiguous: set[str] = set()
+    for held in environments.values():
+        for hash_, key in (held.keyring.keys if held.keyring else {}).items():
+            if keys.setdefault(hash_, key) is not key:
+                ambiguous.add(hash_)
+    for hash_ in ambiguous:
+        del keys[hash_]
+    return keys

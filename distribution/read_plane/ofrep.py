@@ -1,0 +1,110 @@
+"""The OpenFeature Remote Evaluation Protocol 0.3: one flag, or all, evaluated here.
+
+Every answer, refusals included, has the protocol's form: its clients read `errorCode` and `errorDetails`.
+"""
+
+import asyncio
+import hashlib
+import json
+from typing import Any
+
+from countersign.snapshot import Snapshot
+from distribution.read_plane.access import Access, grant, identify
+from distribution.read_plane.answer import Answer, Receive, RefusedError, Scope, json_answer
+from distribution.read_plane.holder import Holder
+from distribution.read_plane.request import already_has, read_json_object
+
+# Flags between two turns of the event loop, so that a bulk request does not hold up all others.
+_TURN = 256
+
+
+async def answer_flag(
+    key: str, scope: Scope, receive: Receive, holder: Holder, *, in_contact: bool
+) -> Answer:
+    """`POST /ofrep/v1/evaluate/flags/{key}`; raises RefusedError and ClientGoneError."""
+    access, context = await _open(scope, receive, holder, in_contact=in_contact)
+    status, member = _evaluate(access, key, context)
+    return Answer(status, member.encode("ascii"), "application/json")
+
+
+async def answer_flags(scope: Scope, receive: Receive, holder: Holder, *, in_contact: bool) -> Answer:
+    """`POST /ofrep/v1/evaluate/flags`: every flag that the key may see; 304 where the client has it."""
+    access, context = await _open(scope, receive, holder, in_contact=in_contact)
+    headers = {"etag": _bulk_etag(access, context), "cache-control": "private, no-cache"}
+    if already_has(scope, headers["etag"]):
+        return Answer(304, headers=headers)
+    members: list[str] = []
+    for position, key in enumerate(access.snapshot.keys()):
+        if position % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+        if access.sees(key):
+            members.append(_evaluate(access, key, context)[1])
+    metadata = json.dumps({"snapshot_version": access.snapshot.version}, separators=(",", ":"))
+    body = f'{{"flags":[{",".join(members)}],"metadata":{metadata}}}'
+    return Answer(200, body.encode("ascii"), "application/json", headers)
+
+
+def ofrep_refusal(refused: RefusedError, key: str | None) -> Answer:
+    """`refused` in the protocol's form, naming the flag where one was asked for."""
+    member = {"errorCode": refused.error_code, "errorDetails": refused.detail}
+    return json_answer(
+        refused.status, {"key": key, **member} if key is not None else member, headers=refused.headers
+    )
+
+
+async def _open(
+    scope: Scope, receive: Receive, holder: Holder, *, in_contact: bool
+) -> tuple[Access, dict[str, Any]]:
+    """Who asks, and about whom. The snapshot is taken now: an answer is of one version."""
+    access = grant(*identify(scope, holder, in_contact=in_contact, api_key=True))
+    context = (await read_json_object(scope, receive)).get("context", {})
+    if not isinstance(context, dict):
+        raise RefusedError(
+            400, "context: not a JSON object; send the attributes as its members", "INVALID_CONTEXT"
+        )
+    return access, context
+
+
+def _evaluate(access: Access, key: str, context: dict[str, Any]) -> tuple[int, str]:
+    """HTTP status and JSON text (ASCII) for one flag."""
+    if not access.sees(key):
+        details = f"flag: {key!a} is not in {access.key.environment}, or not for this key"
+        return 404, _dump({"key": key, "errorCode": "FLAG_NOT_FOUND", "errorDetails": details})
+    result = access.snapshot.evaluate(key, context)
+    if result.error_code is not None:
+        error = {"key": key, "errorCode": result.error_code, "errorDetails": result.error_message or ""}
+        return 404 if result.error_code == "FLAG_NOT_FOUND" else 400, _dump(error)
+    members = [f'"key":{_dump(key)}']
+    if result.has_value:
+        members.append(f'"value":{_render(result.value, access.snapshot, key)}')
+    metadata = {name: value for name, value in result.metadata.items() if value is not None}
+    members.append(f'"reason":{_dump(result.reason)},"variant":{_dump(result.variant or "")}')
+    members.append(f'"metadata":{_dump(metadata)}')
+    return 200, "{" + ",".join(members) + "}"
+
+
+def _render(value: Any, snapshot: Snapshot, key: str) -> str:
+    """A value as JSON. Clients in typed languages tell an integer from a float by the decimal point alone."""
+    kind = snapshot.flag_type(key)
+    if kind == "integer":
+        return str(int(value))
+    if kind == "float":
+        text = repr(float(value))
+        mantissa, e, exponent = text.partition("e")
+        return text if "." in mantissa else f"{mantissa}.0{e}{exponent}"
+    return _dump(value)
+
+
+def _bulk_etag(access: Access, context: dict[str, Any]) -> str:
+    """Version, body, context and side in one tag: clients keep theirs when attributes change.
+
+    The context is put in order but its numbers stay as written: 1 and 1.0 cost a needless answer, never a
+    wrong 304.
+    """
+    canonical = json.dumps(context, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(f"{access.key.side}\n{canonical}".encode("ascii")).hexdigest()
+    return f'{access.snapshot.etag[:-1]}-{digest[:32]}"'
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

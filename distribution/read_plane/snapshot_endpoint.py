@@ -1,0 +1,28 @@
+"""`GET /sdk/v1/snapshot`: the signed bytes, untouched, to server-side keys."""
+
+from distribution.read_plane.access import grant, identify
+from distribution.read_plane.answer import Answer, RefusedError, Scope
+from distribution.read_plane.holder import Holder
+from distribution.read_plane.request import already_has
+
+MEDIA_TYPE = "application/vnd.countersign.snapshot"
+
+
+def answer_snapshot(scope: Scope, holder: Holder, *, in_contact: bool) -> Answer:
+    """200 with the snapshot or 304; raises RefusedError (401, 403 for client-side keys, 503)."""
+    key, snapshot = identify(scope, holder, in_contact=in_contact, api_key=False)
+    if key.side != "server":
+        raise RefusedError(
+            403,
+            f"SDK key: {key.id} is a client-side key, and a snapshot holds the targeting rules; "
+            "evaluate through /ofrep/v1/evaluate/flags with it, or use a server-side key",
+        )
+    access = grant(key, snapshot)
+    headers = {
+        "etag": access.snapshot.etag,
+        "cache-control": "private, no-cache",
+        "vary": "Authorization",  # the same address is another environment with another key
+    }
+    if already_has(scope, access.snapshot.etag):
+        return Answer(304, headers=headers)
+    return Answer(200, access.snapshot.raw, MEDIA_TYPE, headers)

@@ -1,0 +1,1 @@
+"""The catalogue: projects, environments, flags, configurations, segments, rollout plans, lifecycle."""

@@ -1,0 +1,80 @@
+"""Making projects and environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+
+from access import grants
+from access.models import User
+from access.permissions import ForbiddenError, require
+from access.roles import Role
+from audit.actor import Actor
+from audit.recording import recording
+from flags.models import Environment, Project
+
+
+class AlreadyExistsError(ValueError):
+    """The key is taken."""
+
+
+def create_project(actor: Actor, key: str, name: str, flag_key_pattern: str = "") -> Project:
+    """Make a project whose first administrator is the actor. Only the organisation's administrators may.
+
+    Raises `ForbiddenError`, ValidationError naming the members, or `AlreadyExistsError`.
+    """
+    if not User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True).exists():
+        raise ForbiddenError(
+            "Making a project needs an organisation administrator (`manage.py createsuperuser`)."
+        )
+    project = Project(key=key, name=name, flag_key_pattern=flag_key_pattern)
+    project.clean_fields()
+    with recording(actor) as record:
+        if Project.objects.filter(key=key).exists():
+            raise AlreadyExistsError(f"There is a project {key} already; choose another key.")
+        record.event(
+            "flags.v1.project.created",
+            project.ledger_subject,
+            before=None,
+            after=project.document,
+            project=key,
+        )
+        project.save()
+        grants.grant(actor, project, actor.id, Role.ADMINISTRATOR, founding=True)
+    return project
+
+
+def save_environment(actor: Actor, project: Project, key: str, members: Mapping[str, Any]) -> Environment:
+    """Make an environment, or change one: name, kind, protected, position, regions, bucketing.
+
+    Raises `ForbiddenError` or ValidationError naming the members.
+    """
+    require(actor, "project.administer", project)
+    environment = Environment.objects.filter(project=project, key=key).first()
+    created = environment is None
+    if environment is None:
+        environment = Environment(project=project, key=key)
+    before = None if created else environment.document
+    for name in ("name", "kind", "protected", "position", "regions", "bucketing"):
+        if name in members:
+            setattr(environment, name, members[name])
+    regions = environment.regions
+    if not isinstance(regions, list) or not all(isinstance(region, str) and region for region in regions):
+        raise ValidationError({"regions": "must be a list of names"})
+    environment.clean_fields()
+    with recording(actor) as record:
+        verb = "created" if created else "updated"
+        record.event(
+            f"flags.v1.environment.{verb}",
+            environment.ledger_subject,
+            before=before,
+            after=environment.document,
+        )
+        try:
+            environment.save()
+        except IntegrityError as error:
+            raise AlreadyExistsError(f"There is an environment {key} in {project.key} already.") from error
+    return environment

@@ -1,0 +1,155 @@
+"""The one writer of what environments serve. Only `approvals.workflow` calls it, inside a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from audit.recording import PendingEvent, Recording
+from flags.documents import (
+    SERVED_MEMBERS,
+    Document,
+    definition_document,
+    environments_using,
+    fill_definition,
+)
+from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
+from flags.signals import environment_changed
+from flags.subjects import Subject
+
+
+class NotFoundError(LookupError):
+    """The project, environment, flag or segment of a subject does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What stands at a subject now: its document (None: nothing yet) and its version (0: none yet)."""
+
+    document: Document | None
+    version: int
+
+
+def read(project: Project, subject: Subject, *, lock: bool = False) -> State:
+    """The state at a subject. `lock` holds the row until the transaction ends (on SQLite the transaction does).
+
+    Raises `NotFoundError` when the flag or environment of a configuration does not exist.
+    """
+    row = _row(project, subject, lock=lock)
+    if row is None:
+        return State(None, 0)
+    document = definition_document(row) if isinstance(row, Flag) else row.document
+    return State(document, row.version)
+
+
+def write(
+    record: Recording,
+    project: Project,
+    operation: dict[str, Any],
+    change_id: str,
+    data: Mapping[str, Any] | None = None,
+) -> tuple[PendingEvent, list[Environment]]:
+    """Carry out one operation: the row, its history, its event, and the revision of each environment it reaches.
+
+    Returns the event and those environments. The caller has compared `before`; validity was checked.
+    """
+    subject = Subject.parse(operation["subject"])
+    before, after = read(project, subject, lock=True), operation["after"]
+    reached = environments_reached(project, subject, before.document, after)
+    event = record.event(
+        operation["type"],
+        str(subject),
+        data,
+        before=before.document,
+        after=after,
+        change_id=change_id,
+    )
+    row = _row(project, subject) or _new_row(project, subject)
+    if isinstance(row, Flag):
+        fill_definition(row, after)
+    else:
+        row.document, row.change_id, row.changed_at = after, change_id, timezone.now()
+    row.version = before.version + 1
+    row.save()
+    raise_revisions(reached)
+    return event, reached
+
+
+def environments_reached(
+    project: Project, subject: Subject, before: Document | None, after: Document | None
+) -> list[Environment]:
+    """The environments that serve something else once `after` stands at `subject`, in order of promotion."""
+    if subject.kind == "configuration":
+        return [_environment(project, subject.environment)]
+    if subject.kind == "segment":
+        return environments_using(subject.key, project.pk)
+    if before is None or after is None or _served(before) == _served(after):
+        return []
+    return list(
+        Environment.objects.filter(
+            configurations__flag__project=project, configurations__flag__key=subject.key
+        )
+    )
+
+
+def raise_revisions(environments: Iterable[Environment]) -> None:
+    """Let each environment's revision grow and tell, after the commit, that it changed.
+
+    In order of primary key, so that two changes of the same environments cannot lock each other out.
+    """
+    for environment in sorted(environments, key=lambda each: each.pk):
+        # Not a tracked change: the revision counts the ones that are.
+        rows: QuerySet[Environment] = QuerySet(Environment).filter(pk=environment.pk)
+        rows.update(revision=F("revision") + 1)
+        path = environment.path
+        transaction.on_commit(lambda path=path: environment_changed.send(None, environment=path), robust=True)  # type: ignore[misc]
+
+
+def _served(definition: Document) -> Document:
+    return {name: definition.get(name) for name in SERVED_MEMBERS}
+
+
+def _row(
+    project: Project, subject: Subject, *, lock: bool = False
+) -> Flag | FlagConfiguration | Segment | None:
+    if subject.kind == "segment":
+        return _maybe_locked(Segment.objects, lock).filter(project=project, key=subject.key).first()
+    if subject.kind == "definition":
+        return _maybe_locked(Flag.objects, lock).filter(project=project, key=subject.key).first()
+    flag, environment = _flag(project, subject.key), _environment(project, subject.environment)
+    return _maybe_locked(FlagConfiguration.objects, lock).filter(flag=flag, environment=environment).first()
+
+
+def _maybe_locked(manager: Any, lock: bool) -> Any:
+    return manager.select_for_update() if lock else manager
+
+
+def _new_row(project: Project, subject: Subject) -> Flag | FlagConfiguration | Segment:
+    if subject.kind == "segment":
+        return Segment(project=project, key=subject.key)
+    if subject.kind == "definition":
+        return Flag(project=project, key=subject.key)
+    return FlagConfiguration(
+        flag=_flag(project, subject.key), environment=_environment(project, subject.environment)
+    )
+
+
+def _flag(project: Project, key: str) -> Flag:
+    flag: Flag | None = Flag.objects.filter(project=project, key=key).select_related("project").first()
+    if flag is None:
+        raise NotFoundError(f"There is no flag {key} in {project.key}; create it first.")
+    return flag
+
+
+def _environment(project: Project, key: str) -> Environment:
+    environment: Environment | None = (
+        Environment.objects.filter(project=project, key=key).select_related("project").first()
+    )
+    if environment is None:
+        raise NotFoundError(f"There is no environment {key} in {project.key}.")
+    return environment

@@ -1,0 +1,274 @@
+"""The two documents of a flag, how they join to the line a snapshot carries, and what makes them valid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import CharField, QuerySet
+from django.db.models.functions import Cast
+
+from audit.jcs import canonical
+from audit.ledger import timestamp
+from countersign.document import DocumentError, validate_environment, validate_flag, validate_segment
+from flags.models import Environment, Flag, FlagConfiguration, Segment
+
+Document = dict[str, Any]
+
+# A definition's members that a snapshot carries; the others describe.
+SERVED_MEMBERS = ("type", "variants", "client_side", "fail_safe")
+_TEXTS = ("name", "description", "kind", "team", "docs_url", "purpose", "exit_criteria", "on_expiry")
+DEFINITION_MEMBERS = frozenset(
+    {*SERVED_MEMBERS, *_TEXTS, "critical", "owner", "tags", "temporary", "expires_at"}
+)
+
+
+def definition_document(flag: Flag) -> Document:
+    """The whole definition as one document: what the ledger carries and a reviewer sees."""
+    members: Document = {name: getattr(flag, name) for name in (*SERVED_MEMBERS, *_TEXTS)}
+    members |= {
+        "critical": flag.critical,
+        "owner": flag.owner_id,
+        "tags": flag.tags,
+        "temporary": flag.temporary,
+        "expires_at": timestamp(flag.expires_at) if flag.expires_at else None,
+    }
+    return {name: value for name, value in members.items() if value not in ("", None, [], {}, False)}
+
+
+def fill_definition(flag: Flag, document: Mapping[str, Any]) -> None:
+    """Put a definition document into a row (not saved)."""
+    for name in _TEXTS:
+        setattr(flag, name, document.get(name, Flag._meta.get_field(name).get_default()))
+    flag.type, flag.variants = document["type"], document["variants"]
+    flag.client_side = document.get("client_side", False)
+    flag.fail_safe = document.get("fail_safe", Flag.FailSafe.LAST_KNOWN_GOOD)
+    flag.critical = document.get("critical", False)
+    flag.owner_id = document.get("owner")
+    flag.tags = document.get("tags", [])
+    flag.temporary = document.get("temporary", False)
+    expires = document.get("expires_at")
+    flag.expires_at = datetime.fromisoformat(expires) if expires else None
+
+
+def segment_line(segment: Segment) -> Document:
+    """A segment as a snapshot carries it."""
+    return {"version": segment.version, "change": segment.change_id or None, **segment.document}
+
+
+def flag_line(
+    definition: Mapping[str, Any], document: Mapping[str, Any], version: int = 1, change_id: str = ""
+) -> Document:
+    """A flag as a snapshot carries it: definition and configuration joined, empty members left out."""
+    line = {
+        "type": definition["type"],
+        "variants": definition["variants"],
+        "fail_safe": definition.get("fail_safe", Flag.FailSafe.LAST_KNOWN_GOOD),
+        "version": version,
+        **document,
+    }
+    if definition.get("client_side"):
+        line["client_side"] = True
+    if change_id:
+        line["change"] = change_id
+    return line
+
+
+def segments_named(document: Mapping[str, Any]) -> set[str]:
+    """The segments that a configuration's rules name."""
+    return {
+        name
+        for rule in document.get("rules", ())
+        for constraint in rule.get("constraints", ())
+        if constraint.get("operator") == "in_segment"
+        for name in constraint.get("values", ())
+    }
+
+
+def configurations_with(member: str, environments: Iterable[Environment]) -> QuerySet[FlagConfiguration]:
+    """Configurations whose document mentions a word, for narrowing down before looking closely."""
+    return (
+        FlagConfiguration.objects.filter(environment__in=list(environments))
+        .annotate(text=Cast("document", CharField()))
+        .filter(text__contains=f'"{member}"')
+        .select_related("flag", "environment__project")
+    )
+
+
+def environments_using(segment_key: str, project_id: int) -> list[Environment]:
+    """The environments in which some configuration names the segment."""
+    environments = Environment.objects.filter(project_id=project_id)
+    used = {
+        configuration.environment_id: configuration.environment
+        for configuration in configurations_with("in_segment", environments)
+        if segment_key in segments_named(configuration.document)
+    }
+    return [used[key] for key in sorted(used)]
+
+
+def refuse_unstorable(member: str, value: Any) -> None:
+    """Raise `DocumentError` for JSON that has no canonical form or that PostgreSQL cannot keep."""
+    try:
+        canonical(value)
+    except Exception as error:
+        raise DocumentError(member, f"has no canonical JSON form: {error}") from error
+    if _has_nul(value):
+        raise DocumentError(member, "contains the character U+0000; remove it")
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(_has_nul(part) for item in value.items() for part in item)
+    return isinstance(value, list) and any(_has_nul(item) for item in value)
+
+
+def check_definition(key: str, document: Any) -> None:
+    """Raise `DocumentError` unless this is a definition document that can be stored and served."""
+    if not isinstance(document, dict):
+        raise DocumentError("definition", "must be an object")
+    refuse_unstorable("definition", document)
+    unknown = sorted(set(document) - DEFINITION_MEMBERS)
+    if unknown:
+        raise DocumentError(
+            unknown[0], f"is no member of a definition; known are {', '.join(sorted(DEFINITION_MEMBERS))}"
+        )
+    for name, choices in (("kind", Flag.Kind), ("on_expiry", Flag.OnExpiry)):
+        if name in document and document[name] not in choices.values:
+            raise DocumentError(name, f"must be one of {', '.join(choices.values)}")
+    for name in (*_TEXTS, "owner", "expires_at"):
+        if not isinstance(document.get(name, ""), str):
+            raise DocumentError(name, "must be a string")
+    for name in ("client_side", "critical", "temporary"):
+        if not isinstance(document.get(name, False), bool):
+            raise DocumentError(name, "must be true or false")
+    if not document.get("name"):
+        raise DocumentError("name", "is missing; say what people should call the flag")
+    if len(document["name"]) > 128 or len(document.get("team", "")) > 128:
+        raise DocumentError(
+            "name" if len(document["name"]) > 128 else "team", "is longer than 128 characters"
+        )
+    tags = document.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) and tag for tag in tags):
+        raise DocumentError("tags", "must be a list of non-empty strings")
+    if not document.get("docs_url", "https://").startswith(("https://", "http://")):
+        raise DocumentError("docs_url", "must start with https:// or http://")
+    if len(document.get("docs_url", "")) > 200:
+        raise DocumentError("docs_url", "is longer than 200 characters")
+    if "expires_at" in document:
+        try:
+            moment = datetime.fromisoformat(document["expires_at"])
+        except ValueError:
+            moment = None
+        if moment is None or timestamp(moment) != document["expires_at"]:
+            raise DocumentError("expires_at", "must be a time like 2026-12-31T18:00:00.000000Z")
+    if "type" not in document or "variants" not in document:
+        raise DocumentError("variants" if "type" in document else "type", "is missing")
+    first = next(iter(document["variants"]), None) if isinstance(document["variants"], dict) else None
+    validate_flag(key, flag_line(document, {"enabled": False, "default": {"variant": first}}), segments=())
+
+
+def check_segment(key: str, document: Any) -> None:
+    """Raise `DocumentError` unless this is a segment document that can be stored and served."""
+    if not isinstance(document, dict):
+        raise DocumentError("segment", "must be an object")
+    refuse_unstorable("segment", document)
+    for name in ("version", "change"):
+        if name in document:
+            raise DocumentError(name, "is set by the server; leave it out")
+    validate_segment(key, {"version": 1, **document})
+
+
+def check_environment(
+    environment: Environment,
+    configurations: Mapping[str, Document],
+    definitions: Mapping[str, Document],
+    segments: Mapping[str, Document],
+) -> None:
+    """Raise `DocumentError` unless the environment is valid with these documents in place of its own.
+
+    Looks at what changed, at all flags with prerequisites and at what they name: not at 10,000 flags for
+    a change of one.
+    """
+    for key, document in configurations.items():
+        if not isinstance(document, dict):
+            raise DocumentError("configuration", "must be an object")
+        refuse_unstorable(f"flags.{key}", document)
+        for name in (*SERVED_MEMBERS, "version", "change"):
+            if name in document:
+                raise DocumentError(name, "belongs to the flag's definition or the server; leave it out")
+        for region in document.get("regions") or {}:
+            if region not in environment.regions:
+                known = ", ".join(environment.regions) or "none"
+                raise DocumentError(
+                    f"regions.{region}", f"is no region of {environment.key}; it has: {known}"
+                )
+    lines = _lines(environment, configurations, definitions)
+    names = {name for line in lines.values() for name in segments_named(_readable(line))}
+    known_segments = {
+        segment.key: segment_line(segment)
+        for segment in Segment.objects.filter(project_id=environment.project_id, key__in=names)
+    }
+    known_segments |= {key: {"version": 1, **document} for key, document in segments.items()}
+    validate_environment(lines, known_segments)
+
+
+def _readable(line: Document) -> Document:
+    """A line whose rules can be walked; what is malformed is named by the validator, not here."""
+    rules = line.get("rules")
+    if not isinstance(rules, list):
+        return {}
+    return {
+        "rules": [
+            {
+                "constraints": [
+                    c for c in rule["constraints"] if isinstance(c, dict) and _texts(c.get("values"))
+                ]
+            }
+            for rule in rules
+            if isinstance(rule, dict) and isinstance(rule.get("constraints"), list)
+        ]
+    }
+
+
+def _texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _lines(
+    environment: Environment, configurations: Mapping[str, Document], definitions: Mapping[str, Document]
+) -> dict[str, Document]:
+    """The lines to validate together: the changed ones, those with prerequisites, and what these name."""
+    lines: dict[str, Document] = {}
+
+    def add(rows: Iterable[FlagConfiguration]) -> None:
+        for row in rows:
+            definition = definitions.get(row.flag.key) or definition_document(row.flag)
+            document = configurations.get(row.flag.key, row.document)
+            lines.setdefault(row.flag.key, flag_line(definition, document))
+
+    add(configurations_with("prerequisites", [environment]))
+    changed = set(configurations) | set(definitions)
+    rows = FlagConfiguration.objects.filter(environment=environment).select_related("flag")
+    add(rows.filter(flag__key__in=changed))
+    for key, document in configurations.items():
+        if key not in lines:
+            definition = definitions.get(key)
+            if definition is None:
+                flag = Flag.objects.filter(project_id=environment.project_id, key=key).first()
+                if flag is None:
+                    raise DocumentError(
+                        f"flags.{key}", "there is no such flag in this project; create it first"
+                    )
+                definition = definition_document(flag)
+            lines[key] = flag_line(definition, document)
+    named = {
+        entry["flag"]
+        for line in lines.values()
+        for entry in line.get("prerequisites") or ()
+        if isinstance(entry, dict) and isinstance(entry.get("flag"), str)
+    }
+    add(rows.filter(flag__key__in=named - set(lines)))
+    return lines

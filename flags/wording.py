@@ -1,0 +1,136 @@
+"""A configuration in words, as people say it: for the flag list, reviews, mails and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Document = Mapping[str, Any]
+
+
+def _percent(part: int, total: int) -> str:
+    text = f"{100 * part / total:.3f}".rstrip("0").rstrip(".")
+    return f"{text} %"
+
+
+def share(serve: Mapping[str, Any], variant: str | None = None) -> str:
+    """`*on*`, or `25 % *on*, 75 % *off*` for a split."""
+    if "variant" in serve:
+        return f"*{serve['variant']}*"
+    weights = serve["split"]["weights"]
+    total = sum(weight for _, weight in weights)
+    parts = [f"{_percent(weight, total)} *{name}*" for name, weight in weights if name is not None and weight]
+    return ", ".join(parts) or "nothing"
+
+
+def rollout_share(document: Document | None) -> tuple[str, str] | None:
+    """`("25 %", "on")` for a default that splits, by its first slice; None where it does not."""
+    if not document or not document.get("enabled") or "split" not in document.get("default", {}):
+        return None
+    weights = document["default"]["split"]["weights"]
+    total = sum(weight for _, weight in weights)
+    variant, weight = weights[0]
+    return _percent(weight, total), str(variant)
+
+
+def is_on(document: Document | None) -> bool:
+    """Whether the flag is switched on here: enabled and not killed."""
+    return bool(document and document.get("enabled") and not document.get("killed"))
+
+
+def _constraint(constraint: Mapping[str, Any]) -> str:
+    operator, attribute = constraint["operator"], constraint["attribute"]
+    values = ", ".join(str(value) for value in constraint.get("values", ())[:5])
+    more = len(constraint.get("values", ())) - 5
+    if more > 0:
+        values += f" and {more} more"
+    words = {
+        "in": "is one of",
+        "contains": "contains",
+        "starts_with": "starts with",
+        "ends_with": "ends with",
+        "gt": ">",
+        "gte": "≥",
+        "lt": "<",
+        "lte": "≤",
+        "exists": "is present",
+        "in_segment": "segment",
+        "includes": "includes",
+        "ip_in": "is in network",
+        "before": "is before",
+        "after": "is after",
+    }
+    word = words.get(operator, operator.replace("_", " "))
+    text = f"{word} {values}" if operator == "in_segment" else f"{attribute} {word} {values}".strip()
+    return f"not ({text})" if constraint.get("negate") else text
+
+
+def rule(entry: Mapping[str, Any]) -> str:
+    """`segment beta-testers get *on*`."""
+    who = " and ".join(_constraint(constraint) for constraint in entry.get("constraints", ())) or "everyone"
+    return f"{who} get {share(entry['serve'])}"
+
+
+def summary(document: Document | None) -> str:
+    """One sentence on what a configuration does: `*on* for segment beta; 25 % *on*, 75 % *off* for everyone else`."""
+    if document is None:
+        return "not configured here: callers get their default"
+    off = f"*{document['off']}*" if document.get("off") else "the caller's default"
+    if document.get("killed"):
+        return f"killed: everyone gets {off}"
+    if not document.get("enabled"):
+        return f"off: everyone gets {off}"
+    parts = []
+    for variant, keys in sorted((document.get("targets") or {}).items()):
+        parts.append(f"{len(keys)} named {'key' if len(keys) == 1 else 'keys'} get *{variant}*")
+    parts += [rule(entry) for entry in document.get("rules", ())]
+    rest = "everyone else" if parts else "everyone"
+    parts.append(f"{rest}: {share(document['default'])}")
+    regions_off = [name for name, on in sorted((document.get("regions") or {}).items()) if not on]
+    if regions_off:
+        parts.append(f"off in {', '.join(regions_off)}")
+    if document.get("prerequisites"):
+        names = ", ".join(entry["flag"] for entry in document["prerequisites"])
+        parts.append(f"only where {names} allows")
+    return "; ".join(parts)
+
+
+def effects(where: str, before: Document | None, after: Document | None) -> list[str]:
+    """What a change of a configuration does, one sentence each: `Production: 5 % → 25 % of everyone get *on*`."""
+    if after is None:
+        return [f"{where}: removed"]
+    found = []
+    was, now = rollout_share(before), rollout_share(after)
+    same_state = is_on(before) == is_on(after)
+    if same_state and was and now and was[1] == now[1] and was[0] != now[0]:
+        found.append(f"{where}: {was[0]} → {now[0]} of everyone{_else(after)} get *{now[1]}*")
+        if _without(before, "default") == _without(after, "default"):
+            return found + re_deals(where, before, after)
+    if not same_state:
+        verb = "turned on" if is_on(after) else "turned off"
+        found.append(f"{where}: {verb}; {summary(after)}")
+    elif not found or _without(before, "default") != _without(after, "default"):
+        found.append(f"{where}: {summary(before)} → {summary(after)}")
+    return found + re_deals(where, before, after)
+
+
+def re_deals(where: str, before: Document | None, after: Document | None) -> list[str]:
+    """A warning where a split's seed, attribute, hash or order changes: everyone is dealt anew."""
+    old, new = ((d or {}).get("default", {}).get("split") for d in (before, after))
+    if not old or not new:
+        return []
+    order_old, order_new = ([name for name, _ in split["weights"]] for split in (old, new))
+    changed = [name for name in ("seed", "by", "hash") if old.get(name) != new.get(name)]
+    if order_old[: len(order_new)] != order_new[: len(order_old)]:
+        changed.append("order")
+    if not changed:
+        return []
+    return [f"{where}: the split's {' and '.join(changed)} changes, which deals everyone anew"]
+
+
+def _else(document: Document) -> str:
+    return " else" if document.get("rules") or document.get("targets") else ""
+
+
+def _without(document: Document | None, name: str) -> dict[str, Any]:
+    return {key: value for key, value in (document or {}).items() if key != name}

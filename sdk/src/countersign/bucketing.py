@@ -1,0 +1,180 @@
+"""Splits: which slice a context's bucketing value falls into (section 4 of the evaluation page).
+
+Integer arithmetic only. These functions never change, because a change would move people between variants;
+a different formula gets a different name.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from hashlib import md5, sha1
+from itertools import accumulate
+from typing import TypeVar
+
+from countersign.context import Context, bucketing_value
+from countersign.members import DocumentError, Members, integer, shown
+from countersign.murmur3 import murmur3
+
+LARGEST_TOTAL = 2**31 - 1
+
+T = TypeVar("T")
+
+Slicer = Callable[[str], int]
+"""From a bucketing value to the index of its slice; UnicodeEncodeError for a lone surrogate."""
+
+
+def _murmur3(seed: str, cumulative: list[int]) -> Slicer:
+    prefix, total = f"{seed}.".encode(), cumulative[-1]
+    return lambda value: bisect_right(cumulative, murmur3(prefix + value.encode(), 0) * total >> 32)
+
+
+def _murmur3_cbor(seed: str, cumulative: list[int]) -> Slicer:
+    prefix, total = f"{seed}.".encode(), cumulative[-1]
+
+    def slice_of(value: str) -> int:
+        text = prefix + value.encode()
+        return bisect_right(cumulative, murmur3(_cbor_text_head(len(text)) + text, 0) * total >> 32)
+
+    return slice_of
+
+
+def _cbor_text_head(length: int) -> bytes:
+    """The head of a CBOR text string of so many bytes, in its shortest form (RFC 8949, section 3)."""
+    if length < 24:
+        return bytes((0x60 + length,))
+    for code, width in ((0x78, 1), (0x79, 2), (0x7A, 4)):
+        if length < 1 << 8 * width:
+            return bytes((code,)) + length.to_bytes(width, "big")
+    return b"\x7b" + length.to_bytes(8, "big")
+
+
+def _unleash(hash_seed: int) -> Callable[[str, list[int]], Slicer]:
+    def slicer(seed: str, cumulative: list[int]) -> Slicer:
+        prefix, total = f"{seed}:".encode(), cumulative[-1]
+        return lambda value: bisect_right(cumulative, murmur3(prefix + value.encode(), hash_seed) % total)
+
+    return slicer
+
+
+def _flagsmith(seed: str, cumulative: list[int]) -> Slicer:
+    prefix, total = seed.encode(), cumulative[-1]
+    scaled = [weight * 9998 for weight in cumulative]
+
+    def slice_of(value: str) -> int:
+        once = prefix + value.encode()
+        text = once
+        while (number := int.from_bytes(md5(text, usedforsecurity=False).digest(), "big") % 9999) == 9998:
+            text += b"," + once
+        return bisect_right(scaled, number * total)
+
+    return slice_of
+
+
+def _launchdarkly(seed: str, cumulative: list[int]) -> Slicer:
+    prefix, total = f"{seed}.".encode(), cumulative[-1]
+    largest = 16**15 - 1
+    scaled = [weight * largest for weight in cumulative]
+
+    def slice_of(value: str) -> int:
+        digest = sha1(prefix + value.encode(), usedforsecurity=False).hexdigest()
+        return bisect_right(scaled, min(int(digest[:15], 16), largest - 1) * total)
+
+    return slice_of
+
+
+HASHES: dict[str, Callable[[str, list[int]], Slicer]] = {
+    "murmur3": _murmur3,
+    "murmur3-cbor": _murmur3_cbor,
+    "unleash": _unleash(0),
+    "unleash-variant": _unleash(86028157),
+    "flagsmith": _flagsmith,
+    "launchdarkly": _launchdarkly,
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split that was read: the variant (or null) of each slice, and the way to a slice."""
+
+    by: str
+    variants: tuple[str | None, ...]
+    slice_of: Slicer
+
+    def chooser(self, by_slice: tuple[T, ...]) -> Callable[[Context], T | None]:
+        """A function from a context to its slice's member of ``by_slice``; None without a bucketing value."""
+        by, slice_of = self.by, self.slice_of
+
+        def choose(context: Context) -> T | None:
+            value = context.get(by)
+            if type(value) is not str:
+                value = bucketing_value(value)
+            if not value:
+                return None
+            try:
+                return by_slice[slice_of(value)]
+            except UnicodeEncodeError:  # a lone surrogate buckets nothing
+                return None
+
+        return choose
+
+
+def read_serve(
+    value: object, at: str, *, flag_key: str, variants: Container[str], nulls: bool, strict: bool
+) -> str | Split:
+    """Reads ``serve`` or ``default``: a variant's name, or a split. ``nulls``: null slices are allowed."""
+    members = Members(value, at, frozenset({"variant", "split"}), strict=strict)
+    if members.has("variant") == members.has("split"):
+        raise DocumentError(at, 'needs either "variant" or "split"')
+    if members.has("variant"):
+        variant = members.text("variant")
+        if variant not in variants:
+            raise DocumentError(members.path("variant"), f"{shown(variant)} is no variant of this flag")
+        return variant
+    return _read_split(
+        members.take("split"),
+        members.path("split"),
+        flag_key=flag_key,
+        variants=variants,
+        nulls=nulls,
+        strict=strict,
+    )
+
+
+def _read_split(
+    value: object, at: str, *, flag_key: str, variants: Container[str], nulls: bool, strict: bool
+) -> Split:
+    members = Members(value, at, frozenset({"by", "seed", "hash", "weights"}), strict=strict)
+    slices: list[str | None] = []
+    weights: list[int] = []
+    for position, pair in enumerate(members.sequence("weights")):
+        here = f"{members.path('weights')}[{position}]"
+        if type(pair) is not list or len(pair) != 2:
+            raise DocumentError(here, f"is {shown(pair)}, not [variant or null, weight]")
+        variant, weight = pair[0], integer(pair[1])
+        if variant is None and not nulls:
+            raise DocumentError(here, "is null, which a default cannot serve; name a variant")
+        if variant is not None and (type(variant) is not str or variant not in variants):
+            raise DocumentError(here, f"{shown(variant)} is no variant of this flag")
+        if weight is None or weight < 0:
+            raise DocumentError(here, f"weight {shown(pair[1])} is not an integer of 0 or more")
+        slices.append(variant)
+        weights.append(weight)
+    total = sum(weights)
+    if not 0 < total <= LARGEST_TOTAL:
+        raise DocumentError(
+            members.path("weights"), f"total is {total}" + (f", above {LARGEST_TOTAL}" if total else "")
+        )
+    # The defaults are the readers'; writers write all three, so that nobody has to know them.
+    by = members.text("by", *(() if strict else ("targetingKey",)))
+    seed = members.text("seed", *(() if strict else (flag_key,)), empty=True)
+    name = members.text("hash", *(() if strict else ("murmur3",)))
+    if name not in HASHES:
+        known = ", ".join(HASHES)
+        raise DocumentError(members.path("hash"), f"{shown(name)} is not known; known are {known}")
+    try:
+        slice_of = HASHES[name](seed, list(accumulate(weights)))
+    except UnicodeEncodeError:
+        raise DocumentError(members.path("seed"), "holds a lone surrogate, which has no UTF-8 form") from None
+    return Split(by, tuple(slices), slice_of)

@@ -1,0 +1,77 @@
+"""Large values: an event names them by digest, and their bytes may travel beside the entries."""
+
+from __future__ import annotations
+
+import hashlib
+
+from countersign.bundle.encoding import canonical, digest, is_integer, read_canonical, read_digest
+from countersign.bundle.files import BundleFiles
+from countersign.bundle.refusal import BundleError, RuleError
+
+MAX_INLINE = 8_192
+"""Bytes of JCS up to which a value stands in the event itself."""
+
+
+class Blobs:
+    """The blobs of one bundle: those it carries, and those that its events name."""
+
+    def __init__(self, files: BundleFiles) -> None:
+        self._files = files
+        self._carried = files.blobs()
+        self._named: dict[str, int] = {}
+
+    def form_digest(self, value: object) -> bytes:
+        """SHA-256 over the JCS of a document as it stands in an event.
+
+        Raises RuleError when the document does not stand in the form that belongs to its length.
+        Two documents are equal exactly when these digests are.
+        """
+        if is_stand_in(value):
+            size = self.name(value)
+            if size <= MAX_INLINE:
+                raise RuleError(f"a value of {MAX_INLINE} bytes or less stands as a blob")
+            return digest(value)
+        data = canonical(value)
+        if len(data) > MAX_INLINE:
+            raise RuleError(f"a value of more than {MAX_INLINE} bytes does not stand as a blob")
+        return hashlib.sha256(data).digest()
+
+    def name(self, stand_in: object) -> int:
+        """Note that an event names this blob; returns its size in bytes. Raises RuleError."""
+        digest_hex, size = _read_stand_in(stand_in)
+        if self._named.setdefault(digest_hex, size) != size:
+            raise RuleError(f"blob {digest_hex} is named with two sizes")
+        if self._carried.get(digest_hex, size) != size:
+            raise RuleError(f"blob {digest_hex} has another size than the event says")
+        return size
+
+    def load(self, value: object, what: str) -> object:
+        """The document that ``value`` is or stands for. Raises RuleError when its blob is not carried."""
+        if not is_stand_in(value):
+            return value
+        digest_hex, _ = _read_stand_in(value)
+        if digest_hex not in self._carried:
+            raise RuleError(f"{what} needs blob {digest_hex}, which is not in the bundle")
+        data = self._files.read_blob(digest_hex)
+        if hashlib.sha256(data).hexdigest() != digest_hex:
+            raise RuleError(f"blob {digest_hex} changed while it was read")
+        return read_canonical(data)
+
+    def check_named(self) -> None:
+        """Every blob carried is named by an event carried. Raises BundleError."""
+        for digest_hex in self._carried:
+            if digest_hex not in self._named:
+                raise BundleError(f"extra/blobs/{digest_hex}", "is not named by an event of this bundle")
+
+
+def is_stand_in(value: object) -> bool:
+    """Whether a value has just the members that no real value has: ``blob`` and ``size``."""
+    return isinstance(value, dict) and value.keys() == {"blob", "size"}
+
+
+def _read_stand_in(value: object) -> tuple[str, int]:
+    assert isinstance(value, dict)
+    size = value["size"]
+    if not is_integer(size):
+        raise RuleError("the size of a blob is not an integer >= 0")
+    return read_digest(value["blob"], "the digest of a blob").hex(), size

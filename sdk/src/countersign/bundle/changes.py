@@ -1,0 +1,123 @@
+"""A change: what reviewers saw and approved, and what may be carried out under it (section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from countersign.bundle.blobs import Blobs, is_stand_in
+from countersign.bundle.encoding import (
+    canonical,
+    check_time,
+    digest_text,
+    is_integer,
+    read_object,
+)
+from countersign.bundle.events import check_segment, check_subject
+from countersign.bundle.refusal import RuleError
+
+MAX_CHANGE = 32_768
+"""Bytes of JCS(change) up to which its operations stand in the event itself."""
+
+_REQUIRED = frozenset({"id", "title", "rationale", "ticket", "required_approvals", "base", "operations"})
+_OPTIONAL = frozenset({"not_before", "not_after", "confirm_within"})
+_OPERATION_REQUIRED = frozenset({"subject", "type", "after"})
+_OPERATION_OPTIONAL = frozenset({"before", "before_any", "label", "repeat"})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of a change. ``before`` and ``after`` hold the digests of the documents' forms."""
+
+    subject: str
+    type: str
+    before: frozenset[bytes]
+    after: bytes
+    repeat: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change whose shape was checked. ``digest`` is over it as it stands in its proposal."""
+
+    id: str
+    digest: str
+    required_approvals: int
+    not_before: str | None
+    not_after: str | None
+    operations: tuple[Operation, ...]
+
+
+def read_change(value: object, blobs: Blobs) -> Change:
+    """Read the change of a proposal. Raises RuleError when it is not of exactly the shape of section 6."""
+    change = read_object(value, "the change", _REQUIRED, _OPTIONAL)
+    change_id = check_segment(change["id"], "the change's 'id'")
+    for name in ("title", "rationale", "ticket"):
+        if not isinstance(change[name], str):
+            raise RuleError(f"the change's {name!r} is not a string")
+    required_approvals = change["required_approvals"]
+    if not is_integer(required_approvals):
+        raise RuleError("the change's 'required_approvals' is not an integer >= 0")
+    if "confirm_within" in change and not is_integer(change["confirm_within"]):
+        raise RuleError("the change's 'confirm_within' is not an integer >= 0")
+    bounds = [
+        check_time(change[name], f"the change's {name!r}") if name in change else None
+        for name in ("not_before", "not_after")
+    ]
+    base = change["base"]
+    if not isinstance(base, dict):
+        raise RuleError("the change's 'base' is not an object")
+    for subject, version in base.items():
+        check_subject(subject, "a subject of the change's 'base'")
+        if not is_integer(version):
+            raise RuleError("a version in the change's 'base' is not an integer >= 0")
+    operations, labels = _read_operations(change, blobs)
+    for operation in operations:
+        if operation.subject not in base:
+            raise RuleError(f"the change's 'base' does not cover {operation.subject!r}")
+    if "confirm_within" in change and "revert" not in labels:
+        raise RuleError("the change has 'confirm_within' and no operation labelled revert")
+    return Change(change_id, digest_text(change), required_approvals, bounds[0], bounds[1], operations)
+
+
+def _read_operations(change: dict[str, object], blobs: Blobs) -> tuple[tuple[Operation, ...], set[str]]:
+    value = change["operations"]
+    size = len(canonical(change))
+    if is_stand_in(value):
+        # The length that JCS(change) would have with its operations in place.
+        size += blobs.name(value) - len(canonical(value))
+        if size <= MAX_CHANGE:
+            raise RuleError(f"a change of {MAX_CHANGE} bytes or less has its operations as a blob")
+        value = blobs.load(value, "the change")
+    elif size > MAX_CHANGE:
+        raise RuleError(f"a change of more than {MAX_CHANGE} bytes has its operations in place")
+    if not isinstance(value, list):
+        raise RuleError("the change's 'operations' is not a list")
+    labels: set[str] = set()
+    return tuple(_read_operation(operation, labels, blobs) for operation in value), labels
+
+
+def _read_operation(value: object, labels: set[str], blobs: Blobs) -> Operation:
+    operation = read_object(value, "an operation", _OPERATION_REQUIRED, _OPERATION_OPTIONAL)
+    subject = check_subject(operation["subject"], "an operation's 'subject'")
+    event_type = operation["type"]
+    if not isinstance(event_type, str) or not event_type:
+        raise RuleError("an operation's 'type' is not a non-empty string")
+    if ("before" in operation) == ("before_any" in operation):
+        raise RuleError("an operation has not exactly one of 'before' and 'before_any'")
+    before = operation["before_any"] if "before_any" in operation else [operation["before"]]
+    if not isinstance(before, list):
+        raise RuleError("an operation's 'before_any' is not a list")
+    if "label" in operation:
+        label = operation["label"]
+        if not isinstance(label, str):
+            raise RuleError("an operation's 'label' is not a string")
+        labels.add(label)
+    if "repeat" in operation and operation["repeat"] is not True:
+        raise RuleError("an operation's 'repeat' is not true")
+    return Operation(
+        subject,
+        event_type,
+        frozenset(blobs.form_digest(document) for document in before),
+        blobs.form_digest(operation["after"]),
+        "repeat" in operation,
+    )

@@ -1,0 +1,249 @@
+"""The files of a bundle: the signed manifest names each with its length and digest, and there is no other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from countersign.bundle.encoding import check_time, read_canonical, read_dec
+from countersign.bundle.refusal import BundleError, RuleError
+
+MAX_MANIFEST = 64 * 2**20
+"""Bytes of a manifest: about 300,000 files."""
+
+MAX_BLOB = 16 * 2**20
+MAX_LINE = 65_535
+"""Bytes of a line of entries.ndjson without its LF."""
+
+BLOBS = "extra/blobs/"
+
+_TOP = frozenset(
+    {"checkpoint", "entries.ndjson", "prefix", "previous.checkpoint", "consistency", "disclosures.ndjson"}
+)
+_NAME = re.compile(r"[A-Za-z0-9._/-]{1,1024}")
+_HEX = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """What the manifest says of one file."""
+
+    sha256: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The text of a manifest. The bundle carries the entries ``first`` to ``size`` - 1."""
+
+    origin: str
+    size: int
+    first: int
+    withheld: int
+    previous: int | None
+    created: str
+    files: dict[str, ListedFile]
+
+    @classmethod
+    def parse(cls, text: str) -> Manifest:
+        """Read a manifest's text (section 4). Raises RuleError."""
+        lines = iter(text.split("\n")[:-1])
+        if next(lines, None) != "ledger-bundle/v1":
+            raise RuleError("is not a ledger-bundle/v1 manifest")
+        origin = _member(next(lines, ""), "origin")
+        size = read_dec(_member(next(lines, ""), "size"))
+        first = read_dec(_member(next(lines, ""), "first"))
+        withheld = read_dec(_member(next(lines, ""), "withheld"))
+        line, previous = next(lines, ""), None
+        if line.startswith("previous "):
+            previous = read_dec(_member(line, "previous"))
+            line = next(lines, "")
+        created = check_time(_member(line, "created"), "created")
+        files: dict[str, ListedFile] = {}
+        last = ""
+        for line in lines:
+            name, listed = _read_listed(line)
+            if name <= last:  # names are ASCII, so text order is byte order
+                raise RuleError(f"{name!r} is not in bytewise order after {last!r}, or twice")
+            files[name] = listed
+            last = name
+        if size == 0 or first > size or withheld > size - first:
+            raise RuleError("size, first and withheld do not go together")
+        manifest = cls(origin, size, first, withheld, previous, created, files)
+        manifest._check_presence()
+        return manifest
+
+    def _check_presence(self) -> None:
+        """Section 1: which file is there when."""
+        expected = {
+            "checkpoint": True,
+            "entries.ndjson": True,
+            "prefix": self.first > 0,
+            "previous.checkpoint": self.previous is not None,
+            "consistency": self.previous is not None,
+        }
+        for name, present in expected.items():
+            if (name in self.files) != present:
+                raise RuleError(f"{name!r} must {'' if present else 'not '}be in this bundle")
+
+
+class BundleFiles:
+    """A bundle's directory. Nothing is read but regular files, and no symbolic link is followed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.listed: dict[str, ListedFile] = {}
+
+    def read_manifest(self) -> bytes:
+        """The bytes of ``manifest``. Raises BundleError."""
+        return self._read("manifest", MAX_MANIFEST)
+
+    def check(self, listed: dict[str, ListedFile]) -> None:
+        """Step 1: the files present are those ``listed``, byte for byte. Raises BundleError."""
+        missing = set(listed)
+        for name in self._walk():
+            if name == "manifest":
+                continue
+            if name not in missing:
+                raise BundleError(name, "is not in the manifest")
+            missing.remove(name)
+        if missing:
+            raise BundleError(min(missing), "is in the manifest and not in the bundle")
+        for name, file in listed.items():
+            self._check_file(name, file)
+        self.listed = listed
+
+    def blobs(self) -> dict[str, int]:
+        """The carried blobs: hex digest to length in bytes."""
+        start = len(BLOBS)
+        return {name[start:]: file.length for name, file in self.listed.items() if name.startswith(BLOBS)}
+
+    def read_small(self, name: str, limit: int) -> bytes:
+        """The bytes of a listed file of at most ``limit`` bytes. Raises BundleError."""
+        return self._read(name, limit)
+
+    def read_blob(self, hex_digest: str) -> bytes:
+        """The bytes of a carried blob. Raises BundleError."""
+        return self._read(BLOBS + hex_digest, MAX_BLOB)
+
+    def lines(self, name: str, limit: int) -> Iterator[tuple[int, bytes]]:
+        """Number (from 1) and bytes of each line, without its LF; one line is in memory at a time.
+
+        Raises BundleError for a line of more than ``limit`` bytes and for a last line without LF.
+        """
+        with self._open(name) as file:
+            number = 0
+            while True:
+                try:
+                    line = file.readline(limit + 2)
+                except OSError as error:
+                    raise BundleError(name, error.strerror or "cannot be read") from None
+                if not line:
+                    return
+                number += 1
+                if not line.endswith(b"\n"):
+                    why = f"is longer than {limit} bytes" if len(line) > limit else "does not end with LF"
+                    raise BundleError(f"{name} line {number}", why)
+                if len(line) > limit + 1:
+                    raise BundleError(f"{name} line {number}", f"is longer than {limit} bytes")
+                yield number, line[:-1]
+
+    def _walk(self) -> Iterator[str]:
+        """Names of all files. Raises BundleError for what is neither a file nor a directory."""
+        pending = [""]
+        while pending:
+            folder = pending.pop()
+            try:
+                with os.scandir(self.directory / folder) as entries:
+                    for entry in entries:
+                        name = folder + entry.name
+                        if entry.is_dir(follow_symlinks=False):
+                            pending.append(name + "/")
+                        elif entry.is_file(follow_symlinks=False):
+                            yield name
+                        else:
+                            raise BundleError(name, "is neither a regular file nor a directory")
+            except OSError as error:
+                raise BundleError(folder or "bundle", error.strerror or "cannot be read") from None
+
+    def _check_file(self, name: str, listed: ListedFile) -> None:
+        sha256 = hashlib.sha256()
+        with self._open(name) as file:
+            # The length first, so that no more is read than the manifest says there is.
+            if os.fstat(file.fileno()).st_size != listed.length:
+                raise BundleError(name, "has another length than the manifest says")
+            try:
+                while chunk := file.read(_CHUNK):
+                    sha256.update(chunk)
+            except OSError as error:
+                raise BundleError(name, error.strerror or "cannot be read") from None
+        if sha256.hexdigest() != listed.sha256:
+            raise BundleError(name, "has another digest than the manifest says")
+        if name.startswith(BLOBS):
+            try:
+                check_blob(read_canonical(self.read_blob(name[len(BLOBS) :])))
+            except RuleError as error:
+                raise BundleError(name, error) from None
+
+    def _read(self, name: str, limit: int) -> bytes:
+        with self._open(name) as file:
+            try:
+                data = file.read(limit + 1)
+            except OSError as error:
+                raise BundleError(name, error.strerror or "cannot be read") from None
+        if len(data) > limit:
+            raise BundleError(name, f"is longer than {limit} bytes")
+        return data
+
+    def _open(self, name: str) -> BinaryIO:
+        # A link that replaced a file since the walk is not followed, and a pipe does not block.
+        flags = os.O_RDONLY
+        for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+            flags |= getattr(os, flag, 0)
+        try:
+            descriptor = os.open(self.directory / name, flags)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise BundleError(name, reason or "cannot be opened") from None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BundleError(name, "is not a regular file")
+        return os.fdopen(descriptor, "rb")
+
+
+def check_blob(value: object) -> None:
+    """No real value looks like a stand-in for one. Raises RuleError."""
+    if isinstance(value, dict) and value.keys() == {"blob", "size"}:
+        raise RuleError("is itself of the form that stands for a blob")
+
+
+def _member(line: str, name: str) -> str:
+    start, space, value = line.partition(" ")
+    if start != name or not space or not value:
+        raise RuleError(f"has no {name!r} where it belongs")
+    return value
+
+
+def _read_listed(line: str) -> tuple[str, ListedFile]:
+    parts = line.split(" ")
+    if len(parts) != 4 or parts[0] != "file" or not _HEX.fullmatch(parts[1]):
+        raise RuleError("has a line that is not 'file <sha256> <length> <name>'")
+    sha256, length, name = parts[1], read_dec(parts[2]), parts[3]
+    segments = name.split("/")
+    if not _NAME.fullmatch(name) or any(segment in ("", ".", "..") for segment in segments):
+        raise RuleError(f"{name[:80]!r} is not a name a file of a bundle can have")
+    if name not in _TOP and (segments[0] != "extra" or len(segments) == 1):
+        raise RuleError(f"{name[:80]!r} is not a file of a bundle")
+    if name.startswith(BLOBS):
+        if name != BLOBS + sha256:
+            raise RuleError(f"{name[:80]!r} is a blob not named by its digest")
+        if length > MAX_BLOB:
+            raise RuleError(f"{name[:80]!r} is longer than {MAX_BLOB} bytes")
+    return name, ListedFile(sha256, length)

@@ -1,0 +1,95 @@
+"""The Merkle tree of RFC 6962 section 2.1: hashes, a root built entry by entry, consistency proofs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from countersign.bundle.refusal import RuleError
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """The hash of a leaf: SHA-256(0x00 || entry) (RFC 6962 section 2.1)."""
+    return hashlib.sha256(b"\x00" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of an interior node: SHA-256(0x01 || left || right) (RFC 6962 section 2.1)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class CompactRange:
+    """The tree over the leaves [0, size), held as the roots of its perfect subtrees, largest first.
+
+    There is one subtree for every 1 bit of the size, so a tree of 2^40 leaves needs 40 hashes.
+    """
+
+    def __init__(self, size: int = 0, subtrees: Sequence[bytes] = ()) -> None:
+        """Start at ``size`` leaves covered by ``subtrees``. Raises RuleError when their number is wrong."""
+        if bin(size).count("1") != len(subtrees):
+            raise RuleError(f"{len(subtrees)} hashes do not cover {size} entries")
+        self.size = size
+        self._subtrees = list(subtrees)
+
+    def append(self, leaf: bytes) -> None:
+        """Add the next leaf, given its leaf hash."""
+        merges = self.size
+        while merges & 1:  # every trailing 1 bit is a subtree as large as the one now complete
+            leaf = node_hash(self._subtrees.pop(), leaf)
+            merges >>= 1
+        self._subtrees.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """MTH of all leaves; SHA-256 of nothing for the empty tree (RFC 6962 section 2.1)."""
+        if not self._subtrees:
+            return hashlib.sha256(b"").digest()
+        root = self._subtrees[-1]
+        for subtree in reversed(self._subtrees[:-1]):
+            root = node_hash(subtree, root)
+        return root
+
+
+def check_consistency(
+    old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
+) -> None:
+    """Check that the tree of ``old_size`` leaves is the beginning of the one of ``new_size``.
+
+    ``proof`` is PROOF(old_size, D[new_size]) of RFC 6962 section 2.1.2, checked as in RFC 9162
+    section 2.1.4.2. Raises RuleError when it does not hold; 0 < old_size <= new_size.
+    """
+    if not 0 < old_size <= new_size:
+        raise RuleError("the earlier checkpoint is not of an earlier, non-empty tree")
+    if old_size == new_size:
+        if proof:
+            raise RuleError("a proof between trees of the same size has no hashes")
+        if old_root != new_root:
+            raise RuleError("two trees of the same size have different roots")
+        return
+    path = list(proof)
+    if old_size & (old_size - 1) == 0:  # a perfect tree is its own first node, and left out of the proof
+        path.insert(0, old_root)
+    if not path:
+        raise RuleError("the consistency proof has too few hashes")
+    node, last = old_size - 1, new_size - 1
+    while node & 1:
+        node >>= 1
+        last >>= 1
+    old = new = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            raise RuleError("the consistency proof has too many hashes")
+        if node & 1 or node == last:
+            old = node_hash(sibling, old)
+            new = node_hash(sibling, new)
+            while node and not node & 1:
+                node >>= 1
+                last >>= 1
+        else:
+            new = node_hash(new, sibling)
+        node >>= 1
+        last >>= 1
+    if last != 0:
+        raise RuleError("the consistency proof has too few hashes")
+    if old != old_root or new != new_root:
+        raise RuleError("the consistency proof does not lead from the earlier root to the checkpoint's")

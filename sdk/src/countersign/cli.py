@@ -1,0 +1,111 @@
+"""The ``countersign`` command: verify evidence and evaluate flags, offline, from files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from countersign.bundle import BundleError, Report, Trust, TrustError, verify_bundles
+from countersign.notes import NoteError
+from countersign.snapshot import Snapshot, SnapshotError
+
+ACCEPTED = 0
+REFUSED = 1
+USAGE = 2
+"""Exit codes. A trust file or context that cannot be read is usage: it is the caller's own."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with ``argv`` (default: the process's own arguments); returns the exit code.
+
+    Raises SystemExit with code 2 for wrong usage, as argparse does.
+    """
+    parser = argparse.ArgumentParser(prog="countersign", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    verify = commands.add_parser("verify", help="verify ledger export bundles against a trust file")
+    verify.add_argument("bundles", nargs="+", metavar="BUNDLE", help="bundle directories, in sequence")
+    verify.add_argument("--trust", required=True, metavar="FILE", help="the auditor's trust file (JSON)")
+    verify.add_argument(
+        "--integrity-only", action="store_true", help="files, signatures and tree only; read no event"
+    )
+    verify.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    evaluate = commands.add_parser("evaluate", help="evaluate a flag from a snapshot file")
+    evaluate.add_argument("snapshot", metavar="SNAPSHOT_FILE")
+    evaluate.add_argument("flag", metavar="FLAG")
+    evaluate.add_argument("--context", default="{}", metavar="JSON", help="the evaluation context")
+    evaluate.add_argument(
+        "--verify", action="append", default=[], metavar="VKEY", help="a key that may have signed; repeatable"
+    )
+
+    arguments = parser.parse_args(argv)
+    if arguments.command == "verify":
+        return _verify(arguments.bundles, arguments.trust, arguments.integrity_only, arguments.json)
+    return _evaluate(arguments.snapshot, arguments.flag, arguments.context, arguments.verify)
+
+
+def _verify(bundles: list[str], trust_file: str, integrity_only: bool, as_json: bool) -> int:
+    try:
+        trust = Trust.load(trust_file)
+    except TrustError as error:
+        return _usage(error)
+    try:
+        reports = verify_bundles(bundles, trust, integrity_only=integrity_only)
+    except BundleError as error:
+        if as_json:
+            _print(json.dumps({"accepted": False, "refused": str(error)}, indent=2))
+        print(f"refused: {error}", file=sys.stderr)
+        return REFUSED
+    if as_json:
+        _print(json.dumps({"accepted": True, "bundles": [report.as_json() for report in reports]}, indent=2))
+    else:
+        for bundle, report in zip(bundles, reports, strict=True):
+            _print(_readable(bundle, report))
+    return ACCEPTED
+
+
+def _readable(bundle: str, report: Report) -> str:
+    return f"accepted: {bundle}\n{report.as_text()}"
+
+
+def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]) -> int:
+    try:
+        context = json.loads(context_json)
+    except (ValueError, RecursionError):
+        return _usage("--context is not JSON")
+    if not isinstance(context, dict):
+        return _usage("--context is not a JSON object")
+    try:
+        raw = Path(snapshot_file).read_bytes()
+    except (OSError, ValueError) as error:
+        return _usage(f"{snapshot_file}: {error}")
+    try:
+        snapshot = Snapshot.parse(raw, verify=tuple(vkeys))
+    except (SnapshotError, NoteError) as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return REFUSED
+    result = snapshot.evaluate(flag, context)
+    answer = {
+        "value": result.value,
+        "variant": result.variant,
+        "reason": result.reason,
+        "error_code": result.error_code,
+        "metadata": dict(result.metadata),
+    }
+    _print(json.dumps(answer, indent=2))
+    return ACCEPTED
+
+
+def _usage(reason: object) -> int:
+    print(f"countersign: error: {reason}", file=sys.stderr)
+    return USAGE
+
+
+def _print(text: str) -> None:
+    # Names in a bundle may have characters that the terminal's encoding has not.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,0 +1,390 @@
+"""The client: flags evaluated in this process, from a snapshot that a thread keeps up to date."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, TypeVar
+
+from countersign.details import EvaluationDetails
+from countersign.dsn import DsnError, read_dsn
+from countersign.evaluation import evaluate
+from countersign.fetching import Fetcher, FetchError
+from countersign.last_known_good import LastKnownGood
+from countersign.result import Result
+from countersign.snapshot import Snapshot, SnapshotError
+
+T = TypeVar("T")
+
+USER_AGENT = "countersign-python"
+LONGEST_BACKOFF = 60.0
+"""Seconds between polls after many failures; a server's Retry-After may ask for up to five times that."""
+_NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class ClientStatus:
+    """How a client is doing.
+
+    ``snapshot_version`` and ``etag``: of the snapshot in use, or None. ``age``: seconds since the server
+    last answered with it or confirmed it; None without a snapshot, and for a client from a file. ``stale``:
+    past ``max_staleness``. ``last_error``: why the last poll brought nothing, or None after a good one.
+    ``failures``: failed polls in a row.
+    """
+
+    ready: bool
+    environment: str | None
+    snapshot_version: int | None
+    etag: str | None
+    age: float | None
+    stale: bool
+    last_error: str | None
+    failures: int
+
+
+class Client:
+    """Evaluates the flags of one environment. Its evaluation methods never raise and never wait.
+
+    A daemon thread polls the server; the client keeps the snapshot it has while the server is away, and
+    refuses one that is not signed, not this environment's, older, or another of the same version.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        context: Mapping[str, Any] | None = None,
+        poll_interval: float = 1.0,
+        max_staleness: float | None = None,
+        timeout: float = 10.0,
+        max_bytes: int = 64 * 1024 * 1024,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Starts to poll; ``wait_until_ready`` waits for the first snapshot.
+
+        ``dsn``: see ``countersign.dsn``; the environment variable COUNTERSIGN_DSN when omitted. ``context``:
+        static attributes of this process (service, region, …). ``poll_interval``, ``timeout``: seconds.
+        ``max_staleness``: seconds after the server's last answer from which flags take their safe state;
+        None for never. ``max_bytes``: a longer snapshot is refused. ``cache_dir``: a directory for the last
+        snapshot, to start from while the server is away. Raises DsnError, or ValueError for other settings.
+        """
+        text = dsn if dsn is not None else os.environ.get("COUNTERSIGN_DSN")
+        if not text:
+            raise DsnError("no DSN; pass one, or set COUNTERSIGN_DSN (an environment's page shows it)")
+        if not poll_interval > 0 or not timeout > 0:
+            raise ValueError("poll_interval and timeout are seconds, above 0")
+        if max_staleness is not None and not max_staleness >= 0:
+            raise ValueError("max_staleness is in seconds, 0 or more; None is for never")
+        parsed = read_dsn(text)
+        self._setup(context, parsed.verify, parsed.environment, max_staleness)
+        self._poll_interval = poll_interval
+        self._fetcher: Fetcher | None = Fetcher(
+            parsed, timeout=timeout, max_bytes=max_bytes, user_agent=USER_AGENT
+        )
+        self._cache = None if cache_dir is None else LastKnownGood(cache_dir, parsed.environment)
+        if self._cache is not None:
+            self._start_from_cache(self._cache)
+        self._start()
+        _clients.add(self)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        verify: Sequence[str] = (),
+        environment: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Client:
+        """A client of one snapshot file, which is read now, never polled and never stale.
+
+        ``verify``, ``environment``: as in ``Snapshot.parse``. Raises OSError or SnapshotError.
+        """
+        client = cls.__new__(cls)
+        client._setup(context, tuple(verify), environment, None)
+        client._fetcher, client._cache = None, None
+        client._snapshot = Snapshot.parse(Path(path).read_bytes(), verify=verify, environment=environment)
+        client._ready.set()
+        return client
+
+    def _setup(
+        self,
+        context: Mapping[str, Any] | None,
+        verify: tuple[str, ...],
+        environment: str | None,
+        max_staleness: float | None,
+    ) -> None:
+        self._context = dict(context or {})
+        self._region = self._context.get("region")
+        self._verify = verify
+        self._environment = environment
+        self._max_staleness = max_staleness
+        self._snapshot: Snapshot | None = None
+        self._answered: float | None = None  # monotonic seconds of the server's last answer
+        self._last_error: str | None = None
+        self._failures = 0
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._ready = threading.Event()
+
+    # Life
+
+    def wait_until_ready(self, timeout: float | None = None) -> bool:
+        """Waits until there is a snapshot, at most ``timeout`` seconds; whether there is one."""
+        return self._ready.wait(timeout)
+
+    def close(self) -> None:
+        """Ends polling. The client goes on to answer from what it has."""
+        self._closing.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=1.0)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def status(self) -> ClientStatus:
+        """How this client is doing, for health checks and logs."""
+        snapshot, answered = self._snapshot, self._answered
+        return ClientStatus(
+            ready=snapshot is not None,
+            environment=snapshot.environment if snapshot is not None else self._environment,
+            snapshot_version=None if snapshot is None else snapshot.version,
+            etag=None if snapshot is None else snapshot.etag,
+            age=None if snapshot is None or answered is None else time.monotonic() - answered,
+            stale=self._is_stale(),
+            last_error=self._last_error,
+            failures=self._failures,
+        )
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot in use."""
+        return self._snapshot
+
+    # Evaluation, by OpenFeature's names
+
+    def get_boolean_value(
+        self, flag_key: str, default_value: bool, context: Mapping[str, Any] | None = None
+    ) -> bool:
+        """The flag's value, or ``default_value``."""
+        return self._details(flag_key, default_value, context, "boolean").value
+
+    def get_boolean_details(
+        self, flag_key: str, default_value: bool, context: Mapping[str, Any] | None = None
+    ) -> EvaluationDetails[bool]:
+        """The flag's value, or ``default_value``, and why."""
+        return self._details(flag_key, default_value, context, "boolean")
+
+    def get_string_value(
+        self, flag_key: str, default_value: str, context: Mapping[str, Any] | None = None
+    ) -> str:
+        """The flag's value, or ``default_value``."""
+        return self._details(flag_key, default_value, context, "string").value
+
+    def get_string_details(
+        self, flag_key: str, default_value: str, context: Mapping[str, Any] | None = None
+    ) -> EvaluationDetails[str]:
+        """The flag's value, or ``default_value``, and why."""
+        return self._details(flag_key, default_value, context, "string")
+
+    def get_integer_value(
+        self, flag_key: str, default_value: int, context: Mapping[str, Any] | None = None
+    ) -> int:
+        """The flag's value, or ``default_value``."""
+        return self._details(flag_key, default_value, context, "integer").value
+
+    def get_integer_details(
+        self, flag_key: str, default_value: int, context: Mapping[str, Any] | None = None
+    ) -> EvaluationDetails[int]:
+        """The flag's value, or ``default_value``, and why."""
+        return self._details(flag_key, default_value, context, "integer")
+
+    def get_float_value(
+        self, flag_key: str, default_value: float, context: Mapping[str, Any] | None = None
+    ) -> float:
+        """The flag's value, or ``default_value``; an integer flag answers a float too."""
+        return self._details(flag_key, default_value, context, "float").value
+
+    def get_float_details(
+        self, flag_key: str, default_value: float, context: Mapping[str, Any] | None = None
+    ) -> EvaluationDetails[float]:
+        """The flag's value, or ``default_value``, and why; an integer flag answers a float too."""
+        return self._details(flag_key, default_value, context, "float")
+
+    def get_object_value(
+        self, flag_key: str, default_value: T, context: Mapping[str, Any] | None = None
+    ) -> T:
+        """The flag's value, a copy that is the caller's own, or ``default_value``."""
+        return self._details(flag_key, default_value, context, "object").value
+
+    def get_object_details(
+        self, flag_key: str, default_value: T, context: Mapping[str, Any] | None = None
+    ) -> EvaluationDetails[T]:
+        """The flag's value, a copy that is the caller's own, or ``default_value``, and why."""
+        return self._details(flag_key, default_value, context, "object")
+
+    def get_all(self, context: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The values of all flags by key, None where the caller's default would apply.
+
+        Empty without a snapshot.
+        """
+        snapshot = self._snapshot
+        keys = snapshot.keys() if snapshot is not None else []
+        return {key: self.evaluate(key, context).value for key in keys}
+
+    def evaluate(
+        self, flag_key: str, context: Mapping[str, Any] | None = None, expected_type: str | None = None
+    ) -> Result:
+        """The evaluator's own answer, with the static context merged and staleness applied. Never raises."""
+        try:
+            snapshot = self._snapshot
+            if snapshot is None:
+                return self._not_ready()
+            merged = context if context is not None else _NO_CONTEXT
+            if self._context:
+                merged = {**self._context, **merged}
+            stale = self._is_stale()
+            return evaluate(snapshot, flag_key, merged, expected_type, region=self._region, stale=stale)
+        except Exception as error:  # noqa: BLE001  # a flag check must never take its caller down
+            return _general_error(flag_key, error)
+
+    def _details(
+        self, flag_key: str, default: T, context: Mapping[str, Any] | None, expected_type: str
+    ) -> EvaluationDetails[T]:
+        result = self.evaluate(flag_key, context, expected_type)
+        return EvaluationDetails(
+            flag_key,
+            default if result.variant is None else result.value,
+            result.variant,
+            result.reason,
+            result.error_code,
+            result.error_message,
+            result.metadata,
+        )
+
+    def _is_stale(self) -> bool:
+        limit, answered = self._max_staleness, self._answered
+        return limit is not None and answered is not None and time.monotonic() - answered > limit
+
+    def _not_ready(self) -> Result:
+        message = f"no snapshot yet: {self._last_error or 'the first poll is under way'}"
+        return Result(None, None, "ERROR", "PROVIDER_NOT_READY", message, _NO_CONTEXT)
+
+    # Polling
+
+    def _start_from_cache(self, cache: LastKnownGood) -> None:
+        try:
+            found = cache.read()
+            if found is not None:
+                raw, age = found
+                self._use(Snapshot.parse(raw, verify=self._verify, environment=self._environment), age)
+        except (OSError, SnapshotError) as error:
+            self._last_error = f"{cache.path} is not used: {error}"
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._poll, name="countersign", daemon=True)
+        self._thread.start()
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            asked_to_wait = self._poll_once()
+            if self._closing.wait(self._pause(asked_to_wait)):
+                break
+        if self._fetcher is not None:
+            self._fetcher.close()
+
+    def _poll_once(self) -> float | None:
+        """One request, and what follows from it; the seconds that the server asked to wait, or None."""
+        fetcher, snapshot = self._fetcher, self._snapshot
+        if fetcher is None:
+            return None
+        try:
+            fetched = fetcher.fetch(None if snapshot is None else snapshot.etag)
+            if fetched.raw is None:
+                self._answered = time.monotonic()
+            else:
+                fresh = Snapshot.parse(fetched.raw, verify=self._verify, environment=self._environment)
+                self._use(fresh, 0.0)
+        except (FetchError, SnapshotError) as error:
+            self._failures += 1
+            self._last_error = str(error)
+            return error.retry_after if isinstance(error, FetchError) else None
+        except Exception as error:  # noqa: BLE001  # whatever a server sends, the thread goes on
+            self._failures += 1
+            self._last_error = f"unexpected {type(error).__name__}: {error}"
+            return None
+        self._failures = 0
+        self._last_error = self._keep(fetched.raw)
+        return None
+
+    def _use(self, fresh: Snapshot, age: float) -> None:
+        """Swaps one reference, so that every evaluation sees one snapshot whole."""
+        if fresh.supersedes(self._snapshot):
+            self._snapshot = fresh
+        self._answered = time.monotonic() - age
+        self._ready.set()
+
+    def _keep(self, raw: bytes | None) -> str | None:
+        """Keeps what the server answered for the next start; why that failed, or None."""
+        if self._cache is None:
+            return None
+        try:
+            if raw is not None:
+                self._cache.write(raw)
+            else:
+                self._cache.confirm()
+        except OSError as error:
+            return f"{self._cache.path} cannot be written: {error}; check cache_dir"
+        return None
+
+    def _pause(self, asked_to_wait: float | None) -> float:
+        """Seconds until the next poll: twice as long with each failure, or what the server asks for."""
+        backoff = self._poll_interval * 2.0 ** min(self._failures, 16)
+        pause = min(backoff, max(LONGEST_BACKOFF, self._poll_interval))
+        if asked_to_wait is not None:
+            pause = max(pause, min(asked_to_wait, 5 * LONGEST_BACKOFF))
+        # A tenth of jitter, so that clients spread; only upwards where the server said "not before".
+        low = 1.0 if asked_to_wait is not None else 0.9
+        return pause * random.uniform(low, 1.1)  # noqa: S311  # spreads load, keeps no secret
+
+    def _restart_in_child(self) -> None:
+        """After a fork the thread is gone, and the connection and the locks are the parent's."""
+        if self._closing.is_set():
+            return
+        ready = self._snapshot is not None
+        self._closing, self._ready = threading.Event(), threading.Event()
+        if ready:
+            self._ready.set()
+        if self._fetcher is not None:
+            self._fetcher = self._fetcher.afresh()
+        self._start()
+
+
+def _general_error(flag_key: object, error: Exception) -> Result:
+    message = f"flag {flag_key!r} cannot be evaluated: {type(error).__name__}: {error}; check the context"
+    return Result(None, None, "ERROR", "GENERAL", message, _NO_CONTEXT)
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _restart_all_in_child() -> None:
+    for client in list(_clients):
+        client._restart_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all_in_child)

@@ -1,0 +1,316 @@
+"""Constraints: from their JSON to predicates over a context (section 3 of the evaluation page)."""
+
+from __future__ import annotations
+
+import operator as compare
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from countersign.addresses import read_address, read_block
+from countersign.context import Context, Predicate, number_of, present, text_of
+from countersign.members import DocumentError, Members, shown
+from countersign.times import microseconds, read_time
+from countersign.versions import Version, read_version
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How constraints are read: strictly or not, and what a segment's name leads to.
+
+    ``segment`` answers the predicate of a segment by its name (and the path that names it); it is None
+    inside segments, because segments do not name segments.
+    """
+
+    strict: bool
+    segment: Callable[[str, str], Predicate] | None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One constraint, read but for the values: the outcomes are settled, negation included."""
+
+    attribute: str
+    hit: bool
+    miss: bool
+    missing: bool
+
+
+_MEMBERS = frozenset({"attribute", "operator", "values", "negate", "missing"})
+
+
+def read_constraint(value: object, at: str, scope: Scope) -> Predicate:
+    """The predicate of one constraint. Raises DocumentError naming the member that breaks the page."""
+    members = Members(value, at, _MEMBERS, strict=scope.strict)
+    name = members.text("operator")
+    negate, missing = members.boolean("negate", False), members.boolean("missing", False)
+    attribute = members.text("attribute", empty=True)
+    if name == "in_segment" and attribute:
+        raise DocumentError(members.path("attribute"), 'is for segments; in_segment has "" here')
+    if name != "in_segment" and not attribute:
+        raise DocumentError(members.path("attribute"), "is empty; name the attribute to look at")
+    spec = Spec(attribute, not negate, negate, missing)
+    values = members.sequence("values", *(([],) if name == "exists" else ()))
+    here = members.path("values")
+    if name == "exists":
+        if values:
+            raise DocumentError(here, "are not for exists; remove them")
+        return _exists(spec)
+    if not values:
+        raise DocumentError(here, "is empty; give at least one value")
+    if name == "in_segment":
+        return _in_segment(spec, values, here, scope)
+    reader = _READERS.get(name)
+    if reader is None:
+        known = ", ".join([*_READERS, "exists", "in_segment"])
+        raise DocumentError(members.path("operator"), f"{shown(name)} is not known; known are {known}")
+    return reader(spec, values, here)
+
+
+def read_constraints(values: object, at: str, scope: Scope) -> Predicate | None:
+    """The conjunction of a list of constraints; None where the list is empty and holds for everyone."""
+    if type(values) is not list:
+        raise DocumentError(at, f"is {shown(values)}, not an array of constraints")
+    predicates = tuple(read_constraint(value, f"{at}[{i}]", scope) for i, value in enumerate(values))
+    if len(predicates) <= 1:
+        return predicates[0] if predicates else None
+
+    def all_hold(context: Context) -> bool:
+        return all(predicate(context) for predicate in predicates)
+
+    return all_hold
+
+
+def _exists(spec: Spec) -> Predicate:
+    attribute, hit, miss = spec.attribute, spec.hit, spec.miss
+    return lambda context: hit if present(context.get(attribute)) else miss
+
+
+def _in_segment(spec: Spec, values: list[Any], at: str, scope: Scope) -> Predicate:
+    if scope.segment is None:
+        raise DocumentError(at, "name segments, which a segment cannot do; use the constraints themselves")
+    predicates = tuple(scope.segment(name, f"{at}[{i}]") for i, name in enumerate(_texts(values, at)))
+    hit, miss = spec.hit, spec.miss
+
+    def holds(context: Context) -> bool:
+        for predicate in predicates:
+            if predicate(context):
+                return hit
+        return miss
+
+    return holds
+
+
+def _in(spec: Spec, values: list[Any], at: str) -> Predicate:
+    texts: set[str] = set()
+    others: set[tuple[bool, int | float]] = set()  # (is a boolean, value): true is not 1, but 1 is 1.0
+    for position, value in enumerate(values):
+        if type(value) is str:
+            texts.add(value)
+        elif type(value) is bool:
+            others.add((True, value))
+        else:
+            others.add((False, _number(value, f"{at}[{position}]", "a string, number or boolean")))
+    attribute, hit, miss, missing = spec.attribute, spec.hit, spec.miss, spec.missing
+
+    def holds(context: Context) -> bool:
+        value = context.get(attribute)
+        if type(value) is str:
+            return hit if value in texts else miss
+        if type(value) is bool:
+            return hit if (True, value) in others else miss
+        number = number_of(value)
+        if number is not None:
+            return hit if (False, number) in others else miss
+        text = text_of(value)
+        if text is not None:
+            return hit if text in texts else miss
+        return missing
+
+    return holds
+
+
+def _contains(spec: Spec, values: list[Any], at: str) -> Predicate:
+    parts = tuple(_texts(values, at))
+    return _over_text(spec, lambda text: any(part in text for part in parts))
+
+
+def _starts_with(spec: Spec, values: list[Any], at: str) -> Predicate:
+    parts = tuple(_texts(values, at))
+    return _over_text(spec, lambda text: text.startswith(parts))
+
+
+def _ends_with(spec: Spec, values: list[Any], at: str) -> Predicate:
+    parts = tuple(_texts(values, at))
+    return _over_text(spec, lambda text: text.endswith(parts))
+
+
+def _over_text(spec: Spec, test: Callable[[str], bool | None]) -> Predicate:
+    """A predicate over a string; the test answers None for a string that the operator cannot read."""
+    attribute, hit, miss, missing = spec.attribute, spec.hit, spec.miss, spec.missing
+
+    def holds(context: Context) -> bool:
+        text = context.get(attribute)
+        if type(text) is not str:
+            text = text_of(text)
+            if text is None:
+                return missing
+        outcome = test(text)
+        if outcome is None:
+            return missing
+        return hit if outcome else miss
+
+    return holds
+
+
+def _ordered(name: str) -> Callable[[Spec, list[Any], str], Predicate]:
+    order: Callable[[Any, Any], bool] = getattr(compare, {"gte": "ge", "lte": "le"}.get(name, name))
+
+    def reader(spec: Spec, values: list[Any], at: str) -> Predicate:
+        bound = _number(_only(values, at), f"{at}[0]", "a number")
+        attribute, hit, miss, missing = spec.attribute, spec.hit, spec.miss, spec.missing
+
+        def holds(context: Context) -> bool:
+            number = number_of(context.get(attribute))
+            if number is None:
+                return missing
+            return hit if order(number, bound) else miss
+
+        return holds
+
+    return reader
+
+
+def _semver(satisfies: Callable[[Version, Version], bool]) -> Callable[[Spec, list[Any], str], Predicate]:
+    def reader(spec: Spec, values: list[Any], at: str) -> Predicate:
+        bounds: list[Version] = []
+        for position, text in enumerate(_texts(values, at)):
+            bound = read_version(text)
+            if bound is None:
+                reason = f"{shown(text)} is not a version like 1.4.0, v2 or 2-rc.1"
+                raise DocumentError(f"{at}[{position}]", reason)
+            bounds.append(bound)
+
+        def test(text: str) -> bool | None:
+            version = read_version(text)
+            return None if version is None else any(satisfies(version, bound) for bound in bounds)
+
+        return _over_text(spec, test)
+
+    return reader
+
+
+def _moment(order: Callable[[int, int], bool]) -> Callable[[Spec, list[Any], str], Predicate]:
+    def reader(spec: Spec, values: list[Any], at: str) -> Predicate:
+        (text,) = _texts([_only(values, at)], at)
+        bound = read_time(text) if text.endswith("Z") else None
+        if bound is None:
+            raise DocumentError(f"{at}[0]", f"{shown(text)} is not a time like 2026-11-20T12:00:00Z")
+        attribute, hit, miss, missing = spec.attribute, spec.hit, spec.miss, spec.missing
+
+        def holds(context: Context) -> bool:
+            value = context.get(attribute)
+            number = number_of(value)
+            if number is not None:
+                moment: int | None = microseconds(number)
+            else:
+                text = text_of(value)
+                moment = None if text is None else read_time(text)
+            if moment is None:
+                return missing
+            return hit if order(moment, bound) else miss
+
+        return holds
+
+    return reader
+
+
+def _ip_in(spec: Spec, values: list[Any], at: str) -> Predicate:
+    blocks: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
+    for position, text in enumerate(_texts(values, at)):
+        block = read_block(text)
+        if block is None:
+            raise DocumentError(
+                f"{at}[{position}]", f"{shown(text)} is not a block like 10.0.0.0/8 (a length, no host bits)"
+            )
+        version = 4 if isinstance(block, IPv4Network) else 6
+        blocks[version].append((int(block.netmask), int(block.network_address)))
+
+    def test(text: str) -> bool | None:
+        address = read_address(text)
+        if address is None:
+            return None
+        number = int(address)
+        return any(number & mask == network for mask, network in blocks[address.version])
+
+    return _over_text(spec, test)
+
+
+def _includes(spec: Spec, values: list[Any], at: str) -> Predicate:
+    wanted = frozenset(_texts(values, at))
+    attribute, hit, miss, missing = spec.attribute, spec.hit, spec.miss, spec.missing
+
+    def holds(context: Context) -> bool:
+        value = context.get(attribute)
+        if not isinstance(value, (list, tuple)):
+            return missing
+        texts = [text_of(item) for item in value]
+        if None in texts:
+            return missing
+        return miss if wanted.isdisjoint(texts) else hit
+
+    return holds
+
+
+def _same_major(version: Version, bound: Version) -> bool:
+    return version.major == bound.major and version >= bound
+
+
+def _same_minor(version: Version, bound: Version) -> bool:
+    return version[:2] == bound[:2] and version >= bound
+
+
+_READERS: dict[str, Callable[[Spec, list[Any], str], Predicate]] = {
+    "in": _in,
+    "contains": _contains,
+    "starts_with": _starts_with,
+    "ends_with": _ends_with,
+    "gt": _ordered("gt"),
+    "gte": _ordered("gte"),
+    "lt": _ordered("lt"),
+    "lte": _ordered("lte"),
+    "semver_eq": _semver(compare.eq),
+    "semver_gt": _semver(compare.gt),
+    "semver_gte": _semver(compare.ge),
+    "semver_lt": _semver(compare.lt),
+    "semver_lte": _semver(compare.le),
+    "semver_caret": _semver(_same_major),
+    "semver_tilde": _semver(_same_minor),
+    "before": _moment(compare.lt),
+    "after": _moment(compare.gt),
+    "ip_in": _ip_in,
+    "includes": _includes,
+}
+
+
+def _only(values: list[Any], at: str) -> Any:
+    if len(values) != 1:
+        raise DocumentError(at, f"has {len(values)} values; this operator takes exactly 1")
+    return values[0]
+
+
+def _texts(values: list[Any], at: str) -> list[str]:
+    for position, value in enumerate(values):
+        if type(value) is not str:
+            raise DocumentError(f"{at}[{position}]", f"is {shown(value)}, not a string")
+        if not value:
+            raise DocumentError(f"{at}[{position}]", "is empty, which would match everything or nothing")
+    return values
+
+
+def _number(value: object, at: str, wanted: str) -> int | float:
+    number = number_of(value)
+    if number is None:
+        raise DocumentError(at, f"is {shown(value)}, not {wanted}")
+    return number

@@ -1,0 +1,129 @@
+"""One request for a snapshot, over a connection that is kept open between polls."""
+
+from __future__ import annotations
+
+import http.client
+import math
+import ssl
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from countersign.dsn import Dsn
+from countersign.snapshot import MEDIA_TYPE
+
+PATH = "/sdk/v1/snapshot"
+
+
+class FetchError(Exception):
+    """A request that brought no snapshot. ``retry_after``: seconds that the server asked to wait, or None."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A good answer: the snapshot's bytes, or None where the server says that nothing has changed."""
+
+    raw: bytes | None
+
+
+class Fetcher:
+    """Fetches one environment's snapshot. Not for several threads at once."""
+
+    def __init__(self, dsn: Dsn, *, timeout: float, max_bytes: int, user_agent: str) -> None:
+        """``timeout``: seconds for each wait on the network. ``max_bytes``: a longer answer is refused."""
+        self._dsn = dsn
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        self._user_agent = user_agent
+        self._headers = {
+            "Accept": MEDIA_TYPE,
+            "Accept-Encoding": "identity",
+            "Authorization": f"Bearer {dsn.sdk_key}",
+            "User-Agent": user_agent,
+        }
+        self._connection: http.client.HTTPConnection | None = None
+
+    def fetch(self, etag: str | None) -> Fetched:
+        """Asks for the snapshot, or for another than ``etag``'s. Raises FetchError; follows no redirect."""
+        headers = dict(self._headers)
+        if etag is not None:
+            headers["If-None-Match"] = etag
+        try:
+            response = self._response(headers)
+            body = response.read(self._max_bytes + 1)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            reason = str(error) or type(error).__name__
+            raise FetchError(f"{self._dsn.address} cannot be reached: {reason}; check the network") from None
+        if len(body) > self._max_bytes:
+            self.close()
+            raise FetchError(
+                f"{self._dsn.address} answers more than {self._max_bytes} bytes; raise max_bytes if it may"
+            )
+        if response.will_close:
+            self.close()
+        if response.status == http.HTTPStatus.OK:
+            return Fetched(body)
+        if response.status == http.HTTPStatus.NOT_MODIFIED and etag is not None:
+            return Fetched(None)
+        hint = _HINTS.get(response.status, "; trying again")
+        raise FetchError(
+            f"{self._dsn.address}{PATH} answers {response.status} {response.reason}{hint}",
+            _seconds(response.getheader("Retry-After")),
+        )
+
+    def afresh(self) -> Fetcher:
+        """The same with a connection of its own, for the child of a fork."""
+        return Fetcher(
+            self._dsn, timeout=self._timeout, max_bytes=self._max_bytes, user_agent=self._user_agent
+        )
+
+    def close(self) -> None:
+        """Closes the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _response(self, headers: dict[str, str]) -> http.client.HTTPResponse:
+        if self._connection is not None:
+            try:
+                self._connection.request("GET", PATH, headers=headers)
+                return self._connection.getresponse()
+            except (OSError, http.client.HTTPException):
+                self.close()  # a server may close an idle connection at any time: once more, on a new one
+        self._connection = self._connect()
+        self._connection.request("GET", PATH, headers=headers)
+        return self._connection.getresponse()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        dsn = self._dsn
+        if dsn.secure:
+            return http.client.HTTPSConnection(
+                dsn.host, dsn.port, timeout=self._timeout, context=ssl.create_default_context()
+            )
+        return http.client.HTTPConnection(dsn.host, dsn.port, timeout=self._timeout)
+
+
+_HINTS = {
+    401: "; the SDK key is not known or was revoked, put a valid one into the DSN",
+    403: "; the SDK key may not read snapshots, use a server-side one",
+    404: "; check the DSN's host",
+}
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """``Retry-After`` as seconds from now (RFC 9110, section 10.2.3: seconds or a date), or None."""
+    if retry_after is None:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -1,0 +1,236 @@
+"""A flag's line, read once into predicates and ready-made results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from countersign.bucketing import Split, read_serve
+from countersign.constraints import Scope, read_constraints
+from countersign.context import Context, Predicate, number_of
+from countersign.members import KEY_HINT, KEY_PATTERN, DocumentError, Members, integer, shown, targeting_keys
+from countersign.result import Result
+
+TYPES = ("boolean", "string", "integer", "float", "object")
+FAIL_SAFES = ("off", "last_known_good")
+
+Chooser = Callable[[Context], "Result | None"]
+
+_MEMBERS = frozenset(
+    {
+        "type", "version", "change", "variants", "off", "enabled", "killed", "regions", "prerequisites",
+        "targets", "rules", "default", "fail_safe", "client_side",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Prerequisite:
+    """Another flag, and the variants of it that let this flag go on."""
+
+    flag: str
+    variants: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag that was read. Its results are made once, and shared by all evaluations."""
+
+    key: str
+    type: str
+    client_side: bool
+    fail_safe: str
+    variants: frozenset[str]
+    metadata: Mapping[str, Any]
+    shut: Result | None
+    """Rows 1 and 2, where they hold for every context."""
+    closed_regions: frozenset[str]
+    region_off: Result
+    prerequisites: tuple[Prerequisite, ...]
+    prerequisite_off: Result
+    stale_off: Result
+    targets: Mapping[str, Result]
+    rules: tuple[Chooser, ...]
+    default: Callable[[Context], Result]
+
+
+@dataclass(frozen=True)
+class BrokenFlag:
+    """A flag whose line cannot be read: everyone gets this error, and other flags are served."""
+
+    key: str
+    error: Result
+
+
+def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_version: int = 0) -> Flag:
+    """Reads a flag document at the path ``at``. Raises DocumentError naming the member at fault."""
+    if KEY_PATTERN.match(key) is None:
+        raise DocumentError(at or "key", f"{shown(key)} is not a key; {KEY_HINT}")
+    strict = scope.strict
+    members = Members(value, at, _MEMBERS, strict=strict, name="flag")
+    kind = _one_of(members, "type", TYPES)
+    version = members.count("version")
+    metadata: dict[str, Any] = {"flag_version": version, "snapshot_version": snapshot_version}
+    change = members.text_or_null("change")
+    if change is not None:
+        metadata["change"] = change
+    values = _variants(members, kind)
+    off = members.text_or_null("off")
+    if off is not None:
+        _known_variant(off, values, members.path("off"))
+    enabled, killed = members.boolean("enabled"), members.boolean("killed", False)
+    regions = members.mapping("regions", {})
+    for name in regions:
+        if type(regions[name]) is not bool:
+            raise DocumentError(f"{members.path('regions')}.{name}", "is not true or false")
+
+    def result(variant: str | None, reason: str, cause: str, **more: str) -> Result:
+        value = None if variant is None else values[variant]
+        told = MappingProxyType({"cause": cause, **more, **metadata})
+        return Result(value, variant, reason, None, None, told)
+
+    def chooser(serve: str | Split, holds: Predicate | None, reason: str, cause: str, **more: str) -> Chooser:
+        if isinstance(serve, Split):
+            split = serve.chooser(
+                tuple(None if v is None else result(v, "SPLIT", cause, **more) for v in serve.variants)
+            )
+            if holds is None:
+                return split
+            return lambda context: split(context) if holds(context) else None
+        constant = result(serve, reason, cause, **more)
+        if holds is None:
+            return lambda context: constant
+        return lambda context: constant if holds(context) else None
+
+    def read(owner: Members, name: str, *, nulls: bool) -> str | Split:
+        at = owner.path(name)
+        return read_serve(owner.take(name), at, flag_key=key, variants=values, nulls=nulls, strict=strict)
+
+    targets = {
+        listed: result(variant, "TARGETING_MATCH", "target")
+        for variant, keys in _targets(members, values, strict=strict).items()
+        for listed in keys
+        if listed  # the empty targeting key is listed nowhere
+    }
+    rules: list[Chooser] = []
+    ids: set[str] = set()
+    for position, rule in enumerate(members.sequence("rules", [])):
+        here = f"{members.path('rules')}[{position}]"
+        rule_members = Members(rule, here, frozenset({"id", "constraints", "serve"}), strict=strict)
+        rule_id = rule_members.text("id")
+        if rule_id in ids:
+            raise DocumentError(f"{here}.id", f"{shown(rule_id)} is the id of an earlier rule; give another")
+        ids.add(rule_id)
+        holds = read_constraints(rule_members.sequence("constraints", []), f"{here}.constraints", scope)
+        serve = read(rule_members, "serve", nulls=True)
+        rules.append(chooser(serve, holds, "TARGETING_MATCH", "rule", rule=rule_id))
+    prerequisites = _prerequisites(members, strict=strict)
+    varies = bool(members.take("targets", {}) or rules or prerequisites or regions)
+    default = read(members, "default", nulls=False)
+    choose_default = chooser(default, None, "DEFAULT" if varies else "STATIC", "default")
+    unbucketed = result(off, "DEFAULT", "default")
+    shut = None
+    if killed or not enabled:
+        shut = result(off, "DISABLED", "killed" if killed else "disabled")
+    return Flag(
+        key=key,
+        type=kind,
+        client_side=members.boolean("client_side", False),
+        fail_safe=_one_of(members, "fail_safe", FAIL_SAFES),
+        variants=frozenset(values),
+        metadata=MappingProxyType(metadata),
+        shut=shut,
+        closed_regions=frozenset(name for name, is_open in regions.items() if not is_open),
+        region_off=result(off, "DISABLED", "region"),
+        prerequisites=prerequisites,
+        prerequisite_off=result(off, "DISABLED", "prerequisite"),
+        stale_off=result(off, "STALE", "stale"),
+        targets=targets,
+        rules=tuple(rules),
+        default=lambda context: choose_default(context) or unbucketed,
+    )
+
+
+def broken_flag(key: str, value: object, error: DocumentError, *, snapshot_version: int) -> BrokenFlag:
+    """What a flag answers whose line breaks the page, with version and change where they can be read."""
+    metadata: dict[str, Any] = {"snapshot_version": snapshot_version}
+    if isinstance(value, dict):
+        version, change = integer(value.get("version")), value.get("change")
+        if version is not None:
+            metadata["flag_version"] = version
+        if type(change) is str:
+            metadata["change"] = change
+    message = f"flag {key!r} cannot be read: {error}; other flags are served, publish this one again"
+    return BrokenFlag(key, Result(None, None, "ERROR", "PARSE_ERROR", message, MappingProxyType(metadata)))
+
+
+def _one_of(members: Members, name: str, known: tuple[str, ...]) -> str:
+    value = members.text(name)
+    if value not in known:
+        raise DocumentError(members.path(name), f"{shown(value)} is not known; known are {', '.join(known)}")
+    return value
+
+
+def _known_variant(name: object, values: Mapping[str, Any], at: str) -> None:
+    if type(name) is not str or name not in values:
+        raise DocumentError(at, f"{shown(name)} is no variant of this flag; it has {', '.join(values)}")
+
+
+def _variants(members: Members, kind: str) -> dict[str, Any]:
+    variants = members.mapping("variants")
+    if not variants:
+        raise DocumentError(members.path("variants"), "is empty; a flag has at least one variant")
+    values: dict[str, Any] = {}
+    for name, value in variants.items():
+        here = f"{members.path('variants')}.{name}"
+        if KEY_PATTERN.match(name) is None:
+            raise DocumentError(here, f"{shown(name)} is not a key; {KEY_HINT}")
+        values[name] = _value(value, kind, here)
+    return values
+
+
+def _value(value: Any, kind: str, at: str) -> Any:
+    """The value of a variant as its type has it: 3 is 3.0 where the flag is a float."""
+    if kind == "integer":
+        whole = integer(value)
+        if whole is not None:
+            return whole
+    elif kind == "float":
+        number = number_of(value)
+        if number is not None:
+            return float(number) + 0.0  # -0 is 0
+    elif type(value) is {"boolean": bool, "string": str, "object": dict}[kind]:
+        return value
+    raise DocumentError(at, f"is {shown(value)}, not a value of type {kind}")
+
+
+def _targets(members: Members, values: Mapping[str, Any], *, strict: bool) -> dict[str, list[str]]:
+    targets = members.mapping("targets", {})
+    owner: dict[str, str] = {}
+    for variant, keys in targets.items():
+        here = f"{members.path('targets')}.{variant}"
+        _known_variant(variant, values, here)
+        for position, key in enumerate(targeting_keys(keys, here, strict=strict)):
+            if key in owner:
+                raise DocumentError(f"{here}[{position}]", f"{shown(key)} is listed for {owner[key]!r} too")
+            owner[key] = variant
+        if not keys:
+            raise DocumentError(here, "is empty; leave the variant out")
+    return targets
+
+
+def _prerequisites(members: Members, *, strict: bool) -> tuple[Prerequisite, ...]:
+    prerequisites: list[Prerequisite] = []
+    for position, value in enumerate(members.sequence("prerequisites", [])):
+        here = f"{members.path('prerequisites')}[{position}]"
+        item = Members(value, here, frozenset({"flag", "variants"}), strict=strict)
+        variants = item.sequence("variants")
+        if not variants:
+            raise DocumentError(f"{here}.variants", "is empty; name the variants that let this flag go on")
+        for index, variant in enumerate(variants):
+            if type(variant) is not str or not variant:
+                raise DocumentError(f"{here}.variants[{index}]", f"is {shown(variant)}, not a variant's name")
+        prerequisites.append(Prerequisite(item.text("flag"), frozenset(variants)))
+    return tuple(prerequisites)

@@ -1,0 +1,38 @@
+"""MurmurHash3 x86 32 bit, unsigned: from `mmh3` where it is installed, else the same in plain Python."""
+
+from __future__ import annotations
+
+_MASK = 0xFFFFFFFF
+
+
+def murmur3_plain(data: bytes, seed: int) -> int:
+    """MurmurHash3_x86_32 of the bytes, 0 to 2^32-1 (Austin Appleby's public-domain definition)."""
+    state = seed & _MASK
+    whole = len(data) & ~3
+    for position in range(0, whole, 4):
+        state ^= _scramble(int.from_bytes(data[position : position + 4], "little"))
+        state = (state << 13 | state >> 19) & _MASK
+        state = (state * 5 + 0xE6546B64) & _MASK
+    if whole < len(data):
+        state ^= _scramble(int.from_bytes(data[whole:], "little"))
+    state ^= len(data) & _MASK
+    state = ((state ^ state >> 16) * 0x85EBCA6B) & _MASK
+    state = ((state ^ state >> 13) * 0xC2B2AE35) & _MASK
+    return state ^ state >> 16
+
+
+def _scramble(block: int) -> int:
+    block = (block * 0xCC9E2D51) & _MASK
+    block = (block << 15 | block >> 17) & _MASK
+    return (block * 0x1B873593) & _MASK
+
+
+try:
+    from mmh3 import hash as _mmh3
+except ImportError:
+    murmur3 = murmur3_plain
+else:
+
+    def murmur3(data: bytes, seed: int) -> int:
+        """MurmurHash3_x86_32 of the bytes, 0 to 2^32-1."""
+        return _mmh3(data, seed, False)

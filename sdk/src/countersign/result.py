@@ -1,0 +1,30 @@
+"""What a flag check answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluation's answer; it never changes and may be shared between calls.
+
+    ``value``: the variant's value, or None where the caller's default applies (see ``has_value``).
+    ``variant``: the variant's name, or None with it. ``reason``: TARGETING_MATCH, SPLIT, DEFAULT, STATIC,
+    DISABLED, STALE or ERROR. ``error_code`` and ``error_message``: with ERROR only. ``metadata``: ``cause``,
+    ``rule``, ``flag_version``, ``snapshot_version``, ``change``, each only where there is one.
+    """
+
+    value: Any
+    variant: str | None
+    reason: str
+    error_code: str | None
+    error_message: str | None
+    metadata: Mapping[str, Any]
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a variant is served; if not, the caller's default applies."""
+        return self.variant is not None

@@ -1,0 +1,43 @@
+"""Segments: named groups of contexts that rules point at."""
+
+from __future__ import annotations
+
+from countersign.constraints import Scope, read_constraints
+from countersign.context import Context, Predicate, text_of
+from countersign.members import Members, targeting_keys
+
+_MEMBERS = frozenset({"version", "change", "included", "excluded", "rules"})
+
+
+def nobody(context: Context) -> bool:
+    """The predicate of a segment that is not in the snapshot."""
+    return False
+
+
+def read_segment(value: object, at: str, *, strict: bool) -> Predicate:
+    """The predicate of a segment document. Raises DocumentError naming the member that breaks the page."""
+    members = Members(value, at, _MEMBERS, strict=strict, name="segment")
+    members.count("version")
+    members.text_or_null("change")
+    lists = [
+        targeting_keys(members.sequence(name, []), members.path(name), strict=strict)
+        for name in ("included", "excluded")
+    ]
+    # The empty targeting key is listed nowhere, whatever a list says.
+    included, excluded = (frozenset(key for key in keys if key) for keys in lists)
+    scope = Scope(strict=strict, segment=None)
+    rules = tuple(
+        read_constraints(rule, f"{members.path('rules')}[{i}]", scope)
+        for i, rule in enumerate(members.sequence("rules", []))
+    )
+
+    def contains(context: Context) -> bool:
+        key = text_of(context.get("targetingKey"))
+        if key is not None:
+            if key in included:
+                return True
+            if key in excluded:
+                return False
+        return any(rule is None or rule(context) for rule in rules)
+
+    return contains

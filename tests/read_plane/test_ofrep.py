@@ -1,0 +1,179 @@
+"""OFREP: one flag or all of them, in the form that clients of the protocol read."""
+
+import pytest
+
+from .client import Client
+from .conftest import eventually
+from .publisher import CLIENT_KEY, FLAGS, PRODUCTION, SERVER_KEY
+
+BULK = "/ofrep/v1/evaluate/flags"
+
+
+def test_a_flag_is_evaluated_for_the_context(server):
+    reply = server.evaluate("banner", {"targetingKey": "ann"})
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json == {
+        "key": "banner",
+        "value": True,
+        "reason": "TARGETING_MATCH",
+        "variant": "on",
+        "metadata": {"cause": "target", "flag_version": 3, "snapshot_version": 1, "change": "CR-7.1"},
+    }
+    assert server.evaluate("banner", {"targetingKey": "bob"}).json["value"] is False
+
+
+@pytest.mark.parametrize(
+    ("flag", "written"),
+    [
+        ("banner", b'"value":false,'),
+        ("colour", b'"value":"red",'),
+        ("limit", b'"value":3,'),
+        ("ratio", b'"value":3.0,'),
+        ("huge", b'"value":1.0e+22,'),
+        ("theme", b'"value":{"depth":3,"ratio":0.5,"tags":["a"]},'),
+    ],
+)
+def test_values_are_written_by_the_flag_s_type(server, flag, written):
+    assert written in server.evaluate(flag).body
+
+
+def test_where_the_caller_s_default_applies_there_is_no_value(server):
+    document = server.evaluate("deferred").json
+    assert "value" not in document
+    assert (document["variant"], document["reason"]) == ("", "DISABLED")
+
+
+@pytest.mark.parametrize("key", ["missing", "a/b", "ä", "x" * 500, "..", "\ud800"])
+def test_a_flag_that_is_not_there_is_404(server, key):
+    reply = server.evaluate(key)
+    assert reply.status == 404
+    assert reply.json["key"] == key
+    assert reply.json["errorCode"] == "FLAG_NOT_FOUND"
+    assert reply.json["errorDetails"]
+
+
+def test_a_flag_that_cannot_be_read_is_a_parse_error(server, browser):
+    reply = server.evaluate("unreadable")
+    assert reply.status == 400
+    assert reply.json["errorCode"] == "PARSE_ERROR"
+    assert reply.json["errorDetails"]
+
+
+def test_an_api_key_header_will_do(serving):
+    client = Client(serving)
+    assert client.post(f"{BULK}/limit", {}, x_api_key=SERVER_KEY).json["value"] == 3
+    assert client.post(f"{BULK}/limit", {}, x_api_key=SERVER_KEY + "x").status == 401
+
+
+def test_without_a_context_the_context_is_empty(server):
+    assert server.post(f"{BULK}/limit", {}).json["value"] == 3
+
+
+@pytest.mark.parametrize("targeting_key", [None, "", 5, ["ann"]])
+def test_a_targeting_key_of_any_kind_is_no_error(server, targeting_key):
+    assert server.evaluate("banner", {"targetingKey": targeting_key}).json["value"] is False
+
+
+@pytest.mark.parametrize("context", [None, [], "ann", 1, True])
+def test_a_context_that_is_no_object_is_an_invalid_context(server, context):
+    reply = server.post(f"{BULK}/limit", {"context": context})
+    assert reply.status == 400
+    assert (reply.json["key"], reply.json["errorCode"]) == ("limit", "INVALID_CONTEXT")
+
+
+def test_a_client_side_key_sees_client_side_flags_only(browser):
+    assert browser.evaluate("banner", {"targetingKey": "ann"}).json["value"] is True
+    reply = browser.evaluate("limit")
+    assert reply.status == 404
+    hidden, absent = reply.body, browser.evaluate("nosuc").body
+    assert hidden.replace(b"limit", b"nosuc") == absent, "a hidden flag looks as if it did not exist"
+
+
+@pytest.mark.parametrize("path", [BULK, f"{BULK}/limit"])
+class TestRefusals:
+    def test_401(self, serving, path):
+        reply = Client(serving).post(path, {})
+        assert reply.status == 401
+        assert reply.headers["www-authenticate"] == "Bearer"
+        assert reply.json["errorDetails"]
+
+    def test_405(self, server, path):
+        for method in ("GET", "PUT", "DELETE", "HEAD"):
+            reply = server.request(method, path)
+            assert (reply.status, reply.headers["allow"]) == (405, "POST")
+
+    @pytest.mark.parametrize(
+        "media_type", ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx"]
+    )
+    def test_415(self, server, path, media_type):
+        assert server.post(path, {}, content_type=media_type).status == 415
+
+    def test_415_for_a_compressed_or_otherwise_encoded_body(self, server, path):
+        assert server.post(path, {}, content_encoding="gzip").status == 415
+        assert server.post(path, {}, content_type="application/json; charset=utf-16").status == 415
+
+    @pytest.mark.parametrize(
+        "media_type", ["application/json; charset=UTF-8", 'Application/JSON;charset="utf-8"']
+    )
+    def test_json_is_recognised_however_it_is_written(self, server, path, media_type):
+        assert server.post(path, {}, content_type=media_type).status == 200
+
+    def test_503_before_the_first_snapshot(self, plane, store, publisher, path):
+        store.put(PRODUCTION, "keyring", 1, publisher.keyring())
+        plane.start()
+        eventually(plane.refresher.in_contact)
+        reply = Client(plane, SERVER_KEY).post(path, {})
+        assert (reply.status, reply.json["errorCode"]) == (503, "PROVIDER_NOT_READY")
+        assert reply.headers["retry-after"].isdigit()
+
+    def test_500_says_nothing_of_the_inside(self, server, holder, path, monkeypatch):
+        def broken(*_, **__):
+            raise RuntimeError("postgres://user:hunter2@db")
+
+        monkeypatch.setattr(type(holder.environments()[PRODUCTION].snapshot), "evaluate", broken)
+        reply = server.post(path, {})
+        assert (reply.status, reply.json["errorCode"]) == (500, "GENERAL")
+        assert b"hunter2" not in reply.body
+        assert b"Traceback" not in reply.body
+
+
+class TestBulk:
+    def test_all_flags_are_answered_in_order(self, server):
+        reply = server.post(BULK, {"context": {"targetingKey": "ann"}})
+        assert reply.status == 200
+        document = reply.json
+        assert [member["key"] for member in document["flags"]] == sorted(FLAGS)
+        assert document["metadata"] == {"snapshot_version": 1}
+
+    def test_each_as_it_would_be_alone(self, server):
+        context = {"targetingKey": "ann"}
+        for member in server.post(BULK, {"context": context}).json["flags"]:
+            assert member == server.evaluate(member["key"], context).json
+
+    def test_a_client_side_key_gets_its_own(self, browser):
+        keys = [member["key"] for member in browser.post(BULK, {}).json["flags"]]
+        assert keys == [key for key in sorted(FLAGS) if browser.evaluate(key).status != 404]
+        assert "banner" in keys
+        assert "limit" not in keys
+
+    def test_304_for_the_same_context_in_any_order(self, server):
+        etag = server.post(BULK, {"context": {"a": 1, "b": {"c": 2, "d": 3}}}).headers["etag"]
+        reply = server.post(BULK, {"context": {"b": {"d": 3, "c": 2}, "a": 1}}, if_none_match=etag)
+        assert (reply.status, reply.body, reply.headers["etag"]) == (304, b"", etag)
+
+    def test_another_context_version_or_side_is_another_etag(self, server, serving, store, publisher, holder):
+        def etag(key=SERVER_KEY, context=None):
+            return Client(serving, key).post(BULK, {"context": context or {}}).headers["etag"]
+
+        seen = {
+            etag(),
+            etag(CLIENT_KEY),
+            etag(context={"a": 1}),
+            etag(context={"a": "1"}),
+            etag(context={"a": True}),
+        }
+        store.publish(publisher, 2)
+        eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
+        seen.add(etag())
+        assert len(seen) == 6

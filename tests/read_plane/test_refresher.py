@@ -1,0 +1,233 @@
+"""Staying fresh from any source, and staying quiet and alive when all of them fail."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from distribution.read_plane.directory_store import DirectoryStore
+from distribution.read_plane.holder import Holder
+from distribution.read_plane.keyring import hash_of
+from distribution.read_plane.redis_store import RedisStore
+from distribution.read_plane.refresher import Refresher
+
+from .conftest import eventually
+from .publisher import ORIGIN, PRODUCTION, SERVER_KEY, STAGING, MemoryStore, Publisher
+
+
+@pytest.fixture
+def start(holder):
+    """Start a refresher over sources; all of them are stopped at the end."""
+    started: list[Refresher] = []
+
+    def _start(*sources, holder=holder, interval=0.02, **members):
+        refresher = Refresher(holder, list(sources), interval=interval, **members)
+        refresher.start()
+        started.append(refresher)
+        return refresher
+
+    yield _start
+    for refresher in started:
+        refresher.stop()
+
+
+def _status(refresher):
+    return {dependency.name: dependency.describe() for dependency in refresher.dependencies()}
+
+
+def test_what_is_published_later_is_taken(start, holder, store, publisher):
+    refresher = start(("database", store))
+    eventually(refresher.in_contact)
+    store.publish(publisher, 4)
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 4 == holder.version(PRODUCTION, "keyring"))
+
+
+def test_what_is_held_is_not_fetched_again(start, holder, store, publisher):
+    store.publish(publisher)
+    start(("database", store))
+    eventually(lambda: holder.version(PRODUCTION, "snapshot"))
+    time.sleep(0.2)
+    assert store.fetched == 2
+
+
+def test_an_announcement_saves_the_interval(start, holder, store, publisher):
+    refresher = start(("database", store), interval=60)
+    eventually(refresher.in_contact)
+    store.publish(publisher, 4)
+    refresher.announce(PRODUCTION)
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 4, seconds=2)
+
+
+def test_a_revoked_key_stops_working(start, holder, store, publisher):
+    store.publish(publisher)
+    start(("database", store))
+    eventually(lambda: holder.find_key(SERVER_KEY))
+    store.put(PRODUCTION, "keyring", 2, publisher.keyring(2, keys=[]))
+    eventually(lambda: holder.find_key(SERVER_KEY) is None)
+
+
+def test_one_source_that_fails_does_not_matter_while_another_answers(start, holder, store, publisher):
+    broken = MemoryStore()
+    broken.failure = ValueError("odd")
+    store.publish(publisher, 2)
+    refresher = start(("redis", broken), ("database", store))
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
+    eventually(lambda: _status(refresher)["redis"]["status"] == "failing")
+    assert _status(refresher)["redis"]["error"] == "ValueError"
+    assert _status(refresher)["database"]["status"] == "ok"
+
+
+def test_one_source_that_hangs_does_not_hold_up_another(start, holder, store, publisher):
+    release = threading.Event()
+
+    class Hanging(MemoryStore):
+        def versions(self):
+            release.wait(30)
+            return {}
+
+    try:
+        refresher = start(("redis", Hanging()), ("database", store))
+        store.publish(publisher, 2)
+        eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2, seconds=2)
+        eventually(lambda: _status(refresher)["redis"].get("error") == "no answer")
+    finally:
+        release.set()
+
+
+def test_a_source_that_comes_back_is_used_again(start, holder, store, publisher, caplog):
+    caplog.set_level(logging.INFO)
+    store.failure = ConnectionError("postgres://user:hunter2@db.internal/flags is away")
+    refresher = start(("database", store))
+    eventually(lambda: _status(refresher)["database"]["status"] == "failing")
+    time.sleep(0.3)
+    store.failure = None
+    store.publish(publisher)
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 1)
+    eventually(lambda: _status(refresher)["database"]["status"] == "ok")
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("database")]
+    assert len(told) == 2, "once when it failed, once when it came back"
+    assert "hunter2" not in caplog.text
+
+
+def test_the_status_tells_strangers_neither_addresses_nor_secrets(start, store):
+    store.failure = ConnectionError("postgres://user:hunter2@db.internal/flags is away")
+    refresher = start(("database", store))
+    eventually(lambda: _status(refresher)["database"]["status"] == "failing")
+    assert _status(refresher)["database"]["error"] == "no connection"
+
+
+@pytest.mark.parametrize("wrong", ["foreign", "damaged", "other environment", "older than claimed"])
+def test_what_cannot_be_verified_is_refused_and_the_old_stays(start, holder, store, publisher, wrong, caplog):
+    store.publish(publisher, 5)
+    start(("database", store))
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 5)
+    raw = {
+        "foreign": Publisher().snapshot(6),
+        "damaged": publisher.snapshot(6)[:-2],
+        "other environment": publisher.snapshot(6, environment=STAGING),
+        "older than claimed": publisher.snapshot(4),
+    }[wrong]
+    store.put(PRODUCTION, "snapshot", 6, raw)
+    eventually(lambda: holder.environments()[PRODUCTION].refusal)
+    time.sleep(0.2)
+    assert holder.version(PRODUCTION, "snapshot") == 5
+    assert sum("refused" in record.getMessage() for record in caplog.records) == 1, (
+        "told once, not at every poll"
+    )
+    assert store.fetched < 6, "not fetched at every poll either"
+    store.put(PRODUCTION, "snapshot", 7, publisher.snapshot(7))
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 7)
+
+
+def test_a_store_s_odd_names_are_ignored(start, holder, store, publisher):
+    store.put("../../etc", "snapshot", 9, b"x")
+    store.publish(publisher)
+    refresher = start(("database", store))
+    eventually(lambda: holder.version(PRODUCTION, "snapshot"))
+    assert set(holder.environments()) == {PRODUCTION} == refresher.published()
+
+
+def test_an_older_store_is_no_confirmation(start, holder, store, publisher):
+    store.publish(publisher, 5)
+    older = MemoryStore()
+    older.publish(publisher, 4)
+    holder.accept(PRODUCTION, "snapshot", publisher.snapshot(5), source="test")
+    refresher = start(("redis", older))
+    eventually(refresher.in_contact)
+    assert holder.confirmed_age(PRODUCTION) is None
+    assert holder.version(PRODUCTION, "snapshot") == 5
+
+
+def test_after_a_restart_without_any_store_the_last_known_good_serves(start, store, publisher, tmp_path):
+    directory = DirectoryStore(tmp_path / "kept")
+    store.publish(publisher, 8)
+    first = start(("database", store), last_known_good=directory)
+    eventually(lambda: directory.versions() == {PRODUCTION: (8, 8)})
+    first.stop()
+
+    store.failure = ConnectionError("away")
+    holder = Holder(origin=ORIGIN, verify=[publisher.vkey])
+    second = start(("database", store), holder=holder, last_known_good=directory)
+    assert second.in_contact(), "before any store could answer"
+    assert holder.find_key(SERVER_KEY)[1].version == 8
+
+
+def test_the_last_known_good_is_a_floor(start, holder, store, publisher, tmp_path):
+    directory = DirectoryStore(tmp_path / "kept")
+    directory.put_snapshot(PRODUCTION, publisher.snapshot(8))
+    store.publish(publisher, 7)
+    refresher = start(("database", store), last_known_good=directory)
+    eventually(lambda: holder.version(PRODUCTION, "keyring") == 7)
+    assert holder.version(PRODUCTION, "snapshot") == 8
+    assert refresher.in_contact()
+
+
+def test_a_tampered_last_known_good_costs_one_environment_and_is_repaired(
+    start, holder, store, publisher, tmp_path
+):
+    directory = DirectoryStore(tmp_path / "kept")
+    directory.put_snapshot(PRODUCTION, Publisher().snapshot(999))
+    directory.put_snapshot(STAGING, publisher.snapshot(3, environment=STAGING))
+    start(("database", store), last_known_good=directory)
+    assert holder.version(PRODUCTION, "snapshot") == 0
+    assert holder.version(STAGING, "snapshot") == 3
+    store.publish(publisher, 4)
+    eventually(lambda: directory.versions()[PRODUCTION] == (4, 4))
+
+
+def test_a_disk_that_cannot_be_written_fails_alone(start, holder, store, publisher, tmp_path):
+    (tmp_path / "kept").write_bytes(b"a file where the directory should be")
+    store.publish(publisher)
+    refresher = start(("database", store), last_known_good=DirectoryStore(tmp_path / "kept"))
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 1)
+    eventually(lambda: _status(refresher)["last known good"]["status"] == "failing")
+    assert _status(refresher)["database"]["status"] == "ok"
+
+
+def test_stopping_ends_the_threads(start, store, tmp_path):
+    refresher = start(("database", store), interval=60, last_known_good=DirectoryStore(tmp_path / "kept"))
+    refresher.stop()
+    assert not any(thread.is_alive() for thread in refresher._threads)
+
+
+def test_redis_goes_and_comes_back(start, holder, publisher, redis_server):
+    store = RedisStore(redis_server.url)
+    refresher = start(("redis", store), announcer=store, interval=60)
+    eventually(lambda: _status(refresher)["announcements"]["status"] == "ok")
+    store.put_keyring(PRODUCTION, 1, publisher.keyring())
+    store.put_snapshot(PRODUCTION, 1, publisher.snapshot())
+    store.announce(PRODUCTION)
+    eventually(lambda: holder.find_key(SERVER_KEY) and holder.find_key(SERVER_KEY)[1], seconds=2)
+
+    redis_server.stop()
+    eventually(lambda: _status(refresher)["announcements"]["status"] == "failing")
+    refresher.announce(PRODUCTION)
+    eventually(lambda: _status(refresher)["redis"]["status"] == "failing")
+    assert holder.find_key(SERVER_KEY)[1].version == 1
+
+    redis_server.start()
+    store.put_keyring(PRODUCTION, 2, publisher.keyring(2, keys=[(hash_of("new"), "k3", "server")]))
+    eventually(lambda: holder.find_key("new"))
+    assert holder.find_key(SERVER_KEY) is None
+    eventually(lambda: {status["status"] for status in _status(refresher).values()} == {"ok"})
