@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,13 @@ def open_log(**_: Any) -> Log:
         )
         append([created])
         return current_log()
+
+
+def trusted_log() -> dict[str, Any]:
+    """Origin and keys of the open log, as an auditor's trust file has them (ledger-bundle section 9)."""
+    log = current_log()
+    created = json.loads(log.events.get(index=0).line)["data"]["log_key"]
+    return {"origin": log.origin, "log": sorted({created, ledger_signer().vkey})}
 
 
 def append(pending: Sequence[PendingEvent]) -> None:

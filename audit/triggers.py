@@ -23,7 +23,8 @@ def install(schema_editor: Any, *tables: str) -> None:
     if vendor == "postgresql":
         schema_editor.execute(
             "CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"
+            "$$ BEGIN RAISE EXCEPTION '%% is append-only', TG_TABLE_NAME; END $$",
+            params=(),  # with parameters, so that the doubled sign stands for one
         )
     for table in tables:
         first, second = trigger_names(vendor, table)

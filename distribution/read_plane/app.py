@@ -41,7 +41,7 @@ class ReadPlane:
         self._next_app = next_app
 
     def start(self) -> None:
-        """Load the last-known-good directory and start keeping fresh. Waits for the disk, for nothing else."""
+        """Load the last-known-good directory and start keeping fresh. Waits for the disk only."""
         self.refresher.start()
 
     def stop(self) -> None:
@@ -65,7 +65,7 @@ class ReadPlane:
         except RefusedError as refused:
             answer = _refusal(path, refused)
         except Exception:
-            logger.exception("read plane: %s %s failed", scope["method"], path)
+            logger.exception("read plane: %s %a failed", scope["method"], path)
             answer = _refusal(
                 path, RefusedError(500, "server: an unexpected error; it is in the server's log")
             )

@@ -85,7 +85,7 @@ class Refresher:
 
     def announce(self, environment: str) -> None:
         """Say that something of `environment` was just published: all sources are asked at once."""
-        logger.debug("announced: %s", environment)
+        logger.debug("announced: %a", environment)
         self._wake_pollers()
 
     def dependencies(self) -> list[Dependency]:

@@ -37,7 +37,7 @@ def body_of(flags: dict[str, object], segments: dict[str, object] | None = None)
     return b"".join(rfc8785.dumps(line) + b"\n" for line in lines)
 
 
-def head_of(body: bytes, **changes: object) -> str:
+def head_of(body: bytes, /, **changes: object) -> str:
     fields = {
         "format": "countersign-snapshot/v1",
         "origin": ORIGIN,
@@ -53,7 +53,7 @@ def head_of(body: bytes, **changes: object) -> str:
     )
 
 
-def signed(body: bytes, *keys: SigningKey, **changes: object) -> bytes:
+def signed(body: bytes, /, *keys: SigningKey, **changes: object) -> bytes:
     text = head_of(body, **changes)
     lines = "".join(key.line(text) for key in keys or (SigningKey(),))
     return f"{text}\n{lines}\n".encode() + body

@@ -119,9 +119,12 @@ class RedisServer:
             self._process = None
 
     @property
-    def pid(self) -> int:
+    def running(self) -> bool:
+        return self._process is not None
+
+    def signal(self, number: int) -> None:
         assert self._process is not None
-        return self._process.pid
+        self._process.send_signal(number)
 
     def _answers(self) -> bool:
         try:
@@ -146,7 +149,7 @@ def _one_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer
 @pytest.fixture
 def redis_server(_one_redis: RedisServer) -> RedisServer:
     """A running, empty Redis."""
-    if _one_redis._process is None:
+    if not _one_redis.running:
         _one_redis.start()
     with redis.Redis.from_url(_one_redis.url) as connection:
         connection.flushall()

@@ -1,5 +1,7 @@
 """GET /sdk/v1/snapshot: the published bytes to those who may have them."""
 
+import asyncio
+
 import pytest
 
 from .client import Client
@@ -146,8 +148,6 @@ def test_everything_else_is_passed_on(server, path):
 
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
 def test_so_are_lifespan_and_websockets(plane, kind):
-    import asyncio
-
     sent = []
 
     async def send(message):
@@ -158,8 +158,6 @@ def test_so_are_lifespan_and_websockets(plane, kind):
 
 
 def test_a_client_that_left_before_the_answer_is_no_error(serving, caplog):
-    import asyncio
-
     async def send(message):
         raise OSError("connection closed")
 

@@ -185,7 +185,7 @@ class Ledger:
             self.review("approved", approver, change)
 
     def carry_out(
-        self, change: Mapping[str, Any], n: int = 0, before: Any = ..., **data: Any
+        self, change: Mapping[str, Any], n: int = 0, before: Any = ..., /, **data: Any
     ) -> dict[str, Any]:
         operations = data.pop("operations", change["operations"])
         operation = operations[n] if n < len(operations) else operations[0]
@@ -301,7 +301,7 @@ def write(
 
 
 def seal(directory: Path, key: Key, origin: str = ORIGIN, /, **members: Any) -> Path:
-    """Write the manifest over the files that are there, signed by ``key``: also what a hostile exporter can do."""
+    """Write the manifest over the files that are there, signed by ``key``, as a hostile exporter can."""
     lines = ["ledger-bundle/v1", f"origin {origin}"]
     lines += [f"{name} {value}" for name, value in members.items()]
     lines.append("created 2026-01-06T00:00:00.000000Z")

@@ -1,0 +1,46 @@
+"""The admin site: Unfold's shell around the pages that the apps' `admin` packages bring."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from django.contrib.auth.forms import AuthenticationForm as AnyoneActive
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern
+from unfold.forms import AuthenticationForm
+from unfold.sites import UnfoldAdminSite
+
+# Each has `urlpatterns`: the pages that it adds below /admin/, named in the namespace `admin`.
+PAGES = ("access.admin", "flags.admin", "approvals.admin", "audit.admin", "distribution.admin")
+
+
+class SignInForm(AuthenticationForm):  # type: ignore[misc]
+    """Anyone active may sign in; what they may see is a question of memberships, not of `is_staff`."""
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        AnyoneActive.confirm_login_allowed(self, user)
+
+
+class ControlPlaneSite(UnfoldAdminSite):  # type: ignore[misc]
+    """Unfold's site for everybody with an account. Stock model pages keep asking for their permissions."""
+
+    login_form = SignInForm
+    enable_nav_sidebar = True
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and request.user.is_authenticated)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return redirect("admin:home")
+
+    def extra_urls(self) -> list[URLPattern]:
+        """The pages of all apps. Signing in is asked for here, so that no page can forget to."""
+        return [
+            URLPattern(
+                pattern.pattern, self.admin_view(pattern.callback), pattern.default_args, pattern.name
+            )
+            for module in PAGES
+            for pattern in import_module(module).urlpatterns
+        ]

@@ -1,0 +1,159 @@
+"""How Unfold's shell looks: title, colours, and the sidebar, whose links stay in the project one is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+Link = Callable[[HttpRequest], str]
+
+
+def _page(name: str) -> Link:
+    """The link to a page of the project one is in; without a project, to the page that says so."""
+
+    def link(request: HttpRequest) -> str:
+        from access.admin.place import place_of
+
+        project = place_of(request).project
+        return reverse(f"admin:{name}", args=[project.key]) if project else reverse("admin:home")
+
+    return link
+
+
+def _is_at(*names: str) -> Callable[[HttpRequest], bool]:
+    def active(request: HttpRequest) -> bool:
+        match = request.resolver_match
+        return match is not None and match.url_name in names
+
+    return active
+
+
+def _holds(verb: str) -> Callable[[HttpRequest], bool]:
+    def permission(request: HttpRequest) -> bool:
+        from access.admin.place import place_of
+
+        return verb in place_of(request).verbs
+
+    return permission
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_superuser)
+
+
+def _waiting(request: HttpRequest) -> str:
+    """How many requests wait for this person; empty for none, so that the badge stays away."""
+    from approvals.admin.inbox import waiting_count
+
+    count = waiting_count(request)
+    return str(count) if count else ""
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Countersign",
+    "SITE_HEADER": "Countersign",
+    "SITE_SYMBOL": "order_approve",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("countersign.css")],
+    "SCRIPTS": [lambda request: static("countersign.js")],
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.2% .016 268)",
+            "100": "oklch(94% .033 268)",
+            "200": "oklch(88.6% .063 268)",
+            "300": "oklch(80.4% .108 268)",
+            "400": "oklch(71.5% .148 268)",
+            "500": "oklch(64.5% .178 268)",
+            "600": "oklch(51.5% .205 268)",
+            "700": "oklch(45.4% .19 268)",
+            "800": "oklch(39.2% .16 268)",
+            "900": "oklch(34.6% .124 268)",
+            "950": "oklch(26% .09 268)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "title": _("Work"),
+                "items": [
+                    {
+                        "title": _("Flags"),
+                        "icon": "toggle_on",
+                        "link": _page("flag-list"),
+                        "active": _is_at(
+                            "flag-list", "flag", "flag-new", "flag-edit", "switch", "kill", "plan-new"
+                        ),
+                    },
+                    {
+                        "title": _("Change requests"),
+                        "icon": "rule",
+                        "link": _page("request-list"),
+                        "active": _is_at("request-list", "request", "request-edit"),
+                        "badge": _waiting,
+                        "badge_variant": "primary",
+                    },
+                    {
+                        "title": _("Rollout plans"),
+                        "icon": "stacked_line_chart",
+                        "link": _page("plan-list"),
+                        "active": _is_at("plan-list", "plan"),
+                    },
+                    {
+                        "title": _("Segments"),
+                        "icon": "groups",
+                        "link": _page("segment-list"),
+                        "active": _is_at("segment-list", "segment", "segment-new", "segment-edit"),
+                    },
+                ],
+            },
+            {
+                "title": _("Govern"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("Environments"),
+                        "icon": "dns",
+                        "link": _page("environment-list"),
+                        "active": _is_at(
+                            "environment-list",
+                            "environment-new",
+                            "environment-edit",
+                            "environment-policy",
+                            "sdk-key-new",
+                            "sdk-key-revoke",
+                        ),
+                    },
+                    {
+                        "title": _("People"),
+                        "icon": "badge",
+                        "link": _page("people"),
+                        "active": _is_at("people"),
+                    },
+                    {
+                        "title": _("Audit"),
+                        "icon": "history_edu",
+                        "link": _page("event-list"),
+                        "active": _is_at("event-list", "event"),
+                        "permission": _holds("audit.view"),
+                    },
+                    {
+                        "title": _("Accounts"),
+                        "icon": "manage_accounts",
+                        "link": lambda request: reverse("admin:access_user_changelist"),
+                        "permission": _is_superuser,
+                    },
+                ],
+            },
+        ],
+    },
+}

@@ -1,0 +1,325 @@
+"""The client: it polls a real server on loopback, and keeps what it has when that misbehaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from countersign import Client, DsnError, Snapshot, SnapshotError
+from flag_server import FlagServer, flag_server
+from signed_snapshots import SigningKey, a_flag, body_of, signed
+
+ON = {"variant": "on"}
+KEY = SigningKey()
+
+
+@pytest.fixture
+def server() -> Iterator[FlagServer]:
+    with flag_server() as running:
+        publish(running, {"banner": a_flag(default=ON)})
+        yield running
+
+
+def publish(server: FlagServer, flags: dict, *, version: int = 1287, key: SigningKey = KEY, **changes: object) -> None:
+    raw = signed(body_of(flags), key, version=version, **changes)
+    server.raw, server.etag = raw, Snapshot.parse(raw).etag
+
+
+def client_of(server: FlagServer, **settings: object) -> Client:
+    return Client(server.dsn(KEY.vkey), **{"poll_interval": 0.02, **settings})
+
+
+def eventually(holds: Callable[[], object], *, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "did not come true"
+        time.sleep(0.005)
+
+
+def test_a_client_fetches_verifies_and_evaluates(server):
+    with client_of(server) as client:
+        assert client.wait_until_ready(10)
+        assert client.get_boolean_value("banner", False) is True
+        status = client.status()
+    path, headers = server.requests[0]
+    assert path == "/sdk/v1/snapshot"
+    assert headers["Authorization"] == "Bearer sdk-server-1"
+    assert (status.ready, status.snapshot_version, status.etag) == (True, 1287, server.etag)
+    assert status.last_error is None
+    assert status.age is not None
+
+
+def test_a_client_asks_only_for_news_and_takes_a_newer_version(server):
+    with client_of(server) as client:
+        client.wait_until_ready(10)
+        eventually(lambda: 304 in server.answered)
+        publish(server, {"banner": a_flag()}, version=1288)
+        eventually(lambda: client.status().snapshot_version == 1288)
+        assert client.get_boolean_value("banner", True) is False
+
+
+def test_before_the_first_snapshot_the_caller_s_default_applies():
+    with Client("http://k@127.0.0.1:9/shop/production", poll_interval=60) as client:
+        assert not client.wait_until_ready(0.01)
+        details = client.get_string_details("banner", "fallback")
+        assert (details.value, details.reason, details.error_code) == ("fallback", "ERROR", "PROVIDER_NOT_READY")
+        assert client.get_all() == {}
+        eventually(lambda: client.status().last_error)
+        assert "cannot be reached" in (client.status().last_error or "")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda server: publish(server, {}, version=1288, key=SigningKey()), "signature"),
+        (lambda server: publish(server, {}, version=1286), "older"),
+        (lambda server: publish(server, {}), "another body"),
+        (lambda server: publish(server, {}, version=1288, environment="shop/staging"), "shop/staging"),
+        (lambda server: publish(server, {}, version=1288, origin="evil.example.com"), "origin"),
+        (lambda server: setattr(server, "raw", server.raw[:-1]) or setattr(server, "etag", '"x"'), "bytes"),
+        (lambda server: setattr(server, "raw", b"<html>") or setattr(server, "etag", '"x"'), "not a snapshot"),
+        (lambda server: setattr(server, "status", 500), "500"),
+        (lambda server: setattr(server, "status", 302), "302"),
+        (lambda server: server.shutdown() or server.server_close(), "cannot be reached|answers"),
+    ],
+    ids=["unsigned", "older", "rewritten", "environment", "origin", "cut", "html", "500", "redirect", "gone"],
+)
+def test_a_client_keeps_what_it_has_and_says_why(server, spoil, reason):
+    with client_of(server, timeout=0.5) as client:
+        client.wait_until_ready(10)
+        if reason.startswith("cannot"):
+            server.status = 500
+        spoil(server)
+        eventually(lambda: client.status().last_error)
+        status = client.status()
+        assert re.search(reason, status.last_error or "")
+        assert status.failures >= 1
+        assert status.snapshot_version == 1287
+        assert client.get_boolean_value("banner", False) is True
+
+
+def test_a_client_recovers_when_the_server_does(server):
+    server.status = 503
+    with client_of(server) as client:
+        eventually(lambda: client.status().failures)
+        server.status = 200
+        assert client.wait_until_ready(10)
+        eventually(lambda: client.status().last_error is None)
+        assert client.status().failures == 0
+
+
+def test_a_rejected_key_is_named_as_the_reason_but_never_shown(server):
+    with Client(server.dsn(key="very-secret"), poll_interval=0.02) as client:
+        eventually(lambda: client.status().last_error)
+        error = client.status().last_error or ""
+        assert "401" in error
+        assert "very-secret" not in error + repr(client.status())
+
+
+def test_retry_after_is_respected(server):
+    server.status, server.headers = 503, {"Retry-After": "600"}
+    with client_of(server) as client:
+        eventually(lambda: client.status().failures)
+        server.status = 200
+        time.sleep(0.3)
+        assert len(server.requests) == 1
+
+
+def test_an_answer_that_is_too_long_is_refused(server):
+    with client_of(server, max_bytes=100) as client:
+        eventually(lambda: client.status().last_error)
+        assert "100 bytes" in (client.status().last_error or "")
+        assert not client.status().ready
+
+
+def test_without_a_verify_key_signature_and_origin_are_not_checked(server):
+    with Client(server.dsn(), poll_interval=0.02) as client:
+        assert client.wait_until_ready(10)
+
+
+def test_past_max_staleness_flags_take_their_safe_state(server):
+    keeps = {"fail_safe": "last_known_good", "default": ON}
+    flags = {"off": a_flag(default=ON), "keep": a_flag(**keeps), "none": a_flag(default=ON, off=None)}
+    publish(server, {**flags, "typed": a_flag(**keeps)})
+    with client_of(server, max_staleness=0.2, poll_interval=0.05) as client:
+        client.wait_until_ready(10)
+        assert client.get_boolean_details("off", False).reason == "STATIC"
+        server.status = 503
+        eventually(lambda: client.status().stale)
+        off = client.get_boolean_details("off", True)
+        assert (off.value, off.variant, off.reason, off.flag_metadata["cause"]) == (False, "off", "STALE", "stale")
+        keep = client.get_boolean_details("keep", False)
+        assert (keep.value, keep.reason, keep.flag_metadata["cause"]) == (True, "STALE", "default")
+        none = client.get_boolean_details("none", True)
+        assert (none.value, none.variant, none.reason) == (True, None, "STALE")
+        assert client.get_string_details("typed", "d").error_code == "TYPE_MISMATCH"
+        assert client.get_boolean_details("nowhere", True).error_code == "FLAG_NOT_FOUND"
+        server.status = 200
+        eventually(lambda: not client.status().stale)
+        assert client.get_boolean_details("off", False).reason == "STATIC"
+
+
+def a_file(tmp_path, flags: dict) -> str:
+    path = tmp_path / "flags.snapshot"
+    path.write_bytes(signed(body_of(flags), KEY))
+    return str(path)
+
+
+def test_a_client_from_a_file_verifies_it_and_is_never_stale(tmp_path):
+    path = a_file(tmp_path, {"banner": a_flag(default=ON)})
+    with Client.from_file(path, verify=[KEY.vkey], environment="shop/production") as client:
+        assert client.wait_until_ready(0)
+        assert client.get_boolean_value("banner", False) is True
+        status = client.status()
+        assert (status.age, status.stale) == (None, False)
+    with pytest.raises(SnapshotError):
+        Client.from_file(path, verify=[SigningKey().vkey])
+    with pytest.raises(OSError, match="nowhere"):
+        Client.from_file(tmp_path / "nowhere")
+
+
+def test_the_static_context_is_merged_and_a_call_wins(tmp_path):
+    def rule(name: str, value: str) -> dict:
+        constraint = {"attribute": name, "operator": "in", "values": [value]}
+        return a_flag(rules=[{"id": "r", "constraints": [constraint], "serve": ON}])
+
+    path = a_file(tmp_path, {"service": rule("service", "api"), "region": rule("region", "us")})
+    client = Client.from_file(path, context={"service": "api", "region": "eu"})
+    assert client.get_boolean_value("service", False) is True
+    assert client.get_boolean_value("service", False, {"other": 1}) is True
+    assert client.get_boolean_value("service", False, {"service": "web"}) is False
+    assert client.get_boolean_value("service", False, {"service": None}) is False
+    assert client.get_boolean_value("region", False, {"region": "us"}) is True
+
+
+def test_a_call_does_not_move_a_process_to_another_region(tmp_path):
+    path = a_file(tmp_path, {"f": a_flag(default=ON, regions={"eu": False})})
+    inside, anywhere = Client.from_file(path, context={"region": "eu"}), Client.from_file(path)
+    assert inside.get_boolean_details("f", True, {"region": "us"}).flag_metadata["cause"] == "region"
+    assert anywhere.get_boolean_value("f", False, {"region": "us"}) is True
+    assert anywhere.get_boolean_value("f", True, {"region": "eu"}) is False
+
+
+def test_each_type_has_its_methods(tmp_path):
+    values = {"boolean": True, "string": "x", "integer": 3, "float": 3, "object": {"a": 1}}
+    flags = {kind: a_flag(type=kind, variants={"v": v}, off="v", default={"variant": "v"}) for kind, v in values.items()}
+    client = Client.from_file(a_file(tmp_path, flags))
+    assert client.get_boolean_value("boolean", False) is True
+    assert client.get_string_value("string", "") == "x"
+    assert client.get_integer_value("integer", 0) == 3
+    assert type(client.get_float_value("float", 0.0)) is float
+    assert type(client.get_float_value("integer", 0.0)) is float
+    assert client.get_object_value("object", {}) == {"a": 1}
+    assert client.get_object_details("object", {}).variant == "v"
+    assert client.get_integer_details("float", 9).error_code == "TYPE_MISMATCH"
+    assert client.get_float_details("float", 9.0).flag_key == "float"
+    assert client.get_all() == {**values, "float": 3.0}
+
+
+def test_get_all_gives_null_where_the_caller_s_default_applies(tmp_path):
+    client = Client.from_file(a_file(tmp_path, {"a": a_flag(killed=True, off=None), "b": a_flag(type="x")}))
+    assert client.get_all({}) == {"a": None, "b": None}
+
+
+@pytest.mark.parametrize("context", [5, "text", [1], object()])
+def test_a_method_never_raises_whatever_the_context(tmp_path, context):
+    client = Client.from_file(a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]})}), context={"service": "api"})
+    details = client.get_boolean_details("f", True, context)
+    assert (details.value, details.error_code) == (True, "GENERAL")
+    assert client.get_boolean_details(["f"], True).error_code == "GENERAL"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "",
+        "flags.example.com/shop/production",
+        "ftp://k@flags.example.com/shop/production",
+        "https://flags.example.com/shop/production",
+        "https://k:secret@flags.example.com/shop/production",
+        "https://k@/shop/production",
+        "https://k@flags.example.com:port/shop/production",
+        "https://k@flags.example.com/shop",
+        "https://k@flags.example.com/shop/production/more",
+        "https://k@flags.example.com/shop/-",
+        "https://k@flags.example.com/shop/production?verfy=x",
+        "https://k@flags.example.com/shop/production?verify=x",
+        "https://k@flags.example.com/shop/production#x",
+        "https://k%0d%0aX:y@flags.example.com/shop/production",
+    ],
+)
+def test_a_dsn_that_cannot_be_meant_is_refused(dsn):
+    with pytest.raises(DsnError) as refused:
+        Client(dsn)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_dsn_comes_from_the_environment_when_omitted(server, monkeypatch):
+    monkeypatch.setenv("COUNTERSIGN_DSN", server.dsn(KEY.vkey, SigningKey().vkey))
+    with Client(poll_interval=0.02) as client:
+        assert client.wait_until_ready(10)
+    monkeypatch.delenv("COUNTERSIGN_DSN")
+    with pytest.raises(DsnError, match="COUNTERSIGN_DSN"):
+        Client()
+
+
+def test_a_client_starts_from_its_last_known_good_file_while_the_server_is_away(server, tmp_path):
+    with client_of(server, cache_dir=tmp_path) as client:
+        client.wait_until_ready(10)
+        eventually(lambda: 304 in server.answered)
+    server.status = 503
+    with client_of(server, cache_dir=tmp_path) as client:
+        assert client.wait_until_ready(0)
+        assert client.get_boolean_value("banner", False) is True
+    (file,) = tmp_path.iterdir()
+    hour_ago = time.time() - 3600
+    os.utime(file, (hour_ago, hour_ago))
+    with client_of(server, cache_dir=tmp_path, max_staleness=60.0) as client:
+        assert client.status().stale
+    file.write_bytes(b"damaged")
+    with client_of(server, cache_dir=tmp_path) as client:
+        assert not client.status().ready
+        assert client.status().last_error
+
+
+def test_an_older_snapshot_than_the_last_known_good_one_is_refused(server, tmp_path):
+    with client_of(server, cache_dir=tmp_path) as client:
+        client.wait_until_ready(10)
+        eventually(lambda: 304 in server.answered)
+    publish(server, {}, version=1286)
+    with client_of(server, cache_dir=tmp_path) as client:
+        eventually(lambda: client.status().failures)
+        assert client.status().snapshot_version == 1287
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_client_goes_on_polling_in_the_child_of_a_fork(server):
+    with client_of(server) as client:
+        client.wait_until_ready(10)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                deadline = time.monotonic() + 10
+                while client.status().snapshot_version != 1288 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                code = 0 if client.status().snapshot_version == 1288 else 2
+            finally:
+                os._exit(code)
+        publish(server, {"banner": a_flag()}, version=1288)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        eventually(lambda: client.status().snapshot_version == 1288)
+
+
+def test_a_closed_client_answers_and_no_longer_polls(server):
+    client = client_of(server)
+    client.wait_until_ready(10)
+    client.close()
+    count = len(server.requests)
+    time.sleep(0.1)
+    assert len(server.requests) == count
+    assert client.get_boolean_value("banner", False) is True

@@ -1,0 +1,55 @@
+"""Native Python values in a context: what JSON would make of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from enum import Enum, IntEnum
+
+import pytest
+from countersign import Snapshot
+from signed_snapshots import a_flag, body_of, signed
+
+
+class Plan(str, Enum):
+    PRO = "pro"
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
+def holds(operator: str, values: list, value: object) -> bool:
+    constraint = {"attribute": "a", "operator": operator, "values": values}
+    flag = a_flag(rules=[{"id": "r", "constraints": [constraint], "serve": {"variant": "on"}}])
+    return Snapshot.parse(signed(body_of({"f": flag}))).evaluate("f", {"a": value}).value
+
+
+NOON_BERLIN = datetime(2026, 11, 20, 13, 0, tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "value"),
+    [
+        ("in", ["pro"], Plan.PRO),
+        ("starts_with", ["p"], Plan.PRO),
+        ("in", [3], Size.LARGE),
+        ("gt", [2], Size.LARGE),
+        ("in", ["2026-11-20T12:00:00Z"], NOON_BERLIN),
+        ("in", ["2026-11-20T12:00:00.000001Z"], NOON_BERLIN + timedelta(microseconds=1)),
+        ("in", ["2026-11-20T13:00:00Z"], NOON_BERLIN.replace(tzinfo=None)),
+        ("before", ["2026-11-20T12:00:01Z"], NOON_BERLIN),
+        ("includes", ["pro"], (Plan.PRO, "x")),
+    ],
+)
+def test_a_native_value_is_what_json_makes_of_it(operator, values, value):
+    assert holds(operator, values, value) is True
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 10**400])
+def test_what_has_no_json_number_counts_as_null(value):
+    assert holds("exists", [], value) is False
+
+
+def test_a_date_time_at_the_end_of_the_calendar_is_no_crash():
+    late = datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))
+    assert holds("after", ["2026-01-01T00:00:00Z"], late) is True

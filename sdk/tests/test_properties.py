@@ -1,0 +1,123 @@
+"""What holds for every input: determinism, monotonic rollouts, equal hashes, a parser that never crashes."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+
+import pytest
+from countersign import Snapshot
+from countersign.bucketing import HASHES
+from countersign.document import DocumentError, validate_environment, validate_flag, validate_segment
+from countersign.murmur3 import murmur3_plain
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from signed_snapshots import a_flag, body_of, signed
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+)
+CONTEXTS = st.dictionaries(st.sampled_from(["targetingKey", "country", "age", "region", "version", "ip"]), JSON)
+RICH = a_flag(
+    regions={"eu": False},
+    targets={"on": ["0"]},
+    rules=[
+        {
+            "id": name,
+            "constraints": [{"attribute": attribute, "operator": name, "values": values, "negate": True}],
+            "serve": {"split": {"by": "targetingKey", "seed": "s", "hash": "murmur3", "weights": [["on", 1], [None, 1]]}},
+        }
+        for name, attribute, values in [
+            ("in", "country", ["DE", 1, True]),
+            ("gt", "age", [18]),
+            ("semver_gte", "version", ["1.2"]),
+            ("ip_in", "ip", ["10.0.0.0/8"]),
+            ("before", "age", ["2026-01-01T00:00:00Z"]),
+            ("includes", "country", ["DE"]),
+        ]
+    ],
+)
+MEMBERS = list(RICH) + ["killed", "prerequisites", "client_side", "change"]
+
+
+@given(CONTEXTS)
+def test_the_same_snapshot_and_context_give_the_same_result(context):
+    raw = signed(body_of({"f": RICH}))
+    before = copy.deepcopy(context)
+    first = Snapshot.parse(raw).evaluate("f", context)
+    again = Snapshot.parse(raw)
+    assert again.evaluate("f", context) == again.evaluate("f", dict(reversed(context.items()))) == first
+    assert repr(context) == repr(before)
+
+
+@pytest.mark.parametrize("name", HASHES)
+@given(seed=st.text(max_size=20), value=st.text(min_size=1), small=st.integers(0, 1000), growth=st.integers(0, 1000))
+def test_growing_the_first_slice_moves_nobody_out_of_it(name, seed, value, small, growth):
+    def in_first_slice(weight: int) -> bool:
+        total = 2000
+        return HASHES[name](seed, [weight, total])(value) == 0
+
+    with contextlib.suppress(UnicodeEncodeError):
+        assert in_first_slice(small) <= in_first_slice(small + growth)
+
+
+@pytest.mark.parametrize("name", HASHES)
+@given(value=st.text(min_size=1), weights=st.lists(st.integers(0, 2**28), min_size=1, max_size=7))
+def test_every_value_falls_into_a_slice_that_has_weight(name, value, weights):
+    weights = [*weights, 1]
+    cumulative = [sum(weights[: position + 1]) for position in range(len(weights))]
+    with contextlib.suppress(UnicodeEncodeError):
+        assert weights[HASHES[name]("seed", cumulative)(value)] > 0
+
+
+@given(st.binary(max_size=200), st.integers(0, 2**32 - 1))
+def test_murmur3_in_plain_python_is_murmur3(data, seed):
+    mmh3 = pytest.importorskip("mmh3")
+    assert murmur3_plain(data, seed) == mmh3.hash(data, seed, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"), [(b"", 0), (b"hello", 0x248BFA47), (b"hello, world", 0x149BBB7F)]
+)
+def test_murmur3_in_plain_python_has_the_published_values(data, expected):
+    assert murmur3_plain(data, 0) == expected
+
+
+@settings(max_examples=300)
+@given(JSON)
+def test_any_json_is_accepted_or_refused_as_a_document(document):
+    for check in (
+        lambda: validate_flag("f", document, segments=()),
+        lambda: validate_segment("s", document),
+        lambda: validate_environment({"f": document}, {"s": document}),
+    ):
+        with contextlib.suppress(DocumentError):
+            check()
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(MEMBERS), JSON, st.data())
+def test_any_member_may_hold_any_json(member, value, data):
+    flag = {**RICH, member: value}
+    if member == "rules" and data.draw(st.booleans()):
+        flag["rules"] = [{"id": "r", "constraints": [value], "serve": value}]
+    accepted = True
+    try:
+        validate_flag("f", flag, segments=())
+    except DocumentError as error:
+        accepted = False
+        assert error.member
+        assert error.reason
+    line = json.dumps(["f", flag]).encode()
+    result = Snapshot.parse(signed(b'{"segments":{}}\n' + line + b"\n")).evaluate("f", {"targetingKey": "u"})
+    if accepted:
+        assert result.error_code is None
+
+
+@given(st.binary())
+def test_any_bytes_as_a_flag_line_are_an_error_of_that_flag(noise):
+    line = b'["f",' + noise.replace(b"\n", b" ")
+    snapshot = Snapshot.parse(signed(b'{"segments":{}}\n' + line + b"\n"))
+    assert snapshot.evaluate("f", {}).error_code == "PARSE_ERROR"

@@ -1,0 +1,228 @@
+"""Snapshots: what is refused, what is served all the same, and when a flag's line is read."""
+
+from __future__ import annotations
+
+import pytest
+import rfc8785
+from countersign import Snapshot, SnapshotError
+from signed_snapshots import ENVIRONMENT, SigningKey, a_flag, body_of, head_of, signed
+
+BODY = body_of({"banner": a_flag(), "checkout": a_flag(client_side=True)})
+
+
+def with_lines(*lines: bytes) -> Snapshot:
+    return Snapshot.parse(signed(b"".join(line + b"\n" for line in (b'{"segments":{}}', *lines))))
+
+
+def line_of(key: str, **changes: object) -> bytes:
+    return rfc8785.dumps([key, a_flag(**changes)])
+
+
+def test_a_snapshot_that_the_given_key_signed_is_accepted():
+    key = SigningKey()
+    raw = signed(BODY, key)
+    snapshot = Snapshot.parse(raw, verify=[key.vkey], environment=ENVIRONMENT)
+    assert snapshot.keys() == ["banner", "checkout"]
+    assert "banner" in snapshot
+    assert "other" not in snapshot
+    assert (snapshot.version, snapshot.origin, snapshot.environment) == (1287, "flags.example.com", ENVIRONMENT)
+    assert (snapshot.ledger_size, snapshot.created) == (40213, "2026-11-20T12:00:00.000000Z")
+    assert snapshot.raw == raw
+    assert snapshot.body == BODY
+    assert snapshot.head_text == head_of(BODY)
+    assert snapshot.etag == f'"1287-{snapshot.body_sha256[:16]}"'
+
+
+def test_while_keys_rotate_a_client_needs_one_of_them():
+    old, new = SigningKey(), SigningKey()
+    for trusted in ([old.vkey], [new.vkey], [SigningKey().vkey, new.vkey]):
+        assert Snapshot.parse(signed(BODY, old, new), verify=trusted).version == 1287
+
+
+def test_another_key_of_the_same_name_is_refused():
+    with pytest.raises(SnapshotError, match="signature"):
+        Snapshot.parse(signed(BODY), verify=[SigningKey().vkey])
+
+
+def test_a_key_of_another_origin_is_refused_whatever_it_signed():
+    key = SigningKey("other.example.com/snapshots")
+    with pytest.raises(SnapshotError, match="origin"):
+        Snapshot.parse(signed(BODY, key), verify=[key.vkey])
+
+
+def test_the_ledger_key_of_the_origin_signs_no_snapshots():
+    key = SigningKey("flags.example.com/ledger")
+    with pytest.raises(SnapshotError, match="origin"):
+        Snapshot.parse(signed(BODY, key), verify=[key.vkey])
+
+
+def test_a_head_changed_after_signing_is_refused():
+    key = SigningKey()
+    raw = signed(BODY, key).replace(b"version 1287", b"version 1288")
+    with pytest.raises(SnapshotError, match="signature"):
+        Snapshot.parse(raw, verify=[key.vkey])
+
+
+def test_a_body_changed_after_signing_is_refused_even_without_a_key():
+    with pytest.raises(SnapshotError, match="hash"):
+        Snapshot.parse(signed(BODY).replace(b'"enabled":true', b'"enabled":tru3'))
+
+
+def test_a_body_cut_short_is_refused():
+    with pytest.raises(SnapshotError, match="bytes"):
+        Snapshot.parse(signed(BODY)[:-1])
+
+
+def test_another_environment_is_refused():
+    with pytest.raises(SnapshotError, match="shop/staging"):
+        Snapshot.parse(signed(BODY), environment="shop/staging")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "countersign-snapshot/v2"},
+        {"version": "0"},
+        {"version": "01"},
+        {"version": " 1"},
+        {"version": "٣"},
+        {"origin": ""},
+        {"environment": "shop"},
+        {"environment": "shop/-"},
+        {"created": "2026-11-20T12:00:00Z"},
+        {"created": "2026-13-20T12:00:00.000000Z"},
+        {"ledger": "40213"},
+        {"ledger": "40213 AAAA"},
+        {"ledger": "40213 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB="},
+        {"body": f"sha256:{'A' * 64} 10"},
+        {"more": "x"},
+    ],
+)
+def test_a_head_that_is_not_exactly_the_seven_lines_is_an_unknown_format(changes):
+    with pytest.raises(SnapshotError, match="unknown snapshot format"):
+        Snapshot.parse(signed(BODY, **changes))
+
+
+@pytest.mark.parametrize("raw", [b"", b"<html>\n\n</html>\n\n", b"\n\n\n\n", head_of(BODY).encode() + b"\n\n" + BODY])
+def test_what_is_no_snapshot_is_refused(raw):
+    with pytest.raises(SnapshotError):
+        Snapshot.parse(raw)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"segments":{}}',
+        b'{"segments":[]}\n',
+        b"[]\n",
+        b'{"segments":{},"segments":{}}\n',
+        b'["banner",{}]\n',
+        b'{"segments":{}}\n\n["a",{}]\n',
+        b'{"segments":{}}\n["b",{}]\n["a",{}]\n',
+        b'{"segments":{}}\n["a",{}]\n["a",{}]\n',
+        b'{"segments":{}}\n["a",{}]',
+        b'{"segments":{}}\nnonsense\n',
+    ],
+)
+def test_a_body_that_cannot_be_indexed_is_refused(body):
+    with pytest.raises(SnapshotError):
+        Snapshot.parse(signed(body))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'["bad",{',
+        b'["bad",null]',
+        b'["bad",{},1]',
+        b'["bad",{"type":"boolean","type":"boolean"}]',
+        b'["bad",{"version":NaN}]',
+        b'["bad",{"version":1e999}]',
+        b'["bad",{"version":' + b"9" * 5000 + b"}]",
+        b'["bad",{"x":"\xff"}]',
+        b'["bad",{"x":"\\ud800"}]',
+        b'["bad",' + b"[" * 40 + b"]" * 40 + b"]",
+        b'["bad",' + b"[" * 100_000 + b"]" * 100_000 + b"]",
+        b'["bad",{"x":"' + b"x" * 1024 * 1024 + b'"}]',
+    ],
+)
+def test_a_line_that_cannot_be_read_is_an_error_of_its_flag_alone(line):
+    snapshot = with_lines(line_of("also"), line, line_of("good"))
+    result = snapshot.evaluate("bad", {})
+    assert (result.reason, result.error_code, result.variant) == ("ERROR", "PARSE_ERROR", None)
+    assert not {"cause", "rule"} & set(result.metadata)
+    assert result.metadata["snapshot_version"] == 1287
+    assert snapshot.flag_type("bad") is None
+    assert not snapshot.flag_is_client_side("bad")
+    assert snapshot.evaluate("good", {}).variant == snapshot.evaluate("also", {}).variant == "off"
+
+
+def test_an_error_tells_version_and_change_where_they_can_be_read():
+    result = with_lines(line_of("bad", change="CR-3", fail_safe="x")).evaluate("bad", {})
+    assert dict(result.metadata) == {"flag_version": 7, "change": "CR-3", "snapshot_version": 1287}
+    assert "fail_safe" in (result.error_message or "")
+
+
+def test_a_reader_need_not_have_canonical_lines():
+    line = b' [ "spaced" , ' + rfc8785.dumps(a_flag()) + b" ] "
+    assert with_lines(line).evaluate("spaced", {}).variant == "off"
+
+
+def test_thirty_two_levels_are_read():
+    deep = b'{"a":' * 29 + b"1" + b"}" * 29
+    text = line_of("deep", type="object", variants={"on": {}, "off": {"x": 1}})
+    assert with_lines(text.replace(b'{"x":1}', deep)).evaluate("deep", {}).variant == "off"
+    assert with_lines(text.replace(b'{"x":1}', b'{"a":' + deep + b"}")).evaluate("deep", {}).reason == "ERROR"
+
+
+def test_a_flag_that_is_not_there_is_an_error_with_the_snapshot_s_version_only():
+    result = with_lines().evaluate("nowhere", {})
+    assert (result.reason, result.error_code, result.has_value) == ("ERROR", "FLAG_NOT_FOUND", False)
+    assert dict(result.metadata) == {"snapshot_version": 1287}
+
+
+def test_a_mismatch_tells_version_and_change_but_no_cause():
+    result = with_lines(line_of("banner", change="CR-3")).evaluate("banner", {}, "string")
+    assert (result.error_code, result.value, result.variant) == ("TYPE_MISMATCH", None, None)
+    assert dict(result.metadata) == {"flag_version": 7, "change": "CR-3", "snapshot_version": 1287}
+
+
+def test_a_returned_object_is_the_caller_s_own_copy():
+    snapshot = with_lines(line_of("banner", type="object", variants={"off": {"list": [1]}, "on": {}}))
+    snapshot.evaluate("banner", {}).value["list"].append(2)
+    assert snapshot.evaluate("banner", {}).value == {"list": [1]}
+
+
+def test_type_and_side_of_a_flag_can_be_asked():
+    snapshot = Snapshot.parse(signed(BODY))
+    assert (snapshot.flag_type("banner"), snapshot.flag_type("nowhere")) == ("boolean", None)
+    assert [snapshot.flag_is_client_side(key) for key in ("banner", "checkout", "nowhere")] == [False, True, False]
+
+
+def test_a_newer_version_supersedes_and_the_same_changes_nothing():
+    old, new = Snapshot.parse(signed(BODY)), Snapshot.parse(signed(BODY, version=1288))
+    assert old.supersedes(None)
+    assert new.supersedes(old)
+    assert not Snapshot.parse(signed(BODY)).supersedes(old)
+
+
+def test_an_older_version_is_refused():
+    old, new = Snapshot.parse(signed(BODY)), Snapshot.parse(signed(BODY, version=1288))
+    with pytest.raises(SnapshotError, match="older"):
+        old.supersedes(new)
+
+
+def test_the_same_version_with_another_body_is_refused():
+    other = Snapshot.parse(signed(body_of({"banner": a_flag(enabled=False)})))
+    with pytest.raises(SnapshotError, match="another body"):
+        other.supersedes(Snapshot.parse(signed(BODY)))
+
+
+def test_many_paths_and_long_chains_of_prerequisites_are_evaluated_once_each():
+    on = {"variant": "on"}
+    flags: dict[str, object] = {"f0000": a_flag(default=on)}
+    for number in range(1, 3000):
+        near = [{"flag": f"f{number - step:04}", "variants": ["on"]} for step in (1, 2) if number >= step]
+        flags[f"f{number:04}"] = a_flag(default=on, prerequisites=near)
+    assert Snapshot.parse(signed(body_of(flags))).evaluate("f2999", {}).variant == "on"

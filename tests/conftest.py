@@ -1,0 +1,73 @@
+"""Shared fixtures. `cast` rolls back; `committed_cast` works on a database of its own that really commits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+
+from tests.cast import Cast, assemble
+
+_copies = count(1)
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    return assemble()
+
+
+@pytest.fixture
+def committed_database(django_db_setup: None, django_db_blocker: Any, tmp_path: Path) -> Iterator[None]:
+    """A copy of the migrated test database, thrown away afterwards.
+
+    Append-only triggers make emptying tables fail, as they should, and no test switches a trigger off.
+    """
+    options: dict[str, Any] = connections.settings["default"]
+    template = options["NAME"]
+    with django_db_blocker.unblock():
+        connections.close_all()
+        if connection.vendor == "sqlite":
+            copy = str(tmp_path / "committed.sqlite3")
+            shutil.copy(template, copy)
+        else:
+            copy = f"{template}_{next(_copies)}"
+            _administer(f'CREATE DATABASE "{copy}" TEMPLATE "{template}"')
+        _use(copy)
+        try:
+            yield
+        finally:
+            connections.close_all()
+            _use(template)
+            if connection.vendor != "sqlite":
+                _administer(f'DROP DATABASE "{copy}" WITH (FORCE)')
+
+
+@pytest.fixture
+def committed_cast(committed_database: None) -> Cast:
+    return assemble()
+
+
+def _use(name: str) -> None:
+    connections.settings["default"]["NAME"] = name
+    connection.settings_dict["NAME"] = name
+    if hasattr(connection, "close_pool"):
+        connection.close_pool()
+
+
+def _administer(statement: str) -> None:
+    import psycopg
+
+    if hasattr(connection, "close_pool"):
+        connection.close_pool()
+    with psycopg.connect(settings.DATABASES["default"]["HOST"] and _dsn(), autocommit=True) as server:
+        server.execute(statement)
+
+
+def _dsn() -> str:
+    return f"host={settings.DATABASES['default']['HOST']} user=postgres dbname=postgres"
