@@ -6,13 +6,22 @@ import secrets
 from datetime import datetime
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from access.models import ApiToken, Membership, ServiceAccount, User
-from access.permissions import require
+from access.permissions import ForbiddenError, is_organisation_administrator, require
 from access.roles import Role
 from audit.actor import Actor
 from audit.recording import recording
+
+
+class LastAdministratorError(ValueError):
+    """A project would be left without anybody who can give roles."""
+
+
+class NameTakenError(ValueError):
+    """Another service account has the name."""
 
 
 def _held(project: Any, member: str) -> list[str]:
@@ -44,13 +53,15 @@ def grant(actor: Actor, project: Any, member: str, role: str, *, founding: bool 
 
 
 def revoke(actor: Actor, membership: Membership) -> None:
-    """Take a role away. Raises `ForbiddenError`, or ValueError for the last administrator."""
+    """Take a role away. Raises `ForbiddenError` or `LastAdministratorError`."""
     project = membership.project
     with recording(actor) as record:
         require(actor, "access.manage", project)
         admins = Membership.objects.filter(project=project, role=Role.ADMINISTRATOR)
         if membership.role == Role.ADMINISTRATOR and admins.count() == 1:
-            raise ValueError(f"{project.key} would be left without an administrator; appoint another first.")
+            raise LastAdministratorError(
+                f"{project.key} would be left without an administrator; appoint another first."
+            )
         held = _held(project, membership.member)
         left = [role for role in held if role != membership.role]
         record.event(
@@ -63,10 +74,34 @@ def revoke(actor: Actor, membership: Membership) -> None:
         membership.delete()
 
 
+def create_service_account(actor: Actor, name: str) -> ServiceAccount:
+    """Make a service account, which has no role and no token yet. Only organisation administrators may.
+
+    Raises `ForbiddenError` or `NameTakenError`.
+    """
+    if not is_organisation_administrator(actor):
+        raise ForbiddenError("Making a service account needs an organisation administrator.")
+    account = ServiceAccount(name=name)
+    with recording(actor) as record:
+        try:
+            with transaction.atomic():
+                account.save()
+        except IntegrityError as error:
+            raise NameTakenError(f"There is a service account {name!r} already; choose another name.") from error
+        record.event("access.v1.service_account.created", f"access/{account.pseudonym}", {"name": name})
+    return account
+
+
 def issue_token(
     actor: Actor, holder: User | ServiceAccount, name: str, expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """Make a token for a person or service account and return it with its clear text, shown only now."""
+    """Make a token for a person or service account and return it with its clear text, shown only now.
+
+    People make their own; those of service accounts, organisation administrators make. Raises `ForbiddenError`.
+    """
+    own = actor.id == holder.pseudonym
+    if not (own or actor.is_system or is_organisation_administrator(actor)):
+        raise ForbiddenError(f"A token of {holder} can be made by them or by an organisation administrator.")
     secret = ApiToken.PREFIX + secrets.token_urlsafe(32)
     token = ApiToken(name=name, hint=secret[:10], hash=ApiToken.hash_of(secret), expires_at=expires_at)
     if isinstance(holder, User):
@@ -84,7 +119,11 @@ def issue_token(
 
 
 def revoke_token(actor: Actor, token: ApiToken) -> None:
-    """Make a token useless from now on. Revoking it again changes nothing."""
+    """Make a token useless from now on. Revoking it again changes nothing. Raises `ForbiddenError`."""
+    holder = token.user or token.service_account
+    own = holder is not None and actor.id == holder.pseudonym
+    if not (own or actor.is_system or is_organisation_administrator(actor)):
+        raise ForbiddenError(f"The token {token.hint}… is revoked by its holder or an organisation administrator.")
     with recording(actor) as record:
         if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})

@@ -106,3 +106,27 @@ class ApiToken(models.Model):
     @property
     def is_usable(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class StoredAnswer(models.Model):
+    """The answer to an API write that named an `Idempotency-Key`; the unique row is also the claim to do it."""
+
+    actor = models.CharField(max_length=64)
+    key = models.CharField(max_length=255)
+    method = models.CharField(max_length=8)
+    # Longer than the longest address of a resource: three keys and their names.
+    path = models.CharField(max_length=700)
+    # Of the body that was sent: the same key means the same request.
+    digest = models.CharField(max_length=71)
+    # None until it is answered.
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["actor", "key", "method", "path"], name="answer_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} ({self.key})"

@@ -72,6 +72,11 @@ def require(actor: Actor, verb: str, project: Any) -> None:
     )
 
 
+def is_organisation_administrator(actor: Actor) -> bool:
+    """Whether the actor administers the installation: makes projects and service accounts."""
+    return User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True).exists()
+
+
 def eligible(members: set[str], verb: str, project: Any) -> set[str]:
     """Of these pseudonyms, the people (no service accounts) who hold the verb in the project now."""
     holding = Membership.objects.filter(

@@ -25,7 +25,12 @@ class Requirements:
 def policy_of(environment: Environment) -> ApprovalPolicy:
     """The environment's policy; without a row, one approval and a rationale where it is protected."""
     policy: ApprovalPolicy | None = ApprovalPolicy.objects.filter(environment=environment).first()
-    return policy or ApprovalPolicy(
+    return policy or default_policy(environment)
+
+
+def default_policy(environment: Environment) -> ApprovalPolicy:
+    """What an environment asks for as long as nobody said so (not saved)."""
+    return ApprovalPolicy(
         environment=environment,
         required_approvals=1 if environment.protected else 0,
         require_rationale=environment.protected,

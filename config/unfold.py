@@ -46,7 +46,7 @@ def _is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_superuser)
 
 
-def _waiting(request: HttpRequest) -> str:
+def waiting(request: HttpRequest) -> str:
     """How many requests wait for this person; empty for none, so that the badge stays away."""
     from approvals.admin.inbox import waiting_count
 
@@ -99,7 +99,7 @@ UNFOLD: dict[str, Any] = {
                         "icon": "rule",
                         "link": _page("request-list"),
                         "active": _is_at("request-list", "request", "request-edit"),
-                        "badge": _waiting,
+                        "badge": "config.unfold.waiting",
                         "badge_variant": "primary",
                     },
                     {

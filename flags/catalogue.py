@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from access import grants
 from access.models import User
@@ -42,39 +42,48 @@ def create_project(actor: Actor, key: str, name: str, flag_key_pattern: str = ""
             after=project.document,
             project=key,
         )
-        project.save()
+        try:
+            with transaction.atomic():
+                project.save()
+        except IntegrityError as error:  # somebody was faster
+            raise AlreadyExistsError(f"There is a project {key} already; choose another key.") from error
         grants.grant(actor, project, actor.id, Role.ADMINISTRATOR, founding=True)
     return project
 
 
-def save_environment(actor: Actor, project: Project, key: str, members: Mapping[str, Any]) -> Environment:
+def save_environment(
+    actor: Actor, project: Project, key: str, members: Mapping[str, Any], *, new: bool = False
+) -> Environment:
     """Make an environment, or change one: name, kind, protected, position, regions, bucketing.
 
-    Raises `ForbiddenError` or ValidationError naming the members.
+    `new`: refuse to change one that exists. Raises `ForbiddenError`, `AlreadyExistsError`, or ValidationError
+    naming the members.
     """
     require(actor, "project.administer", project)
-    environment = Environment.objects.filter(project=project, key=key).first()
-    created = environment is None
-    if environment is None:
-        environment = Environment(project=project, key=key)
-    before = None if created else environment.document
-    for name in ("name", "kind", "protected", "position", "regions", "bucketing"):
-        if name in members:
-            setattr(environment, name, members[name])
-    regions = environment.regions
-    if not isinstance(regions, list) or not all(isinstance(region, str) and region for region in regions):
-        raise ValidationError({"regions": "must be a list of names"})
-    environment.clean_fields()
+    taken = f"There is an environment {key} in {project.key} already; choose another key."
     with recording(actor) as record:
-        verb = "created" if created else "updated"
+        environment = Environment.objects.select_for_update().filter(project=project, key=key).first()
+        if environment is not None and new:
+            raise AlreadyExistsError(taken)
+        before = None if environment is None else environment.document
+        if environment is None:
+            environment = Environment(project=project, key=key)
+        for name in ("name", "kind", "protected", "position", "regions", "bucketing"):
+            if name in members:
+                setattr(environment, name, members[name])
+        regions = environment.regions
+        if not isinstance(regions, list) or not all(isinstance(region, str) and region for region in regions):
+            raise ValidationError({"regions": "must be a list of names"})
+        environment.clean_fields()
         record.event(
-            f"flags.v1.environment.{verb}",
+            f"flags.v1.environment.{'created' if before is None else 'updated'}",
             environment.ledger_subject,
             before=before,
             after=environment.document,
         )
         try:
-            environment.save()
-        except IntegrityError as error:
-            raise AlreadyExistsError(f"There is an environment {key} in {project.key} already.") from error
+            with transaction.atomic():
+                environment.save()
+        except IntegrityError as error:  # somebody was faster
+            raise AlreadyExistsError(taken) from error
     return environment

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from countersign import Client, DsnError, Snapshot, SnapshotError
 from flag_server import FlagServer, flag_server
 from signed_snapshots import SigningKey, a_flag, body_of, signed
+
+from countersign import Client, DsnError, Snapshot, SnapshotError
 
 ON = {"variant": "on"}
 KEY = SigningKey()
@@ -23,7 +24,9 @@ def server() -> Iterator[FlagServer]:
         yield running
 
 
-def publish(server: FlagServer, flags: dict, *, version: int = 1287, key: SigningKey = KEY, **changes: object) -> None:
+def publish(
+    server: FlagServer, flags: dict, *, version: int = 1287, key: SigningKey = KEY, **changes: object
+) -> None:
     raw = signed(body_of(flags), key, version=version, **changes)
     server.raw, server.etag = raw, Snapshot.parse(raw).etag
 
@@ -65,7 +68,11 @@ def test_before_the_first_snapshot_the_caller_s_default_applies():
     with Client("http://k@127.0.0.1:9/shop/production", poll_interval=60) as client:
         assert not client.wait_until_ready(0.01)
         details = client.get_string_details("banner", "fallback")
-        assert (details.value, details.reason, details.error_code) == ("fallback", "ERROR", "PROVIDER_NOT_READY")
+        assert (details.value, details.reason, details.error_code) == (
+            "fallback",
+            "ERROR",
+            "PROVIDER_NOT_READY",
+        )
         assert client.get_all() == {}
         eventually(lambda: client.status().last_error)
         assert "cannot be reached" in (client.status().last_error or "")
@@ -80,7 +87,10 @@ def test_before_the_first_snapshot_the_caller_s_default_applies():
         (lambda server: publish(server, {}, version=1288, environment="shop/staging"), "shop/staging"),
         (lambda server: publish(server, {}, version=1288, origin="evil.example.com"), "origin"),
         (lambda server: setattr(server, "raw", server.raw[:-1]) or setattr(server, "etag", '"x"'), "bytes"),
-        (lambda server: setattr(server, "raw", b"<html>") or setattr(server, "etag", '"x"'), "not a snapshot"),
+        (
+            lambda server: setattr(server, "raw", b"<html>") or setattr(server, "etag", '"x"'),
+            "not a snapshot",
+        ),
         (lambda server: setattr(server, "status", 500), "500"),
         (lambda server: setattr(server, "status", 302), "302"),
         (lambda server: server.shutdown() or server.server_close(), "cannot be reached|answers"),
@@ -150,7 +160,12 @@ def test_past_max_staleness_flags_take_their_safe_state(server):
         server.status = 503
         eventually(lambda: client.status().stale)
         off = client.get_boolean_details("off", True)
-        assert (off.value, off.variant, off.reason, off.flag_metadata["cause"]) == (False, "off", "STALE", "stale")
+        assert (off.value, off.variant, off.reason, off.flag_metadata["cause"]) == (
+            False,
+            "off",
+            "STALE",
+            "stale",
+        )
         keep = client.get_boolean_details("keep", False)
         assert (keep.value, keep.reason, keep.flag_metadata["cause"]) == (True, "STALE", "default")
         none = client.get_boolean_details("none", True)
@@ -205,7 +220,10 @@ def test_a_call_does_not_move_a_process_to_another_region(tmp_path):
 
 def test_each_type_has_its_methods(tmp_path):
     values = {"boolean": True, "string": "x", "integer": 3, "float": 3, "object": {"a": 1}}
-    flags = {kind: a_flag(type=kind, variants={"v": v}, off="v", default={"variant": "v"}) for kind, v in values.items()}
+    flags = {
+        kind: a_flag(type=kind, variants={"v": v}, off="v", default={"variant": "v"})
+        for kind, v in values.items()
+    }
     client = Client.from_file(a_file(tmp_path, flags))
     assert client.get_boolean_value("boolean", False) is True
     assert client.get_string_value("string", "") == "x"
@@ -226,7 +244,9 @@ def test_get_all_gives_null_where_the_caller_s_default_applies(tmp_path):
 
 @pytest.mark.parametrize("context", [5, "text", [1], object()])
 def test_a_method_never_raises_whatever_the_context(tmp_path, context):
-    client = Client.from_file(a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]})}), context={"service": "api"})
+    client = Client.from_file(
+        a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]})}), context={"service": "api"}
+    )
     details = client.get_boolean_details("f", True, context)
     assert (details.value, details.error_code) == (True, "GENERAL")
     assert client.get_boolean_details(["f"], True).error_code == "GENERAL"  # type: ignore[arg-type]

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum, IntEnum
 
 import pytest
-from countersign import Snapshot
 from signed_snapshots import a_flag, body_of, signed
 
+from countersign import Snapshot
 
-class Plan(str, Enum):
+
+class Plan(str, Enum):  # noqa: UP042  # StrEnum is newer than Python 3.10
     PRO = "pro"
 
 

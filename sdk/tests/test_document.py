@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from signed_snapshots import a_flag
+
 from countersign.document import (
     KEY_PATTERN,
     DocumentError,
@@ -10,7 +12,6 @@ from countersign.document import (
     validate_flag,
     validate_segment,
 )
-from signed_snapshots import a_flag
 
 
 def member_refused(flags: dict, segments: dict | None = None) -> str:
@@ -41,7 +42,9 @@ def test_a_complete_flag_is_accepted():
             rules=[
                 {
                     "id": "beta",
-                    "constraints": [{"attribute": "", "operator": "in_segment", "values": ["beta"], "negate": True}],
+                    "constraints": [
+                        {"attribute": "", "operator": "in_segment", "values": ["beta"], "negate": True}
+                    ],
                     "serve": {
                         "split": {
                             "by": "company",
@@ -60,7 +63,9 @@ def test_a_complete_flag_is_accepted():
 def test_an_environment_of_flags_and_segments_is_accepted():
     rule = {"id": "r", "constraints": [{"attribute": "", "operator": "in_segment", "values": ["beta"]}]}
     flags = {"a": needing("b"), "b": a_flag(rules=[{**rule, "serve": {"variant": "on"}}])}
-    validate_environment(flags, {"beta": {"version": 1, "included": ["u1"], "excluded": ["u2"], "rules": [[]]}})
+    validate_environment(
+        flags, {"beta": {"version": 1, "included": ["u1"], "excluded": ["u2"], "rules": [[]]}}
+    )
 
 
 def test_refusals_in_an_environment_begin_with_the_flag_or_segment():
@@ -79,7 +84,9 @@ def test_a_prerequisite_on_a_variant_that_does_not_exist_is_refused():
 
 def test_cycles_are_refused():
     assert member_refused({"a": needing("a")}) == "flags.a.prerequisites"
-    assert member_refused({"a": needing("b"), "b": needing("c"), "c": needing("b")}) == "flags.b.prerequisites"
+    assert (
+        member_refused({"a": needing("b"), "b": needing("c"), "c": needing("b")}) == "flags.b.prerequisites"
+    )
 
 
 def test_a_chain_of_sixteen_prerequisites_is_accepted_and_of_seventeen_refused():
@@ -112,7 +119,10 @@ def test_keys_are_accepted(key):
         ({"version": 1, "excluded": [""]}, "excluded[0]"),
         ({"version": 1, "included": "u"}, "included"),
         ({"version": 1, "rules": [{}]}, "rules[0]"),
-        ({"version": 1, "rules": [[{"attribute": "a", "operator": "in", "values": []}]]}, "rules[0][0].values"),
+        (
+            {"version": 1, "rules": [[{"attribute": "a", "operator": "in", "values": []}]]},
+            "rules[0][0].values",
+        ),
         (
             {"version": 1, "rules": [[{"attribute": "", "operator": "in_segment", "values": ["x"]}]]},
             "rules[0][0].values",
@@ -138,7 +148,7 @@ def test_the_nesting_of_a_line_is_limited_to_thirty_two_levels():
         return a_flag(type="object", variants={"on": value, "off": {}})
 
     validate_flag("a", nested(29), segments=())  # within the line's array, the flag and its variants
-    with pytest.raises(DocumentError, match="32|31"):
+    with pytest.raises(DocumentError, match="levels deep"):
         validate_flag("a", nested(30), segments=())
 
 

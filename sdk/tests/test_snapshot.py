@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import rfc8785
-from countersign import Snapshot, SnapshotError
 from signed_snapshots import ENVIRONMENT, SigningKey, a_flag, body_of, head_of, signed
+
+from countersign import Snapshot, SnapshotError
 
 BODY = body_of({"banner": a_flag(), "checkout": a_flag(client_side=True)})
 
@@ -25,7 +26,11 @@ def test_a_snapshot_that_the_given_key_signed_is_accepted():
     assert snapshot.keys() == ["banner", "checkout"]
     assert "banner" in snapshot
     assert "other" not in snapshot
-    assert (snapshot.version, snapshot.origin, snapshot.environment) == (1287, "flags.example.com", ENVIRONMENT)
+    assert (snapshot.version, snapshot.origin, snapshot.environment) == (
+        1287,
+        "flags.example.com",
+        ENVIRONMENT,
+    )
     assert (snapshot.ledger_size, snapshot.created) == (40213, "2026-11-20T12:00:00.000000Z")
     assert snapshot.raw == raw
     assert snapshot.body == BODY
@@ -103,7 +108,9 @@ def test_a_head_that_is_not_exactly_the_seven_lines_is_an_unknown_format(changes
         Snapshot.parse(signed(BODY, **changes))
 
 
-@pytest.mark.parametrize("raw", [b"", b"<html>\n\n</html>\n\n", b"\n\n\n\n", head_of(BODY).encode() + b"\n\n" + BODY])
+@pytest.mark.parametrize(
+    "raw", [b"", b"<html>\n\n</html>\n\n", b"\n\n\n\n", head_of(BODY).encode() + b"\n\n" + BODY]
+)
 def test_what_is_no_snapshot_is_refused(raw):
     with pytest.raises(SnapshotError):
         Snapshot.parse(raw)
@@ -197,7 +204,11 @@ def test_a_returned_object_is_the_caller_s_own_copy():
 def test_type_and_side_of_a_flag_can_be_asked():
     snapshot = Snapshot.parse(signed(BODY))
     assert (snapshot.flag_type("banner"), snapshot.flag_type("nowhere")) == ("boolean", None)
-    assert [snapshot.flag_is_client_side(key) for key in ("banner", "checkout", "nowhere")] == [False, True, False]
+    assert [snapshot.flag_is_client_side(key) for key in ("banner", "checkout", "nowhere")] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_newer_version_supersedes_and_the_same_changes_nothing():

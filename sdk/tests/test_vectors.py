@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from signed_snapshots import a_flag, body_of, signed
+
 from countersign import Snapshot
 from countersign.document import DocumentError, validate_flag
-from signed_snapshots import a_flag, body_of, signed
 
 VECTORS = Path(__file__).parent / "vectors"
 

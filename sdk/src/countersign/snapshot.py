@@ -134,7 +134,7 @@ class Snapshot:
             return True
         if self.version < previous.version:
             raise SnapshotError(
-                f"snapshot version {self.version} is older than version {previous.version}, which was in use; "
+                f"snapshot version {self.version} is older than version {previous.version}, which was used; "
                 "after a restore from backup, run the server's `manage.py recover`"
             )
         if self.body_sha256 != previous.body_sha256:

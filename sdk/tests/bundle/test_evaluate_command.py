@@ -22,7 +22,7 @@ def snapshot(tmp_path: Path) -> str:
         "variants": {"off": False, "on": True},
         "off": "off",
         "enabled": True,
-        "default": "on",
+        "default": {"variant": "on"},
         "fail_safe": "off",
     }
     body = jcs({"segments": {}}) + b"\n" + jcs(["banner", flag]) + b"\n"

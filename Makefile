@@ -1,0 +1,47 @@
+# The commands of this project; `make help` lists them. Needs Python 3.11+ and make, nothing else.
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+export COUNTERSIGN_PORT ?= 8000
+
+.PHONY: help run test prove check bench clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The lock is installed with its hashes; the SDK that lives here is built without fetching anything more.
+$(VENV)/.server: requirements/server.lock sdk/pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	@echo "Installing what the server needs …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/server.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable sdk
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.server requirements/dev.lock
+	@echo "Installing what the checks and tests need …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
+	@touch $@
+
+run: $(VENV)/.server ## install, migrate, make demo data, serve http://localhost:8000
+	@$(BIN)/python manage.py start_demo
+
+check: $(VENV)/.dev ## lint, types, import contracts, missing migrations
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/djlint templates --check --lint --quiet
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py spectacular --fail-on-warn --validate --file /dev/null
+
+test: $(VENV)/.dev ## all tests, on SQLite and on a PostgreSQL of their own
+	@$(BIN)/python -m tests.run
+
+bench: $(VENV)/.dev ## measure, side by side
+	@for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+
+clean: ## remove the virtual environment, keep the data
+	rm -rf $(VENV)

@@ -1,0 +1,105 @@
+"""What every page of ours shares: sign-in happened, a project that exists for the actor, Unfold's shell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views import View
+
+from access.admin.place import Place, place_of
+from access.models import Membership, User
+from access.permissions import ForbiddenError
+from access.roles import VERBS
+from audit.actor import Actor
+from flags.models import Project
+
+
+class Page(View):
+    """A page about one project. `verb`: what one must hold to see it; without it, it does not exist."""
+
+    verb = "project.view"
+    template = ""
+    title: Any = ""
+    request: HttpRequest
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.place = place_of(request)
+        if self.place.project is None or self.verb not in self.place.verbs:
+            raise Http404
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except ForbiddenError as error:
+            raise PermissionDenied(str(error)) from error
+
+    @property
+    def actor(self) -> Actor:
+        return self.place.actor
+
+    @property
+    def project(self) -> Project:
+        assert self.place.project is not None
+        return self.place.project
+
+    def holds(self, verb: str) -> bool:
+        """Whether the actor holds the verb here, without a query: for what to offer, not for what to allow."""
+        return verb in self.place.verbs
+
+    @property
+    def wants_fragment(self) -> bool:
+        """Whether our script asked: then it wants the form alone, to show it in a dialog."""
+        return self.request.headers.get("X-Requested-With") == "countersign"
+
+    def show(self, template: str = "", *, status: int = 200, **context: Any) -> HttpResponse:
+        """The template inside the shell; as a fragment, its inner part alone."""
+        whole = {
+            "place": self.place,
+            "project": self.project,
+            "verbs": self.place.verbs,
+            "title": self.title,
+            **context,
+        }
+        return shown(self.request, template or self.template, whole, self.wants_fragment, status)
+
+    def say(self, text: object) -> None:
+        messages.success(self.request, str(text))
+
+    def complain(self, text: object) -> None:
+        messages.error(self.request, str(text))
+
+    def go(self, name: str, *args: Any) -> HttpResponse:
+        """To another page of this project."""
+        return redirect(f"admin:{name}", self.project.key, *args)
+
+
+def shown(
+    request: HttpRequest, template: str, context: dict[str, Any], fragment: bool = False, status: int = 200
+) -> HttpResponse:
+    """Render inside Unfold's shell, or as the bare part for our dialog."""
+    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    shell = {} if fragment else admin.site.each_context(request)
+    base = "countersign/fragment.html" if fragment else "countersign/base.html"
+    return render(request, template, {**shell, **context, "layout": base}, status=status)
+
+
+def holders(project: Project, verb: str, without: str = "") -> list[str]:
+    """Names of the people who hold a verb in the project: whom to ask."""
+    members = Membership.objects.filter(project=project, role__in=VERBS[verb]).exclude(member=without)
+    people = User.objects.filter(pseudonym__in=members.values("member"), is_active=True)
+    return sorted({str(user) for user in people})
+
+
+def texts_of(error: ValidationError) -> list[str]:
+    """A validation error's messages, each with the member it is about."""
+    if hasattr(error, "error_dict"):
+        return [f"{name}: {text}" for name, texts in error.message_dict.items() for text in texts]
+    return list(error.messages)
+
+
+def without_project(request: HttpRequest, place: Place) -> HttpResponse:
+    """What somebody sees who is in no project yet."""
+    return shown(request, "countersign/home.html", {"place": place, "title": "Welcome"})

@@ -1,0 +1,104 @@
+"""Who has which role in a project, and giving and taking roles."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from django import forms
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+
+from access import grants
+from access.admin.pages import Page
+from access.models import Membership, ServiceAccount, User
+from access.permissions import display_names
+from access.roles import VERBS, Role
+
+# What each role is for, in the words of the people who have it.
+PURPOSES = {
+    Role.VIEWER: _("sees flags, requests and environments"),
+    Role.EDITOR: _("asks for changes, and carries them out once they are approved"),
+    Role.REVIEWER: _("approves and rejects other people's changes"),
+    Role.ON_CALL: _("turns a flag off at once in an emergency; asks for changes"),
+    Role.AUDITOR: _("reads the ledger and exports evidence"),
+    Role.ADMINISTRATOR: _("everything here, and environments, policies, keys and people"),
+}
+
+
+class GrantForm(forms.Form):
+    """Somebody and a role for them."""
+
+    who = forms.CharField(
+        label=_("User name or e-mail address"),
+        max_length=254,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.VIEWER)
+
+    def clean_who(self) -> str:
+        text = self.cleaned_data["who"].strip()
+        people = User.objects.filter(Q(username=text) | Q(email__iexact=text), is_active=True)
+        found = {user.pseudonym for user in people}
+        found |= set(ServiceAccount.objects.filter(name=text, is_active=True).values_list("pseudonym", flat=True))
+        if len(found) != 1:
+            reason = _("Several accounts match; use the user name.") if found else _("No active account matches.")
+            raise forms.ValidationError(reason)
+        self.member = found.pop()
+        return text
+
+
+class PeoplePage(Page):
+    """Memberships of a project; administrators give and take roles."""
+
+    template = "countersign/people.html"
+    title = _("People")
+
+    def get(self, request: HttpRequest, project: str) -> HttpResponse:
+        return self._show(GrantForm())
+
+    def post(self, request: HttpRequest, project: str) -> HttpResponse:
+        if "revoke" in request.POST:
+            # An id that is no number is no membership.
+            wanted = request.POST["revoke"]
+            rows = Membership.objects.filter(project=self.project)
+            membership = get_object_or_404(rows, pk=wanted if wanted.isdecimal() else None)
+            try:
+                grants.revoke(self.actor, membership)
+            except ValueError as error:
+                self.complain(error)
+            else:
+                self.say(_("Role taken away: %s.") % membership.get_role_display())
+            return self.go("people")
+        form = GrantForm(request.POST)
+        if not form.is_valid():
+            return self._show(form, 422)
+        grants.grant(self.actor, self.project, form.member, form.cleaned_data["role"])
+        role = Role(form.cleaned_data["role"]).label
+        self.say(_("%(who)s is now %(role)s.") % {"who": form.cleaned_data["who"], "role": role})
+        return self.go("people")
+
+    def _show(self, form: GrantForm, status: int = 200) -> HttpResponse:
+        held: dict[str, list[Membership]] = defaultdict(list)
+        for membership in Membership.objects.filter(project=self.project).order_by("member", "role"):
+            held[membership.member].append(membership)
+        names = display_names(set(held))
+        people = [
+            {"name": names[member], "member": member, "memberships": memberships}
+            for member, memberships in sorted(held.items(), key=lambda item: names[item[0]].lower())
+        ]
+        roles = [{"label": role.label, "purpose": PURPOSES[role]} for role in Role]
+        can_manage = self.holds("access.manage")
+        return self.show(
+            status=status,
+            people=people,
+            roles=roles,
+            form=form,
+            can_manage=can_manage,
+            administrators=[person["name"] for person in people if self._manages(person["memberships"])],
+        )
+
+    @staticmethod
+    def _manages(memberships: list[Membership]) -> bool:
+        return any(membership.role in VERBS["access.manage"] for membership in memberships)

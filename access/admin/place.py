@@ -1,0 +1,55 @@
+"""Who looks, and at which project: worked out once per request, for the page and the sidebar alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from access.models import Membership
+from access.permissions import projects_where, request_actor
+from access.roles import VERBS
+from audit.actor import Actor
+from flags.models import Project
+
+_SESSION = "project"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The actor, the projects they may see, the one they are in, and the verbs they hold there."""
+
+    actor: Actor
+    projects: tuple[Project, ...]
+    project: Project | None
+    verbs: frozenset[str]
+
+
+def place_of(request: HttpRequest) -> Place:
+    """The project named in the URL, else the one last visited, else the first that the actor may see.
+
+    A URL that names one which does not exist for the actor gives a place without a project.
+    """
+    known = getattr(request, "countersign_place", None)
+    if isinstance(known, Place):
+        return known
+    actor = request_actor(request)
+    projects = tuple(projects_where(actor, "project.view").order_by("name", "key"))
+    match = request.resolver_match
+    named = match.kwargs.get("project") if match else None
+    wanted = named or request.session.get(_SESSION)
+    project = next((each for each in projects if each.key == wanted), None)
+    if project is None and named is None:
+        project = projects[0] if projects else None
+    if named and project and request.session.get(_SESSION) != project.key:
+        request.session[_SESSION] = project.key
+    place = Place(actor, projects, project, _verbs(actor, project) if project else frozenset())
+    request.countersign_place = place  # type: ignore[attr-defined]
+    return place
+
+
+def _verbs(actor: Actor, project: Any) -> frozenset[str]:
+    """All verbs that the actor holds in the project, with one query: pages ask for many at once."""
+    held = set(Membership.objects.filter(project=project, member=actor.id).values_list("role", flat=True))
+    return frozenset(verb for verb, roles in VERBS.items() if held & roles)

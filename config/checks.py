@@ -1,0 +1,107 @@
+"""Mistakes in the settings, said by `manage.py check` before they hurt. Ids are stable: config.E001 …"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+
+@register()
+def secrets_are_set(**_: Any) -> list[CheckMessage]:
+    """config.E001–E003: what several processes must share cannot be made up by each of them."""
+    found: list[CheckMessage] = []
+    if not settings.SECRET_KEY:
+        found.append(
+            Error(
+                "SECRET_KEY is not set.",
+                hint="With REDIS_URL set, several processes share it: set it to 50 random characters.",
+                id="config.E001",
+            )
+        )
+    for name in ("LEDGER_KEY", "SNAPSHOT_KEY"):
+        seed = getattr(settings, name)
+        if seed and not _is_seed(seed):
+            found.append(
+                Error(
+                    f"COUNTERSIGN_{name} is no Ed25519 seed.",
+                    hint="It is 32 random bytes in base64: `head -c32 /dev/urandom | base64`.",
+                    id="config.E002",
+                )
+            )
+        if not seed and not settings.DEBUG and settings.BASE_URL.startswith("https://") and not settings.EMBEDDED:
+            found.append(
+                Warning(
+                    f"COUNTERSIGN_{name} is not set; each host would make its own under COUNTERSIGN_DATA/keys.",
+                    hint="Give all hosts the same seed, from your secret store.",
+                    id="config.W001",
+                )
+            )
+    if settings.LEDGER_KEY and settings.LEDGER_KEY == settings.SNAPSHOT_KEY:
+        found.append(
+            Error(
+                "COUNTERSIGN_LEDGER_KEY and COUNTERSIGN_SNAPSHOT_KEY are the same.",
+                hint="Each key signs for one purpose; make two seeds.",
+                id="config.E003",
+            )
+        )
+    return found
+
+
+@register()
+def names_are_usable(**_: Any) -> list[CheckMessage]:
+    """config.E004, E005: the origin is a key name, and the base URL what people type."""
+    found: list[CheckMessage] = []
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,200}", settings.ORIGIN):
+        found.append(
+            Error(
+                f"COUNTERSIGN_ORIGIN {settings.ORIGIN!r} cannot name a key.",
+                hint="Use a name like flags.example.com: letters, digits, dots, hyphens.",
+                id="config.E004",
+            )
+        )
+    if not re.fullmatch(r"https?://[^/\s@]+", settings.BASE_URL):
+        found.append(
+            Error(
+                f"COUNTERSIGN_BASE_URL {settings.BASE_URL!r} is no address of a server.",
+                hint="Use https://flags.example.com, without a path.",
+                id="config.E005",
+            )
+        )
+    return found
+
+
+@register()
+def parts_fit_together(**_: Any) -> list[CheckMessage]:
+    """config.E006, E007: SQLite and the embedded worker serve one process only."""
+    found: list[CheckMessage] = []
+    if not settings.EMBEDDED and settings.ON_SQLITE:
+        found.append(
+            Error(
+                "REDIS_URL is set, DATABASE_URL is not.",
+                hint="Several processes need PostgreSQL 15 or newer: set DATABASE_URL, or unset REDIS_URL.",
+                id="config.E006",
+            )
+        )
+    workers = os.environ.get("GRANIAN_WORKERS", "1")
+    if settings.EMBEDDED and workers != "1":
+        found.append(
+            Error(
+                f"GRANIAN_WORKERS is {workers} in embedded mode.",
+                hint="The one web process holds the worker and beat; set REDIS_URL to run more.",
+                id="config.E007",
+            )
+        )
+    return found
+
+
+def _is_seed(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except (binascii.Error, ValueError):
+        return False

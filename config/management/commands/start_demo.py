@@ -1,0 +1,40 @@
+"""`make run`: everything from an empty directory to a served demo."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+
+class Command(BaseCommand):
+    """A second start finds its data and is quick."""
+
+    help = "Migrate, make demo data where there is none, print how to sign in, and serve."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+        call_command("migrate", verbosity=0)
+        call_command("create_demo")
+        self._print_sign_ins()
+        call_command("serve")
+
+    def _print_sign_ins(self) -> None:
+        path = settings.DATA_DIR / "demo.json"
+        if not path.exists():
+            self.stdout.write(f"\nCountersign: {settings.BASE_URL}\n")
+            return
+        demo = json.loads(path.read_text(encoding="utf-8"))
+        self.stdout.write(f"\nCountersign: {settings.BASE_URL}  (password of all: {_password(demo)})\n\n")
+        for username, user in demo["users"].items():
+            roles = "; ".join(f"{', '.join(held)} in {project}" for project, held in user["roles"].items())
+            self.stdout.write(f"  {username:8} {user['name']:16} {roles}")
+        self.stdout.write(f"\nTokens and SDK DSNs for scripts: {path}\nStop with Ctrl-C.\n")
+        self.stdout._out.flush()
+
+
+def _password(demo: Any) -> str:
+    return str(next(iter(demo["users"].values()))["password"])

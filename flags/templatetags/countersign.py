@@ -1,0 +1,106 @@
+"""What our templates need to say: variants marked up, moments with zone and distance, line diffs."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django import template
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+_VARIANT = re.compile(r"\*([^*\s][^*]*)\*")
+_UNITS = ((86_400 * 365, "y"), (86_400 * 30, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+@register.filter
+def words(text: object) -> SafeString:
+    """Text of `flags.wording`: `*on*` becomes an emphasised variant. Escaped first, then marked up."""
+    escaped = escape(str(text))
+    return mark_safe(_VARIANT.sub(r'<em class="cs-variant">\1</em>', escaped))  # noqa: S308 (escaped above)
+
+
+@register.filter
+def plain(text: object) -> str:
+    """The same text for places without markup: attributes, titles, accessible names."""
+    return _VARIANT.sub(r"\1", str(text))
+
+
+def distance(moment: datetime, now: datetime | None = None) -> str:
+    """`3 h ago`, `in 2 d`, `just now`."""
+    delta = moment - (now or timezone.now())
+    seconds = abs(delta) // timedelta(seconds=1)
+    for size, unit in _UNITS:
+        if seconds >= size:
+            amount = f"{seconds // size} {unit}"
+            return f"in {amount}" if delta > timedelta() else f"{amount} ago"
+    return "in less than a minute" if delta > timedelta(seconds=1) else "just now"
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """A time element: date, time, zone and distance; whole seconds in UTC as its title."""
+    if value is None:
+        return "–"
+    value = value.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">{} <span class="cs-distance">({})</span></time>',
+        value.isoformat(),
+        f"{value:%Y-%m-%d %H:%M:%S} UTC",
+        f"{value.day} {value:%b %Y, %H:%M} UTC",
+        distance(value),
+    )
+
+
+@register.filter
+def ago(value: datetime | None) -> SafeString | str:
+    """A time element that shows the distance alone; the exact time in UTC is its title."""
+    if value is None:
+        return "–"
+    value = value.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        value.isoformat(),
+        f"{value:%Y-%m-%d %H:%M:%S} UTC",
+        distance(value),
+    )
+
+
+@register.filter
+def seconds(value: int) -> str:
+    """A duration in words: `2 d`, `90 min`, `45 s`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if value >= size and value % size == 0:
+            return f"{value // size} {unit}"
+    return f"{value} s"
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """JSON with members in order and two blanks of indentation, for reading and editing."""
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: template.Context, **changes: Any) -> str:
+    """The query string of this page with some parameters changed (empty: left out). Starts with `?`."""
+    query: QueryDict = context["request"].GET.copy()
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value not in (None, ""):
+            query[name] = str(value)
+    return f"?{query.urlencode()}"
+
+
+@register.inclusion_tag("countersign/diff.html")
+def diff(before: Any, after: Any) -> dict[str, Any]:
+    """Two JSON values line by line; what is left out and put in is said by sign and word, not by colour alone."""
+    from audit.admin.linediff import lines
+
+    return {"lines": lines(before, after)}
