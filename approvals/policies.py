@@ -39,12 +39,29 @@ def default_policy(environment: Environment) -> ApprovalPolicy:
 
 def requirements(environments: Iterable[Environment]) -> Requirements:
     """The strictest of the environments' policies; a protected environment asks for one approval at least."""
-    policies = [policy_of(environment) for environment in environments]
+    each = [_asked_by(policy_of(environment)) for environment in environments]
     return Requirements(
-        max((max(p.required_approvals, int(p.environment.protected)) for p in policies), default=0),
-        any(policy.require_rationale for policy in policies),
-        any(policy.require_ticket for policy in policies),
+        max((needs.approvals for needs in each), default=0),
+        any(needs.rationale for needs in each),
+        any(needs.ticket for needs in each),
     )
+
+
+def requirements_of(environments: Iterable[Environment]) -> dict[int, Requirements]:
+    """What each environment (by primary key) asks for by itself, with one query: for lists."""
+    environments = list(environments)
+    policies = {row.environment_id: row for row in ApprovalPolicy.objects.filter(environment__in=environments)}
+    found = {}
+    for environment in environments:
+        policy = policies.get(environment.pk) or default_policy(environment)
+        policy.environment = environment
+        found[environment.pk] = _asked_by(policy)
+    return found
+
+
+def _asked_by(policy: ApprovalPolicy) -> Requirements:
+    approvals = max(policy.required_approvals, int(policy.environment.protected))
+    return Requirements(approvals, policy.require_rationale, policy.require_ticket)
 
 
 def set_policy(actor: Actor, environment: Environment, members: Mapping[str, Any]) -> ApprovalPolicy:

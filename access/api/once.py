@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,7 @@ from audit.actor import Actor
 from audit.jcs import digest
 
 KEPT = timedelta(hours=24)
+LONGEST_PATH = 700
 
 
 class ReusedKeyError(APIException):
@@ -44,6 +45,8 @@ def answer(
     """
     if not key.isascii() or not key.isprintable() or not 1 <= len(key) <= 255:
         raise ValidationError({"Idempotency-Key": ["must be 1 to 255 printable ASCII characters"]})
+    if len(request.path) > LONGEST_PATH:
+        raise NotFound("There is nothing at this address.")  # no resource's is so long
     StoredAnswer.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
     sent = digest(request.data)
     stored, is_new = StoredAnswer.objects.get_or_create(

@@ -1,0 +1,174 @@
+"""Who am I, and who else is here: `me`, memberships, service accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access import grants
+from access.api.body import Body, Choice, Key, Text
+from access.api.endpoint import Endpoint
+from access.models import Membership, ServiceAccount, User
+from access.permissions import display_names, is_organisation_administrator, projects_where
+from access.roles import Role
+
+
+class ProjectRolesSerializer(serializers.Serializer[Any]):
+    """The caller's roles in one project."""
+
+    project = serializers.CharField()
+    roles = serializers.ListField(child=serializers.ChoiceField(choices=Role.choices))
+
+
+class MeSerializer(serializers.Serializer[Any]):
+    """The caller."""
+
+    id = serializers.CharField(help_text="Pseudonymous, as in changes and events.")
+    kind = serializers.ChoiceField(choices=[("user", "a person"), ("service", "a service account")])
+    name = serializers.CharField()
+    organisation_administrator = serializers.BooleanField()
+    projects = ProjectRolesSerializer(many=True)
+
+
+class Me(Endpoint):
+    """Who the token or session belongs to."""
+
+    @extend_schema(operation_id="me", responses=MeSerializer)
+    def retrieve(self, request: Request) -> Response:
+        """Who am I, and which roles do I have where?"""
+        self.filters(request)
+        actor = self.actor(request)
+        roles: dict[str, list[str]] = {}
+        held = Membership.objects.filter(member=actor.id).order_by("project__key", "role")
+        for project, role in held.values_list("project__key", "role"):
+            roles.setdefault(project, []).append(role)
+        shown = {
+            "id": actor.id,
+            "kind": "user" if isinstance(request.user, User) else "service",
+            "name": display_names({actor.id})[actor.id],
+            "organisation_administrator": is_organisation_administrator(actor),
+            "projects": [{"project": project, "roles": roles[project]} for project in roles],
+        }
+        return Response(MeSerializer(shown).data)
+
+
+class MembershipSerializer(serializers.Serializer[Any]):
+    """A role of somebody in a project."""
+
+    project = serializers.CharField(source="project.key")
+    member = serializers.CharField(help_text="The pseudonymous id of a person or service account.")
+    name = serializers.SerializerMethodField(help_text="As known now; the id where it was erased.")
+    role = serializers.ChoiceField(choices=Role.choices)
+
+    def get_name(self, row: Membership) -> str:
+        return str(self.context["names"].get(row.member, row.member))
+
+
+class MembershipFilter(Body):
+    """Filters of memberships."""
+
+    project = Key(required=False)
+    member = Text(required=False)
+    role = Choice(choices=Role.choices, required=False)
+
+
+class MembershipBody(Body):
+    """A role to give."""
+
+    project = Key()
+    member = Text(max_length=64, help_text="As in `me`, or in the list of service accounts.")
+    role = Choice(choices=Role.choices)
+
+
+class Memberships(Endpoint):
+    """Roles per project. Everybody in a project sees who is in it; its administrators give and take roles."""
+
+    @extend_schema(parameters=[MembershipFilter], responses=MembershipSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The roles in the projects that you see."""
+        given = self.filters(request, MembershipFilter)
+        rows = Membership.objects.filter(project__in=self.visible(request)).select_related("project")
+        for name, column in (("project", "project__key"), ("member", "member"), ("role", "role")):
+            if name in given:
+                rows = rows.filter(**{column: given[name]})
+        pages = self.pagination_class()
+        shown = pages.paginate_queryset(rows, request, self)
+        names = display_names({row.member for row in shown})
+        return pages.get_paginated_response(MembershipSerializer(shown, many=True, context={"names": names}).data)
+
+    @extend_schema(request=MembershipBody, responses={201: MembershipSerializer})
+    def create(self, request: Request) -> Response:
+        """Give a role. Giving it again changes nothing."""
+        given = self.body(request, MembershipBody)
+        project = self.project(request, given["project"])
+        member = given["member"]
+        known = display_names({member})
+        if not (
+            User.objects.filter(pseudonym=member).exists()
+            or ServiceAccount.objects.filter(pseudonym=member).exists()
+        ):
+            raise NotFound(f"Nobody has the id {member!r}; people find theirs under /api/v1/me.")
+        row = grants.grant(self.actor(request), project, member, given["role"])
+        return Response(MembershipSerializer(row, context={"names": known}).data, 201)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, project: str, member: str, role: str) -> Response:
+        """Take a role away."""
+        self.body(request)
+        row = (
+            Membership.objects.filter(project=self.project(request, project), member=member, role=role)
+            .select_related("project")
+            .first()
+        )
+        if row is None:
+            raise NotFound(f"{member!r} has no role {role!r} in {project}.")
+        grants.revoke(self.actor(request), row)
+        return Response(status=204)
+
+
+class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
+    """A program that acts through the API. It never counts as a reviewer."""
+
+    id = serializers.CharField(source="pseudonym", help_text="What memberships name.")
+
+    class Meta:
+        model = ServiceAccount
+        fields = ("id", "name", "is_active")
+
+
+class ServiceAccountBody(Body):
+    """A service account to make."""
+
+    name = Text(max_length=128, help_text="Unique; say which program it is.")
+
+
+class ServiceAccounts(Endpoint):
+    """Accounts of programs. Organisation administrators see all and make them; others, those of their projects."""
+
+    @extend_schema(responses=ServiceAccountSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The service accounts that you see."""
+        self.filters(request)
+        return self.page(request, service_accounts_seen(self, request), ServiceAccountSerializer)
+
+    @extend_schema(request=ServiceAccountBody, responses={201: ServiceAccountSerializer})
+    def create(self, request: Request) -> Response:
+        """Make a service account. It has no role and no token yet."""
+        given = self.body(request, ServiceAccountBody)
+        account = grants.create_service_account(self.actor(request), given["name"])
+        return Response(ServiceAccountSerializer(account).data, 201)
+
+
+def service_accounts_seen(endpoint: Endpoint, request: Request) -> QuerySet[ServiceAccount]:
+    """All for organisation administrators; for others, the members of the projects that they see."""
+    actor = endpoint.actor(request)
+    if is_organisation_administrator(actor):
+        return ServiceAccount.objects.all()
+    members = Membership.objects.filter(project__in=projects_where(actor, "project.view"))
+    return ServiceAccount.objects.filter(pseudonym__in=members.values("member"))

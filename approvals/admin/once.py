@@ -1,0 +1,60 @@
+"""A double click is one change: the same thing asked for again by the same person is not asked for twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from approvals import workflow
+from approvals.models import ChangeRequest
+from audit.actor import Actor
+from audit.jcs import canonical
+from audit.recording import recording
+from flags.models import Project
+
+# How long after it was applied the same change counts as a second click, not as a second wish.
+MOMENT = timedelta(seconds=30)
+
+
+def change_once(
+    actor: Actor, project: Project, operations: Sequence[Mapping[str, Any]], **options: Any
+) -> ChangeRequest:
+    """`workflow.change`, or the request by which this actor asked for exactly this already.
+
+    The project's row is locked around looking and asking, so that two clicks at once cannot both ask.
+    """
+    with recording(actor):
+        Project.objects.select_for_update().get(pk=project.pk)
+        return _asked_before(actor, project, operations) or workflow.change(
+            actor, project, operations, **options
+        )
+
+
+def _asked_before(
+    actor: Actor, project: Project, operations: Sequence[Mapping[str, Any]]
+) -> ChangeRequest | None:
+    wanted = {operation["subject"]: canonical(operation["after"]) for operation in operations}
+    mine = ChangeRequest.objects.filter(project=project, proposer=actor.id)
+    recent = mine.filter(state=ChangeRequest.State.APPLIED, applied_at__gte=timezone.now() - MOMENT)
+    for request in [*mine.filter(state__in=ChangeRequest.OPEN)[:200], *recent[:20]]:
+        made = {
+            operation["subject"]: canonical(operation["after"])
+            for operation in request.change["operations"]
+            if "label" not in operation
+        }
+        if made == wanted and (request.is_open or _still_stands(project, request)):
+            return request
+    return None
+
+
+def _still_stands(project: Project, request: ChangeRequest) -> bool:
+    """Whether nothing changed since the request was applied: else asking again means something."""
+    from flags.admin.standing import standings
+
+    standing = standings(project, request.change["base"])
+    return all(
+        standing[subject].version == version + 1 for subject, version in request.change["base"].items()
+    )

@@ -1,0 +1,74 @@
+"""Where one lands: the flags of one's project, or, without a project, a way to the first one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+from django.views import View
+
+from access.admin.pages import shown, without_project
+from access.admin.place import place_of
+from flags import catalogue
+from flags.models import Project, validate_key, validate_pattern
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """The flags of the project one was in last."""
+    place = place_of(request)
+    if place.project is None:
+        return without_project(request, place)
+    return redirect("admin:flag-list", place.project.key)
+
+
+class ProjectForm(forms.Form):
+    """A new project."""
+
+    name = forms.CharField(label=_("Name"), max_length=128)
+    key = forms.CharField(
+        label=_("Key"), max_length=128, validators=[validate_key], help_text=_("In addresses and DSNs; for good.")
+    )
+    flag_key_pattern = forms.CharField(
+        label=_("Pattern for flag keys"),
+        max_length=128,
+        required=False,
+        validators=[validate_pattern],
+        help_text=_("A regular expression that new flags' keys match, such as [a-z0-9-]+. Empty: any key."),
+    )
+
+
+class NewProjectPage(View):
+    """For superusers of the installation: nobody has a role in a project that does not exist yet."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not getattr(request.user, "is_superuser", False):
+            raise Http404
+        return super().dispatch(request, *args, **kwargs)
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._show(request, ProjectForm())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = ProjectForm(request.POST)
+        if not form.is_valid():
+            return self._show(request, form, 422)
+        try:
+            project: Project = catalogue.create_project(place_of(request).actor, **form.cleaned_data)
+        except catalogue.AlreadyExistsError as error:
+            form.add_error("key", str(error))
+            return self._show(request, form, 422)
+        except ValidationError as error:
+            form.add_error(None, error)
+            return self._show(request, form, 422)
+        messages.success(request, _("Project %s made. Next: its environments.") % project.name)
+        return redirect("admin:environment-list", project.key)
+
+    def _show(self, request: HttpRequest, form: ProjectForm, status: int = 200) -> HttpResponse:
+        context = {"place": place_of(request), "title": _("New project"), "form": form, "button": _("Make project")}
+        return shown(request, "countersign/form.html", context, status=status)
