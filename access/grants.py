@@ -87,7 +87,9 @@ def create_service_account(actor: Actor, name: str) -> ServiceAccount:
             with transaction.atomic():
                 account.save()
         except IntegrityError as error:
-            raise NameTakenError(f"There is a service account {name!r} already; choose another name.") from error
+            raise NameTakenError(
+                f"There is a service account {name!r} already; choose another name."
+            ) from error
         record.event("access.v1.service_account.created", f"access/{account.pseudonym}", {"name": name})
     return account
 
@@ -123,7 +125,9 @@ def revoke_token(actor: Actor, token: ApiToken) -> None:
     holder = token.user or token.service_account
     own = holder is not None and actor.id == holder.pseudonym
     if not (own or actor.is_system or is_organisation_administrator(actor)):
-        raise ForbiddenError(f"The token {token.hint}… is revoked by its holder or an organisation administrator.")
+        raise ForbiddenError(
+            f"The token {token.hint}… is revoked by its holder or an organisation administrator."
+        )
     with recording(actor) as record:
         if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})

@@ -50,7 +50,9 @@ def requirements(environments: Iterable[Environment]) -> Requirements:
 def requirements_of(environments: Iterable[Environment]) -> dict[int, Requirements]:
     """What each environment (by primary key) asks for by itself, with one query: for lists."""
     environments = list(environments)
-    policies = {row.environment_id: row for row in ApprovalPolicy.objects.filter(environment__in=environments)}
+    policies = {
+        row.environment_id: row for row in ApprovalPolicy.objects.filter(environment__in=environments)
+    }
     found = {}
     for environment in environments:
         policy = policies.get(environment.pk) or default_policy(environment)

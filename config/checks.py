@@ -14,13 +14,14 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 @register()
 def secrets_are_set(**_: Any) -> list[CheckMessage]:
-    """config.E001–E003: what several processes must share cannot be made up by each of them."""
+    """config.E001–E003: what several hosts must share cannot be made up by each of them."""
     found: list[CheckMessage] = []
-    if not settings.SECRET_KEY:
+    in_production = settings.BASE_URL.startswith("https://") and not settings.EMBEDDED
+    if in_production and not os.environ.get("SECRET_KEY"):
         found.append(
             Error(
-                "SECRET_KEY is not set.",
-                hint="With REDIS_URL set, several processes share it: set it to 50 random characters.",
+                "SECRET_KEY is not set; each host would make its own and refuse the others' sessions.",
+                hint="Set it to 50 random characters, the same on all hosts.",
                 id="config.E001",
             )
         )
@@ -34,7 +35,7 @@ def secrets_are_set(**_: Any) -> list[CheckMessage]:
                     id="config.E002",
                 )
             )
-        if not seed and not settings.DEBUG and settings.BASE_URL.startswith("https://") and not settings.EMBEDDED:
+        if in_production and not seed:
             found.append(
                 Warning(
                     f"COUNTERSIGN_{name} is not set; each host would make its own under COUNTERSIGN_DATA/keys.",

@@ -18,7 +18,7 @@ from django.core.exceptions import (
 )
 from django.core.exceptions import ValidationError as RowError
 from django.db import InterfaceError, OperationalError
-from django.http import Http404
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -74,9 +74,7 @@ _BY_STATUS = {
 Errors = list[dict[str, str]]
 
 
-def problem(
-    kind: Kind, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
-) -> Response:
+def problem(kind: Kind, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
     """A problem as a response. `members` that are None are left out."""
     body = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail}
     body |= {name: value for name, value in members.items() if value is not None}
@@ -92,9 +90,7 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
 
 
 def _conflict(error: ConflictError) -> Response:
-    return problem(
-        CONFLICT, str(error), subject=error.subject, expected=error.expected, found=error.found
-    )
+    return problem(CONFLICT, str(error), subject=error.subject, expected=error.expected, found=error.found)
 
 
 def _invalid(error: InvalidError | DocumentError) -> Response:
@@ -115,7 +111,9 @@ def _row(error: RowError) -> Response:
 
 
 def _broken(kind: Kind, errors: Errors) -> Response:
-    detail = "; ".join(f"{each['member']}: {each['reason']}" if each["member"] else each["reason"] for each in errors)
+    detail = "; ".join(
+        f"{each['member']}: {each['reason']}" if each["member"] else each["reason"] for each in errors
+    )
     named = [each for each in errors if each["member"]]
     return problem(kind, detail, member=named[0]["member"] if named else None, errors=named or None)
 
@@ -189,3 +187,17 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[A
     (SuspiciousOperation, lambda error: problem(MALFORMED, str(error) or "The request is malformed.")),
     ((OperationalError, InterfaceError), _database),
 )
+
+
+def problem_kind(request: HttpRequest, slug: str) -> JsonResponse:
+    """What the address of a problem leads to: its title and status."""
+    kind = KINDS.get(slug)
+    if kind is None:
+        body = {
+            "type": NOT_FOUND.type,
+            "title": NOT_FOUND.title,
+            "status": 404,
+            "detail": f"No problem is called {slug}.",
+        }
+        return JsonResponse(body, status=404, content_type=MEDIA_TYPE)
+    return JsonResponse({"type": kind.type, "title": kind.title, "status": kind.status})

@@ -41,7 +41,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- identity of this installation ---------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "")
-if not SECRET_KEY and EMBEDDED:
+if not SECRET_KEY:  # made once and kept; `config.E001` refuses that where several hosts would differ
     SECRET_KEY = kept_secret(DATA_DIR / "keys" / "django", lambda: secrets.token_urlsafe(38))
 BASE_URL = env.str("COUNTERSIGN_BASE_URL", f"http://localhost:{env.int('COUNTERSIGN_PORT', 8000)}").rstrip(
     "/"
@@ -154,7 +154,10 @@ DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "countersign@localhost")
 
 # --- scheduled work ------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL or "memory://"
-CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 0.02} if EMBEDDED else {}
+# A broker that hangs must not hold up the request that only hints at it.
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"polling_interval": 0.02} if EMBEDDED else {"socket_connect_timeout": 2, "socket_timeout": 5}
+)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -191,5 +194,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    "loggers": {"celery.worker": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
+    "loggers": {"celery.beat": {"level": "WARNING"}, "kombu": {"level": "ERROR"}, "celery.worker": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -134,3 +134,76 @@ def _else(document: Document) -> str:
 
 def _without(document: Document | None, name: str) -> dict[str, Any]:
     return {key: value for key, value in (document or {}).items() if key != name}
+
+
+def segment(document: Document | None) -> str:
+    """Who is in a segment: `2 keys; country is one of DE, AT; not 1 key`."""
+    if document is None:
+        return "nobody: there is no such segment yet"
+    parts = []
+    if included := document.get("included"):
+        parts.append(_keys(included))
+    for constraints in document.get("rules") or ():
+        parts.append(" and ".join(_constraint(constraint) for constraint in constraints) or "everyone")
+    if excluded := document.get("excluded"):
+        parts.append(f"never {_keys(excluded)}")
+    return "; ".join(parts) or "nobody"
+
+
+def segment_effects(key: str, before: Document | None, after: Document | None) -> list[str]:
+    """What a change of a segment does: `Segment beta: 2 keys → 3 keys`."""
+    if before is None:
+        return [f"Segment {key}: new; {segment(after)}"]
+    return [f"Segment {key}: {segment(before)} → {segment(after)}"]
+
+
+def definition_effects(key: str, before: Document | None, after: Document) -> list[str]:
+    """What a change of a flag's definition does, one sentence per member that changes."""
+    if before is None:
+        variants = ", ".join(f"*{name}*" for name in after.get("variants", {}))
+        return [f"New {after.get('type', '')} flag {key} with the variants {variants}; off everywhere"]
+    found = []
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            word = name.replace("_", " ")
+            found.append(f"{key}: {word} {_value(before.get(name))} → {_value(after.get(name))}")
+    return found
+
+
+def _value(value: Any) -> str:
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = ", ".join(map(str, value)) if isinstance(value, list | dict) else str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _keys(keys: Any) -> str:
+    return f"{len(keys)} named {'key' if len(keys) == 1 else 'keys'}"
+
+
+def segment_summary(document: Document) -> str:
+    """One sentence on who is in a segment: `2 named keys; whoever: country is one of DE; never 1 named key`."""
+    parts = []
+    if document.get("included"):
+        parts.append(_keys(document["included"]))
+    parts += [
+        f"whoever: {' and '.join(_constraint(constraint) for constraint in rule) or 'everyone'}"
+        for rule in document.get("rules", ())
+    ]
+    if document.get("excluded"):
+        parts.append(f"never {_keys(document['excluded'])}")
+    return "; ".join(parts) or "nobody"
+
+
+def members_changed(what: str, before: Document | None, after: Document | None) -> str:
+    """For documents that have no words of their own: `Flag banner: tags and variants change`."""
+    if before is None or after is None:
+        return f"{what}: {'created' if before is None else 'removed'}"
+    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    return f"{what}: {' and '.join(names) or 'nothing'} {'changes' if len(names) == 1 else 'change'}"
+
+
+def _keys(keys: Sequence[str]) -> str:
+    return f"{len(keys)} named {'key' if len(keys) == 1 else 'keys'}"

@@ -46,9 +46,9 @@ class Endpoint(ViewSet):
             if "\x00" in name + value:
                 raise ValidationError({name.replace("\x00", "␀"): ["contains the character U+0000"]})
         key = request.headers.get("Idempotency-Key")
-        if request.method == "POST" and key is not None:
-            # `dispatch` looks the handler up by this name after us.
-            handler = self.post  # type: ignore[attr-defined]
+        # `dispatch` looks the handler up by this name after us; there is none where POST is not allowed.
+        handler = getattr(self, "post", None)
+        if request.method == "POST" and handler is not None and key is not None:
             actor = self.actor(request)
 
             def post(*args: Any, **kwargs: Any) -> Response:
@@ -109,9 +109,7 @@ class Endpoint(ViewSet):
         repeated = sorted(name for name, values in given.lists() if len(values) > 1)
         if repeated:
             raise ValidationError({repeated[0]: ["is given more than once"]})
-        read = kind(
-            data={name: value for name, value in given.items() if not paged or name not in _PAGING}
-        )
+        read = kind(data={name: value for name, value in given.items() if not paged or name not in _PAGING})
         read.is_valid(raise_exception=True)
         return dict(read.validated_data)
 

@@ -38,9 +38,7 @@ class Pages(BasePagination):
         if len(rows) > limit:
             rows.pop()
             position = [getattr(rows[-1], name.lstrip("-")) for name in ordering]
-            self.next_link = replace_query_param(
-                request.build_absolute_uri(), "cursor", _written(position)
-            )
+            self.next_link = replace_query_param(request.build_absolute_uri(), "cursor", _written(position))
         return rows
 
     def get_paginated_response(self, data: Any) -> Response:

@@ -100,7 +100,9 @@ class Memberships(Endpoint):
         pages = self.pagination_class()
         shown = pages.paginate_queryset(rows, request, self)
         names = display_names({row.member for row in shown})
-        return pages.get_paginated_response(MembershipSerializer(shown, many=True, context={"names": names}).data)
+        return pages.get_paginated_response(
+            MembershipSerializer(shown, many=True, context={"names": names}).data
+        )
 
     @extend_schema(request=MembershipBody, responses={201: MembershipSerializer})
     def create(self, request: Request) -> Response:

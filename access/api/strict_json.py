@@ -99,9 +99,7 @@ def _check(value: Any) -> None:
             if isinstance(item, dict):
                 for name in item:
                     _check_text(name)
-            pending += [
-                (member, depth + 1) for member in (item.values() if isinstance(item, dict) else item)
-            ]
+            pending += [(member, depth + 1) for member in (item.values() if isinstance(item, dict) else item)]
 
 
 def _check_text(text: str) -> None:

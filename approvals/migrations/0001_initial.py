@@ -4,6 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 import simple_history.models
 from django.db import migrations, models
+import flags.numbers
 
 
 class Migration(migrations.Migration):
@@ -59,7 +60,7 @@ class Migration(migrations.Migration):
                 ),
                 ("revision", models.PositiveSmallIntegerField(default=1)),
                 ("title", models.CharField(max_length=200)),
-                ("change", models.JSONField()),
+                ("change", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
                 ("digest", models.CharField(max_length=71)),
                 (
                     "state",

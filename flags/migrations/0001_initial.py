@@ -5,6 +5,7 @@ import django.db.models.deletion
 import simple_history.models
 from django.conf import settings
 from django.db import migrations, models
+import flags.numbers
 
 import flags.models
 
@@ -159,7 +160,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("variants", models.JSONField(default=dict)),
+                ("variants", models.JSONField(default=dict, decoder=flags.numbers.DocumentDecoder)),
                 ("client_side", models.BooleanField(default=False)),
                 (
                     "fail_safe",
@@ -219,7 +220,7 @@ class Migration(migrations.Migration):
                     "id",
                     models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
                 ),
-                ("document", models.JSONField()),
+                ("document", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
                 ("version", models.PositiveIntegerField(default=0)),
                 ("change_id", models.CharField(blank=True, max_length=64)),
                 ("changed_at", models.DateTimeField()),
@@ -328,7 +329,7 @@ class Migration(migrations.Migration):
                     "id",
                     models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
                 ),
-                ("stages", models.JSONField()),
+                ("stages", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
                 (
                     "state",
                     models.CharField(
@@ -413,7 +414,7 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
-                ("document", models.JSONField()),
+                ("document", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
                 ("version", models.PositiveIntegerField(default=0)),
                 ("change_id", models.CharField(blank=True, max_length=64)),
                 ("changed_at", models.DateTimeField()),
@@ -502,7 +503,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("variants", models.JSONField(default=dict)),
+                ("variants", models.JSONField(default=dict, decoder=flags.numbers.DocumentDecoder)),
                 ("client_side", models.BooleanField(default=False)),
                 (
                     "fail_safe",
@@ -673,7 +674,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("stages", models.JSONField()),
+                ("stages", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
                 (
                     "state",
                     models.CharField(
@@ -736,7 +737,7 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
-                ("document", models.JSONField()),
+                ("document", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
                 ("version", models.PositiveIntegerField(default=0)),
                 ("change_id", models.CharField(blank=True, max_length=64)),
                 ("changed_at", models.DateTimeField()),
@@ -765,7 +766,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("document", models.JSONField()),
+                ("document", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
                 ("version", models.PositiveIntegerField(default=0)),
                 ("change_id", models.CharField(blank=True, max_length=64)),
                 ("changed_at", models.DateTimeField()),

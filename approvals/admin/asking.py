@@ -1,0 +1,102 @@
+"""What every form that asks for a change has in common: why, for which ticket, and when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from approvals.policies import Requirements
+from approvals.workflow import InvalidError
+
+SOON, AT, BY_HAND = "soon", "at", "by-hand"
+
+
+class WhyForm(forms.Form):
+    """Rationale and ticket, required where the policies say so."""
+
+    rationale = forms.CharField(
+        label=_("Why"),
+        max_length=4_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("For those who review now and those who audit later."),
+    )
+    ticket = forms.CharField(
+        label=_("Ticket"), max_length=200, required=False, help_text=_("Its key or address, such as SHOP-412.")
+    )
+
+    def __init__(self, *args: Any, needs: Requirements, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.needs = needs
+        self.fields["rationale"].required = needs.rationale
+        self.fields["ticket"].required = needs.ticket
+
+
+class AskForm(WhyForm):
+    """The same with a time."""
+
+    when = forms.ChoiceField(label=_("When"), required=False, widget=forms.RadioSelect, initial=SOON)
+    at = forms.CharField(
+        label=_("At"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+    )
+    # The browser's zone, filled in by our script; without it, UTC.
+    zone = forms.CharField(label=_("Zone"), required=False, max_length=64, initial="UTC")
+
+    def __init__(self, *args: Any, needs: Requirements, **kwargs: Any) -> None:
+        super().__init__(*args, needs=needs, **kwargs)
+        soon = _("As soon as it is approved") if needs.approvals else _("Now")
+        self.fields["when"].choices = [  # type: ignore[attr-defined]
+            (SOON, soon),
+            (AT, _("At a time")),
+            (BY_HAND, _("I apply it myself")),
+        ]
+
+    def clean_when(self) -> str:
+        return self.cleaned_data.get("when") or SOON
+
+    def clean_zone(self) -> ZoneInfo:
+        name = self.cleaned_data.get("zone") or "UTC"
+        try:
+            return ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise forms.ValidationError(
+                _("%s is no time zone; use a name such as Europe/Berlin, or UTC.") % name
+            ) from error
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("when") == AT and "zone" in cleaned:
+            cleaned["moment"] = self._moment(cleaned.get("at", ""), cleaned["zone"])
+        return cleaned
+
+    def _moment(self, text: str, zone: ZoneInfo) -> datetime | None:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            self.add_error("at", _("Say when: a date and a time."))
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=zone)
+        if moment <= timezone.now():
+            self.add_error("at", _("This is in the past; choose a later time."))
+        return moment
+
+    @property
+    def timing(self) -> dict[str, Any]:
+        """The option of `workflow.change` for what was chosen; valid forms only."""
+        match self.cleaned_data["when"]:
+            case "at":
+                return {"scheduled_at": self.cleaned_data["moment"]}
+            case "by-hand":
+                return {"scheduled_at": None}
+        return {}
+
+
+def place_error(form: forms.Form, error: InvalidError) -> None:
+    """Put what the gate refused beside the field that it is about, else above the form."""
+    form.add_error(error.member if error.member in form.fields else None, f"{error.member} {error.reason}")

@@ -1,0 +1,53 @@
+"""What a change does, operation by operation, in words and as documents: for reviews and the ledger's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flags import wording
+from flags.models import Environment
+from flags.subjects import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One operation of a change. `label`: carried out later under the same approval (a stage, an expiry)."""
+
+    subject: Subject
+    place: str
+    sentences: tuple[str, ...]
+    before: Any
+    after: Any
+    label: str = ""
+
+    @property
+    def text(self) -> str:
+        return str(self.subject)
+
+
+def sentences_of(subject: Subject, place: str, before: Any, after: Any) -> tuple[str, ...]:
+    """What replacing `before` by `after` does, in words; a document nobody can read says just that."""
+    try:
+        if subject.kind == "configuration":
+            return tuple(wording.effects(place, before, after))
+        if subject.kind == "segment":
+            return tuple(wording.segment_effects(subject.key, before, after))
+        return tuple(wording.definition_effects(subject.key, before, after))
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
+        return (f"{subject.key}: changed; see the documents",)
+
+
+def effects_of(change: Mapping[str, Any], environments: Iterable[Environment]) -> list[Effect]:
+    """The change's operations in order."""
+    names = {environment.key: environment.name for environment in environments}
+    found = []
+    for operation in change["operations"]:
+        subject = Subject.parse(operation["subject"])
+        place = names.get(subject.environment, subject.environment)
+        before = operation.get("before", (operation.get("before_any") or [None])[-1])
+        after = operation["after"]
+        sentences = sentences_of(subject, place, before, after)
+        found.append(Effect(subject, place, sentences, before, after, operation.get("label", "")))
+    return found

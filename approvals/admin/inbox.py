@@ -1,0 +1,129 @@
+"""The list of change requests, and what waits for whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+
+from access.admin.pages import Page
+from access.admin.place import place_of
+from access.permissions import display_names
+from approvals import workflow
+from approvals.models import ChangeRequest, Emergency, Review
+from approvals.workflow import StateError
+from audit.actor import Actor
+from flags.subjects import Subject
+
+PAGE_SIZE = 30
+WHICH = (
+    ("open", _("Open")),
+    ("waiting", _("Waiting for me")),
+    ("mine", _("Mine")),
+    ("all", _("All")),
+)
+
+
+def waiting_for(actor: Actor, requests: QuerySet[ChangeRequest]) -> QuerySet[ChangeRequest]:
+    """Of these, the ones in review that the actor neither proposed nor gave a verdict on, as they stand."""
+    verdicts = Review.objects.filter(
+        request=OuterRef("pk"), digest=OuterRef("digest"), reviewer=actor.id
+    ).exclude(verdict=Review.Verdict.COMMENTED)
+    return requests.filter(~Exists(verdicts), state=ChangeRequest.State.IN_REVIEW).exclude(proposer=actor.id)
+
+
+def waiting_count(request: HttpRequest) -> int:
+    """How many requests of the project one is in wait for the person who looks; for the sidebar."""
+    place = place_of(request)
+    if place.project is None or "change.approve" not in place.verbs:
+        return 0
+    return waiting_for(place.actor, ChangeRequest.objects.filter(project=place.project)).count()
+
+
+class RequestListPage(Page):
+    """Change requests of a project; on top, the kills that still owe a review."""
+
+    template = "countersign/request_list.html"
+    title = _("Change requests")
+
+    def get(self, request: HttpRequest, project: str) -> HttpResponse:
+        asked = request.GET
+        which = asked.get("which", "open")
+        rows: QuerySet[ChangeRequest] = ChangeRequest.objects.filter(project=self.project)
+        if which == "waiting":
+            rows = waiting_for(self.actor, rows)
+        elif which == "mine":
+            rows = rows.filter(proposer=self.actor.id)
+        elif which != "all":
+            which, rows = "open", rows.filter(state__in=ChangeRequest.OPEN)
+        environments = list(self.project.environments.all())
+        if (key := asked.get("environment")) in {each.key for each in environments}:
+            rows = rows.filter(environments__key=key)
+        if (state := asked.get("state")) in ChangeRequest.State.values:
+            rows = rows.filter(state=state)
+        page = Paginator(rows.prefetch_related("environments", "reviews").order_by("-pk"), PAGE_SIZE).get_page(
+            asked.get("page")
+        )
+        debts = self._debts()
+        found = list(page.object_list)
+        names = display_names({row.proposer for row in found} | {debt.killed_by for debt in debts})
+        return self.show(
+            page=page,
+            rows=[{"request": row, "who": names[row.proposer], "approvals": _approvals(row)} for row in found],
+            which=which,
+            tabs=WHICH,
+            environments=environments,
+            states=ChangeRequest.State.choices,
+            is_filtered=bool(asked.get("environment") or asked.get("state")),
+            debts=[
+                {
+                    "emergency": debt,
+                    "who": names[debt.killed_by],
+                    "subject": Subject.parse(debt.subject),
+                    "is_own": debt.killed_by == self.actor.id,
+                }
+                for debt in debts
+            ],
+        )
+
+    def _debts(self) -> list[Emergency]:
+        debts = Emergency.objects.filter(project=self.project, reviewed_at=None).select_related("event")
+        return list(debts.order_by("killed_at")[:20])
+
+
+class EmergencyReviewPage(Page):
+    """The button that pays a kill's debt."""
+
+    verb = "emergency.review"
+
+    def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        return self.go("request-list")
+
+    def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        emergency = get_object_or_404(Emergency, project=self.project, pk=number)
+        try:
+            workflow.review_emergency(self.actor, emergency)
+        except StateError as error:
+            self.complain(error)
+        else:
+            self.say(_("Reviewed. The kill stands until somebody turns the flag on again."))
+        return self.go("request-list")
+
+
+def find(page: Page, number: int) -> ChangeRequest:
+    """The project's request of this number. Raises Http404."""
+    rows = ChangeRequest.objects.select_related("project", "plan")
+    row: ChangeRequest | None = rows.filter(project=page.project, pk=number).first()
+    if row is None:
+        raise Http404
+    return row
+
+
+def _approvals(row: ChangeRequest) -> int:
+    """How many approved the revision that stands; from the prefetched reviews."""
+    reviews: Any = row.reviews.all()
+    return len({r.reviewer for r in reviews if r.verdict == "approved" and r.digest == row.digest})

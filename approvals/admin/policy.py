@@ -1,0 +1,64 @@
+"""What changes of an environment need: approvals, a rationale, a ticket."""
+
+from __future__ import annotations
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+
+from access.admin.pages import Page
+from approvals import policies
+from flags.models import Environment
+
+
+class PolicyForm(forms.Form):
+    """The members of a policy."""
+
+    required_approvals = forms.IntegerField(
+        label=_("Approvals"),
+        min_value=0,
+        max_value=20,
+        help_text=_("By people other than the one who asks. A protected environment needs one at least."),
+    )
+    require_rationale = forms.BooleanField(label=_("Ask why"), required=False)
+    require_ticket = forms.BooleanField(label=_("Ask for a ticket"), required=False)
+
+
+class PolicyPage(Page):
+    """Shows and changes an environment's policy."""
+
+    verb = "policy.change"
+    template = "countersign/form.html"
+
+    def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
+        environment = self._environment(key)
+        return self._show(environment, PolicyForm(initial=policies.policy_of(environment).document))
+
+    def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
+        environment = self._environment(key)
+        form = PolicyForm(request.POST)
+        if not form.is_valid():
+            return self._show(environment, form, 422)
+        try:
+            policies.set_policy(self.actor, environment, form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+            return self._show(environment, form, 422)
+        self.say(_("Policy of %s changed. Open requests are held to it when they are applied.") % environment.name)
+        return self.go("environment-list")
+
+    def _environment(self, key: str) -> Environment:
+        rows = Environment.objects.select_related("project").filter(project=self.project)
+        return get_object_or_404(rows, key=key)
+
+    def _show(self, environment: Environment, form: PolicyForm, status: int = 200) -> HttpResponse:
+        return self.show(
+            status=status,
+            title=_("Policy of %s") % environment.name,
+            intro=_("What a change of %s needs before it is applied.") % environment.name,
+            form=form,
+            button=_("Save policy"),
+            back_name="environment-list",
+        )

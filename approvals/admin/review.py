@@ -1,0 +1,240 @@
+"""The review page: who wants what and why, what it would do, and the verbs this person may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from access.admin.pages import Page, holders
+from access.permissions import display_names, eligible
+from approvals import workflow
+from approvals.admin import inbox
+from approvals.admin.asking import AT, BY_HAND, AskForm
+from approvals.admin.effects import Effect, effects_of, sentences_of
+from approvals.models import ChangeRequest, Review
+from approvals.policies import Requirements
+from approvals.workflow import GateError
+from audit.models import Event
+from flags.admin.standing import Standing, standings
+from flags.subjects import Subject
+
+# What happened, as the timeline says it; verdicts come from reviews, which carry the comment.
+EVENT_WORDS = {
+    "approvals.v1.change_request.proposed": ("edit_note", _("asked for this")),
+    "approvals.v1.change_request.scheduled": ("schedule", _("changed the time")),
+    "approvals.v1.change_request.applied": ("check_circle", _("applied it")),
+}
+REVIEW_WORDS = {
+    Review.Verdict.APPROVED: ("thumb_up", _("approved")),
+    Review.Verdict.REJECTED: ("block", _("rejected")),
+    Review.Verdict.COMMENTED: ("chat", _("said")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline."""
+
+    at: datetime
+    icon: str
+    who: str
+    what: str
+    text: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A subject that changed since the request was made for it."""
+
+    subject: Subject
+    expected: int
+    standing: Standing
+    sentences: tuple[str, ...]
+    before: Any
+
+
+class ReviewPage(Page):
+    """One change request."""
+
+    template = "countersign/request.html"
+
+    def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        return self._show(inbox.find(self, number))
+
+    def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        row = inbox.find(self, number)
+        try:
+            self._carry_out(row, request.POST.get("verb", ""))
+        except GateError as error:
+            self.complain(error)
+        if "next-one" in request.POST and (following := self._following(row)):
+            return self.go("request", following)
+        return self.go("request", number)
+
+    def _carry_out(self, row: ChangeRequest, verb: str) -> None:
+        posted = self.request.POST
+        text, digest = posted.get("comment", ""), posted.get("digest", "")
+        match verb:
+            case "approve":
+                made = workflow.approve(self.actor, row, digest=digest, comment=text)
+                if made.state == ChangeRequest.State.APPLIED:
+                    self.say(_("Approved, and applied now."))
+                elif made.problem:
+                    self.complain(_("Approved, but not applied: %s") % made.problem)
+                else:
+                    self.say(_("Approved."))
+            case "reject":
+                workflow.reject(self.actor, row, digest=digest, comment=text)
+                self.say(_("Rejected. Nothing of it will be carried out."))
+            case "comment":
+                workflow.comment(self.actor, row, text)
+                self.say(_("Comment added."))
+            case "withdraw":
+                workflow.withdraw(self.actor, row)
+                self.say(_("Withdrawn. Nothing of it will be carried out."))
+            case "apply":
+                workflow.apply(self.actor, row)
+                self.say(_("Applied."))
+            case "schedule":
+                self._schedule(row)
+            case _unknown:
+                self.complain(_("Nothing was done: the page sent no verb that is known here."))
+
+    def _schedule(self, row: ChangeRequest) -> None:
+        form = ScheduleForm(self.request.POST, needs=Requirements(row.required_approvals))
+        if not form.is_valid():
+            self.complain(" ".join(text for texts in form.errors.values() for text in texts))
+            return
+        at = form.cleaned_data["moment"] if form.cleaned_data["when"] == AT else None
+        workflow.schedule(self.actor, row, at)
+        self.say(_("Scheduled.") if at else _("It waits until somebody applies it."))
+
+    def _following(self, row: ChangeRequest) -> int | None:
+        """The next request that waits for this person."""
+        waiting = inbox.waiting_for(self.actor, ChangeRequest.objects.filter(project=self.project))
+        return waiting.exclude(pk=row.pk).order_by("pk").values_list("pk", flat=True).first()
+
+    def _show(self, row: ChangeRequest) -> HttpResponse:
+        environments = list(self.project.environments.all())
+        effects = effects_of(row.change, environments)
+        reviews = list(row.reviews.all())
+        ids = [f"CR-{row.number}" + (f".{n}" if n > 1 else "") for n in range(1, row.revision + 1)]
+        events = list(
+            Event.objects.filter(change_id__in=ids, type__in=EVENT_WORDS).order_by("log_id", "index")[:200]
+        )
+        current = [r for r in reviews if r.change_id == row.change_id and r.digest == row.digest]
+        approved = {r.reviewer for r in current if r.verdict == Review.Verdict.APPROVED}
+        standing = eligible(approved - {row.proposer}, "change.approve", self.project) if approved else set()
+        names = display_names(
+            {row.proposer, *(r.reviewer for r in reviews), *(event.actor for event in events)}
+        )
+        return self.show(
+            title=f"{row.change_id} {row.title}",
+            row=row,
+            who=names[row.proposer],
+            is_own=row.proposer == self.actor.id,
+            where=[each for each in environments if each.pk in self._where(row)],
+            now_effects=[effect for effect in effects if not effect.label],
+            later_effects=[effect for effect in effects if effect.label],
+            approvers=sorted(names[member] for member in standing),
+            lapsed=sorted(names[member] for member in approved - standing),
+            timeline=self._timeline(events, reviews, names),
+            drifts=self._drifts(row, effects) if row.is_open else [],
+            not_before=_time(row.change.get("not_before")),
+            schedule_form=ScheduleForm(
+                needs=Requirements(row.required_approvals),
+                initial={"when": AT if row.scheduled_at else BY_HAND, "zone": "UTC"},
+            ),
+            **self._possible(row, {r.reviewer for r in current if r.verdict != Review.Verdict.COMMENTED}),
+        )
+
+    def _where(self, row: ChangeRequest) -> set[int]:
+        return set(row.environments.values_list("pk", flat=True))
+
+    def _possible(self, row: ChangeRequest, judged: set[str]) -> dict[str, Any]:
+        """What this person may do, and where they may not, why, and who can."""
+        own = row.proposer == self.actor.id
+        may_review = self.holds("change.approve") and not own and self.actor.id not in judged
+        why_not = ""
+        if row.is_open and not may_review:
+            if own:
+                why_not = _("This is your own change, so somebody else approves it.")
+            elif self.actor.id in judged:
+                why_not = _("You have reviewed this revision already.")
+            else:
+                why_not = _("Approving needs the role Reviewer or Administrator in this project.")
+        ready = row.state == ChangeRequest.State.APPROVED
+        return {
+            "can_review": row.is_open and may_review,
+            "why_not": why_not,
+            "reviewers": holders(self.project, "change.approve", row.proposer) if row.is_open else [],
+            "can_apply": ready and self.holds("change.apply"),
+            "can_schedule": row.is_open and self.holds("change.schedule"),
+            "can_withdraw": row.is_open and own and self.holds("change.propose"),
+            "can_edit": row.is_open and own and self.holds("change.propose") and row.plan_id is None,
+            "can_comment": self.holds("change.comment"),
+            "is_waiting": ready and row.scheduled_at is not None and row.scheduled_at > timezone.now(),
+        }
+
+    def _drifts(self, row: ChangeRequest, effects: list[Effect]) -> list[Drift]:
+        """What changed under an open request: it cannot be applied as it is."""
+        base = row.change["base"]
+        now = standings(self.project, base)
+        first = {effect.text: effect for effect in reversed(effects)}
+        found = []
+        for text, expected in base.items():
+            standing = now[text]
+            if standing.version == expected:
+                continue
+            effect = first[text]
+            said = sentences_of(effect.subject, effect.place, effect.before, standing.document)
+            found.append(Drift(effect.subject, expected, standing, said, effect.before))
+        return found
+
+    def _timeline(self, events: list[Event], reviews: list[Review], names: dict[str, str]) -> list[Moment]:
+        moments = []
+        for event in events:
+            icon, what = EVENT_WORDS[event.type]
+            moments.append(Moment(event.time, icon, names[event.actor], str(what), revision=event.change_id))
+        for review in reviews:
+            icon, what = REVIEW_WORDS[Review.Verdict(review.verdict)]
+            if review.verdict == Review.Verdict.REJECTED and review.reviewer == self._proposer(events):
+                icon, what = "undo", _("took it back")
+            moments.append(
+                Moment(
+                    review.created_at,
+                    icon,
+                    names[review.reviewer],
+                    str(what),
+                    review.comment,
+                    review.change_id,
+                )
+            )
+        return sorted(moments, key=lambda each: each.at)
+
+    @staticmethod
+    def _proposer(events: list[Event]) -> str:
+        return events[0].actor if events else ""
+
+
+class ScheduleForm(AskForm):
+    """When an open request is applied; why and for which ticket are part of the request already."""
+
+    rationale = None  # type: ignore[assignment]
+    ticket = None  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, needs: Requirements, **kwargs: Any) -> None:
+        forms.Form.__init__(self, *args, **kwargs)
+        self.needs = needs
+        self.fields["when"].choices = [(AT, _("At a time")), (BY_HAND, _("When somebody applies it"))]  # type: ignore[attr-defined]
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None

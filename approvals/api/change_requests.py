@@ -1,0 +1,305 @@
+"""Change requests: the way in for every change of what is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.api.body import Body, Choice, Document, Key, Moment, Text, Whole
+from access.api.endpoint import Endpoint
+from approvals import workflow
+from approvals.models import ChangeRequest, Review
+from approvals.workflow import InvalidError
+from flags import wording
+from flags.subjects import Subject
+
+_SUBJECT = "project/shop/environment/production/flag/new-checkout"
+
+
+def effects(request: ChangeRequest, names: dict[str, str]) -> list[str]:
+    """What a request does, a sentence each. `names`: the project's environments, name by key."""
+    found: list[str] = []
+    for operation in request.change["operations"]:
+        subject = Subject.parse(operation["subject"])
+        before = operation["before"] if "before" in operation else operation["before_any"][-1]
+        after = operation["after"]
+        label = f"{operation['label']}: " if "label" in operation else ""
+        if subject.kind == "configuration":
+            where = names.get(subject.environment, subject.environment)
+            sentences = wording.effects(where, before, after)
+        elif subject.kind == "segment" and before is not None:
+            was, now = wording.segment_summary(before), wording.segment_summary(after)
+            sentences = [f"Segment {subject.key}: {was} → {now}"]
+        elif subject.kind == "segment":
+            sentences = [f"Segment {subject.key}: created; {wording.segment_summary(after)}"]
+        else:
+            sentences = [wording.members_changed(f"Flag {subject.key}", before, after)]
+        found += [label + sentence for sentence in sentences]
+    return found
+
+
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    """What somebody said to one revision of a request."""
+
+    class Meta:
+        model = Review
+        fields = ("change_id", "digest", "reviewer", "verdict", "comment", "created_at")
+
+
+class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
+    """A proposed change, and what became of it."""
+
+    project = serializers.CharField(source="project.key")
+    number = serializers.IntegerField(help_text="What its address names.")
+    change_id = serializers.CharField(help_text="`CR-12`, after an edit `CR-12.2`.")
+    environments = serializers.SerializerMethodField(help_text="The keys of those it reaches.")
+    rationale = serializers.CharField()
+    ticket = serializers.CharField()
+    problem = serializers.CharField(help_text="Why the last attempt to apply it did not succeed.")
+    rollout_plan = serializers.SerializerMethodField(help_text="The number of its plan, where it is one.")
+
+    class Meta:
+        model = ChangeRequest
+        fields = (
+            "project",
+            "number",
+            "change_id",
+            "revision",
+            "title",
+            "rationale",
+            "ticket",
+            "state",
+            "environments",
+            "proposer",
+            "required_approvals",
+            "digest",
+            "scheduled_at",
+            "problem",
+            "rollout_plan",
+            "created_at",
+            "updated_at",
+            "applied_at",
+        )
+
+    def get_environments(self, row: ChangeRequest) -> list[str]:
+        # Sorted here, because `order_by` would pass the prefetched rows by.
+        reached = sorted(row.environments.all(), key=lambda each: (each.position, each.key))
+        return [environment.key for environment in reached]
+
+    def get_rollout_plan(self, row: ChangeRequest) -> int | None:
+        return row.number if row.plan_id else None
+
+
+class ChangeRequestDetailSerializer(ChangeRequestSerializer):
+    """A request with everything a reviewer needs."""
+
+    change = serializers.DictField(help_text="What is reviewed: the change of the ledger-bundle format.")
+    effects = serializers.SerializerMethodField(help_text="The change in words.")
+    reviews = ReviewSerializer(many=True)
+
+    class Meta(ChangeRequestSerializer.Meta):
+        fields = (*ChangeRequestSerializer.Meta.fields, "effects", "reviews", "change")
+
+    def get_effects(self, row: ChangeRequest) -> list[str]:
+        return effects(row, dict(row.project.environments.values_list("key", "name")))
+
+
+class ChangeRequestFilter(Body):
+    """Filters of change requests."""
+
+    project = Key(required=False)
+    environment = Key(required=False)
+    state = Choice(choices=ChangeRequest.State.choices, required=False)
+    proposer = Text(required=False, max_length=64)
+
+
+class OperationBody(Body):
+    """One change: the whole document that should stand at a subject."""
+
+    subject = Text(max_length=512)
+    after = Document()
+
+
+class ChangeBody(Body):
+    """What to change, why, and on what it is based."""
+
+    title = Text(max_length=200, help_text="In a few words.")
+    rationale = Text(required=False, allow_blank=True, max_length=4_000)
+    ticket = Text(required=False, allow_blank=True, max_length=200)
+    operations = OperationBody(many=True, min_length=1, max_length=100)
+    base = serializers.DictField(
+        child=Whole(min_value=0),
+        help_text="The version of each subject that you saw; 0 where nothing stands yet.",
+    )
+    not_before = Moment(required=False, help_text="The approval holds from then on.")
+    scheduled_at = Moment(
+        required=False,
+        allow_null=True,
+        help_text="When to apply it, once approved. Left out: at once. Null: when somebody says so.",
+    )
+
+
+class NewChangeBody(ChangeBody):
+    """A change to propose."""
+
+    project = Key()
+
+
+class ApproveBody(Body):
+    """A verdict on what was seen."""
+
+    digest = Text(max_length=71, help_text="Of the revision that you saw.")
+    comment = Text(required=False, allow_blank=True, max_length=4_000)
+
+
+class ScheduleBody(Body):
+    """A time."""
+
+    scheduled_at = Moment(allow_null=True, help_text="Null: when somebody says so.")
+
+
+class CommentBody(Body):
+    """A comment."""
+
+    comment = Text(max_length=4_000)
+
+
+_PROPOSED = OpenApiExample(
+    "Turn a flag on in production",
+    {
+        "project": "shop",
+        "title": "New checkout for everyone",
+        "rationale": "The test has shown no errors for a week.",
+        "ticket": "SHOP-123",
+        "operations": [
+            {
+                "subject": _SUBJECT,
+                "after": {"enabled": True, "off": "off", "default": {"variant": "on"}},
+            }
+        ],
+        "base": {_SUBJECT: 3},
+    },
+    request_only=True,
+)
+
+
+class ChangeRequests(Endpoint):
+    """Every change of what is served. Where no approval is asked for, it is applied at once."""
+
+    ordering = ("-pk",)
+
+    @extend_schema(parameters=[ChangeRequestFilter], responses=ChangeRequestSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The requests in the projects that you see, newest first."""
+        given = self.filters(request, ChangeRequestFilter)
+        rows = self._seen(request)
+        for name, column in (("project", "project__key"), ("state", "state"), ("proposer", "proposer")):
+            if name in given:
+                rows = rows.filter(**{column: given[name]})
+        if "environment" in given:
+            # A subquery: a join would show a request once per environment.
+            reached = ChangeRequest.objects.filter(environments__key=given["environment"])
+            rows = rows.filter(pk__in=reached.values("pk"))
+        return self.page(request, rows.prefetch_related("environments"), ChangeRequestSerializer)
+
+    @extend_schema(
+        request=NewChangeBody, responses={201: ChangeRequestDetailSerializer}, examples=[_PROPOSED]
+    )
+    def create(self, request: Request) -> Response:
+        """Propose a change; where no approval is asked for, it is applied in the same step."""
+        given = self.body(request, NewChangeBody)
+        project = self.project(request, given.pop("project"))
+        operations = _based(given)
+        made = workflow.change(self.actor(request), project, operations, **given)
+        return self._shown(made, 201)
+
+    @extend_schema(responses=ChangeRequestDetailSerializer)
+    def retrieve(self, request: Request, number: int) -> Response:
+        """A request with its change, digest, reviews and effects in words."""
+        self.filters(request)
+        return self._shown(self._request(request, number))
+
+    @extend_schema(request=ChangeBody, responses=ChangeRequestDetailSerializer)
+    def update(self, request: Request, number: int) -> Response:
+        """Edit an open request: a new revision, whose approvals begin again. The proposer may."""
+        given = self.body(request, ChangeBody)
+        operations = _based(given)
+        row = self._request(request, number)
+        return self._shown(workflow.revise(self.actor(request), row, operations, **given))
+
+    @extend_schema(request=ApproveBody, responses=ChangeRequestDetailSerializer)
+    def approve(self, request: Request, number: int) -> Response:
+        """Approve what you saw. The last approval of a request that is due applies it; `problem` says if not."""
+        given = self.body(request, ApproveBody)
+        row = self._request(request, number)
+        return self._shown(workflow.approve(self.actor(request), row, **given))
+
+    @extend_schema(request=ApproveBody, responses=ChangeRequestDetailSerializer)
+    def reject(self, request: Request, number: int) -> Response:
+        """Reject what you saw: nothing of it will be carried out."""
+        given = self.body(request, ApproveBody)
+        row = self._request(request, number)
+        return self._shown(workflow.reject(self.actor(request), row, **given))
+
+    @extend_schema(request=None, responses=ChangeRequestDetailSerializer)
+    def withdraw(self, request: Request, number: int) -> Response:
+        """Take your own request back."""
+        self.body(request)
+        row = self._request(request, number)
+        return self._shown(workflow.withdraw(self.actor(request), row))
+
+    @extend_schema(request=None, responses=ChangeRequestDetailSerializer)
+    def apply(self, request: Request, number: int) -> Response:
+        """Carry an approved request out, all of it or nothing."""
+        self.body(request)
+        row = self._request(request, number)
+        return self._shown(workflow.apply(self.actor(request), row))
+
+    @extend_schema(
+        request=ScheduleBody,
+        responses=ChangeRequestDetailSerializer,
+    )
+    def schedule(self, request: Request, number: int) -> Response:
+        """Say when it is to be applied."""
+        given = self.body(request, ScheduleBody)
+        row = self._request(request, number)
+        return self._shown(workflow.schedule(self.actor(request), row, given["scheduled_at"]))
+
+    @extend_schema(request=CommentBody, responses={201: ReviewSerializer})
+    def comment(self, request: Request, number: int) -> Response:
+        """Say something about it. Comments are not part of the evidence."""
+        given = self.body(request, CommentBody)
+        row = self._request(request, number)
+        review = workflow.comment(self.actor(request), row, given["comment"])
+        return Response(ReviewSerializer(review).data, 201)
+
+    def _seen(self, request: Request) -> QuerySet[ChangeRequest]:
+        return ChangeRequest.objects.filter(project__in=self.visible(request)).select_related("project")
+
+    def _request(self, request: Request, number: int) -> ChangeRequest:
+        row = self._seen(request).filter(pk=number).first()
+        if row is None:
+            raise NotFound(f"There is no change request {number} that you see.")
+        return row
+
+    def _shown(self, row: ChangeRequest, status: int = 200) -> Response:
+        return Response(ChangeRequestDetailSerializer(row).data, status)
+
+
+def _based(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Take the operations out of a body, each of which must have its base there, and the base no others."""
+    operations: list[dict[str, Any]] = given.pop("operations")
+    subjects = {operation["subject"] for operation in operations}
+    for subject in sorted(subjects - set(given["base"])):
+        raise InvalidError(
+            f"base.{subject}", "is missing; name the version that you saw, 0 where nothing stands yet"
+        )
+    for subject in sorted(set(given["base"]) - subjects):
+        raise InvalidError(f"base.{subject}", "is the subject of no operation; leave it out")
+    return operations

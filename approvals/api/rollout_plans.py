@@ -1,0 +1,172 @@
+"""Rollout plans: approved once, as a whole, then carried out stage by stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.api.body import Body, Choice, Document, Key, Text
+from access.api.endpoint import Endpoint
+from approvals import rollouts
+from approvals.api.change_requests import ChangeRequestDetailSerializer
+from flags.models import Flag, RolloutPlan
+
+
+class StageSerializer(serializers.Serializer[Any]):
+    """A stage of a plan."""
+
+    weights = serializers.ListField(
+        child=serializers.ListField(), help_text="`[variant, weight]` each, as in a split."
+    )
+    hold = serializers.IntegerField(help_text="Seconds until the next stage.")
+
+
+class RolloutPlanSerializer(serializers.ModelSerializer[RolloutPlan]):
+    """A plan and how far it has come."""
+
+    project = serializers.CharField(source="environment.project.key")
+    environment = serializers.CharField(source="environment.key")
+    flag = serializers.CharField(source="flag.key")
+    number = serializers.IntegerField(help_text="That of its change request; what its address names.")
+    stages = StageSerializer(many=True)
+    problem = serializers.CharField(help_text="Why it paused or was aborted.")
+
+    class Meta:
+        model = RolloutPlan
+        fields = (
+            "project",
+            "environment",
+            "flag",
+            "number",
+            "state",
+            "stages",
+            "done",
+            "next_at",
+            "problem",
+        )
+
+
+class RolloutPlanFilter(Body):
+    """Filters of plans."""
+
+    project = Key(required=False)
+    environment = Key(required=False)
+    flag = Key(required=False)
+    state = Choice(choices=RolloutPlan.State.choices, required=False)
+
+
+class RolloutPlanBody(Body):
+    """A plan to propose."""
+
+    project = Key()
+    environment = Key()
+    flag = Key()
+    title = Text(max_length=200)
+    rationale = Text(required=False, allow_blank=True, max_length=4_000)
+    ticket = Text(required=False, allow_blank=True, max_length=200)
+    stages = serializers.ListField(
+        child=Document(), help_text="`weights` ([variant, weight] each) and `hold` (seconds) per stage."
+    )
+
+
+_PLAN = OpenApiExample(
+    "A tenth for a day, then everyone",
+    {
+        "project": "shop",
+        "environment": "production",
+        "flag": "new-checkout",
+        "title": "Roll the new checkout out",
+        "rationale": "Ready since Monday.",
+        "stages": [
+            {"weights": [["on", 10], ["off", 90]], "hold": 86_400},
+            {"weights": [["on", 100], ["off", 0]], "hold": 0},
+        ],
+    },
+    request_only=True,
+)
+
+
+class RolloutPlans(Endpoint):
+    """Stages that one approval covers."""
+
+    ordering = ("-pk",)
+
+    @extend_schema(parameters=[RolloutPlanFilter], responses=RolloutPlanSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The plans in the projects that you see, newest first."""
+        given = self.filters(request, RolloutPlanFilter)
+        rows = self._seen(request)
+        columns = {
+            "project": "environment__project__key",
+            "environment": "environment__key",
+            "flag": "flag__key",
+            "state": "state",
+        }
+        for name, column in columns.items():
+            if name in given:
+                rows = rows.filter(**{column: given[name]})
+        return self.page(request, rows, RolloutPlanSerializer)
+
+    @extend_schema(request=RolloutPlanBody, responses={201: ChangeRequestDetailSerializer}, examples=[_PLAN])
+    def create(self, request: Request) -> Response:
+        """Propose a plan. The answer is its change request, to be approved as a whole."""
+        given = self.body(request, RolloutPlanBody)
+        environment = self.environment(request, given.pop("project"), given.pop("environment"))
+        key = given.pop("flag")
+        flag = Flag.objects.filter(project=environment.project, key=key).select_related("project").first()
+        if flag is None:
+            raise NotFound(f"There is no flag {key!r} in {environment.project.key}.")
+        stages = given.pop("stages")
+        made = rollouts.propose_plan(self.actor(request), flag, environment, stages, **given)
+        return Response(ChangeRequestDetailSerializer(made).data, 201)
+
+    @extend_schema(responses=RolloutPlanSerializer)
+    def retrieve(self, request: Request, number: int) -> Response:
+        """A plan."""
+        self.filters(request)
+        return self._shown(self._plan(request, number))
+
+    @extend_schema(request=None, responses=RolloutPlanSerializer)
+    def pause(self, request: Request, number: int) -> Response:
+        """Carry out no further stage until somebody resumes it."""
+        self.body(request)
+        plan = self._plan(request, number)
+        rollouts.pause(self.actor(request), plan)
+        return self._shown(self._plan(request, number))
+
+    @extend_schema(request=None, responses=RolloutPlanSerializer)
+    def resume(self, request: Request, number: int) -> Response:
+        """Go on; the next stage is due now."""
+        self.body(request)
+        plan = self._plan(request, number)
+        rollouts.resume(self.actor(request), plan)
+        return self._shown(self._plan(request, number))
+
+    @extend_schema(request=None, responses=RolloutPlanSerializer)
+    def abort(self, request: Request, number: int) -> Response:
+        """End it and go back to what stood before, under the same approval."""
+        self.body(request)
+        plan = self._plan(request, number)
+        rollouts.abort(self.actor(request), plan)
+        return self._shown(self._plan(request, number))
+
+    def _seen(self, request: Request) -> QuerySet[RolloutPlan]:
+        rows: QuerySet[RolloutPlan] = RolloutPlan.objects.filter(
+            environment__project__in=self.visible(request)
+        )
+        return rows.select_related("flag", "environment__project")
+
+    def _plan(self, request: Request, number: int) -> RolloutPlan:
+        plan = self._seen(request).filter(number=number).first()
+        if plan is None:
+            raise NotFound(f"There is no rollout plan {number} that you see.")
+        return plan
+
+    def _shown(self, plan: RolloutPlan) -> Response:
+        return Response(RolloutPlanSerializer(plan).data)

@@ -1,0 +1,97 @@
+"""The addresses of `/api/`. A resource is addressed by keys, as a change's subject names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import URLPattern, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+
+from access.api.endpoint import Endpoint
+from access.api.people import Me, Memberships, ServiceAccounts
+from access.api.tokens import Tokens
+from approvals.api.change_requests import ChangeRequests
+from approvals.api.kills import Emergencies, Kills
+from approvals.api.policies import Policies
+from approvals.api.rollout_plans import RolloutPlans
+from audit.api import Checkpoints, Events
+from config.problems import problem_kind
+from distribution.api import SdkKeys
+from flags.api import Configurations, Environments, Flags, Projects, Segments
+
+
+class Elsewhere(Endpoint):
+    """Every other address: a problem in JSON, not Django's page."""
+
+    schema = None  # type: ignore[assignment]
+
+    def nothing(self, request: Request, rest: str) -> Any:
+        """Raises NotFound."""
+        hint = " Addresses here have no slash at the end." if rest.endswith("/") else ""
+        raise NotFound(f"There is nothing at {request.path!r}; /api/docs/ lists what there is.{hint}")
+
+
+def _v1(address: str, view: type[Endpoint], **methods: str) -> URLPattern:
+    return path(f"v1/{address}", view.as_view(methods))
+
+
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    # The split view: the page's script is a file of ours, which the content security policy asks for.
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    path("problems/<slug:slug>", problem_kind),
+    _v1("me", Me, get="retrieve"),
+    _v1("projects", Projects, get="list", post="create"),
+    _v1("projects/<str:project>", Projects, get="retrieve"),
+    _v1("environments", Environments, get="list", post="create"),
+    _v1(
+        "environments/<str:project>/<str:environment>",
+        Environments,
+        get="retrieve",
+        patch="partial_update",
+    ),
+    _v1("flags", Flags, get="list"),
+    _v1("flags/<str:project>/<str:flag>", Flags, get="retrieve"),
+    _v1("configurations", Configurations, get="list"),
+    _v1(
+        "configurations/<str:project>/<str:environment>/<str:flag>",
+        Configurations,
+        get="retrieve",
+    ),
+    _v1("configurations/<str:project>/<str:environment>/<str:flag>/kill", Kills, post="kill"),
+    _v1("segments", Segments, get="list"),
+    _v1("segments/<str:project>/<str:segment>", Segments, get="retrieve"),
+    _v1("change-requests", ChangeRequests, get="list", post="create"),
+    _v1("change-requests/<int:number>", ChangeRequests, get="retrieve", put="update"),
+    *(
+        _v1(f"change-requests/<int:number>/{verb}", ChangeRequests, post=verb)
+        for verb in ("approve", "reject", "withdraw", "apply", "schedule", "comment")
+    ),
+    _v1("emergencies", Emergencies, get="list"),
+    _v1("emergencies/<uuid:event>/review", Emergencies, post="review"),
+    _v1("rollout-plans", RolloutPlans, get="list", post="create"),
+    _v1("rollout-plans/<int:number>", RolloutPlans, get="retrieve"),
+    *(
+        _v1(f"rollout-plans/<int:number>/{verb}", RolloutPlans, post=verb)
+        for verb in ("pause", "resume", "abort")
+    ),
+    _v1("policies", Policies, get="list"),
+    _v1("policies/<str:project>/<str:environment>", Policies, get="retrieve", put="update"),
+    _v1("events", Events, get="list"),
+    _v1("events/<uuid:id>", Events, get="retrieve"),
+    _v1("checkpoints", Checkpoints, get="list"),
+    _v1("checkpoints/latest", Checkpoints, get="latest"),
+    _v1("sdk-keys", SdkKeys, get="list", post="create"),
+    _v1("sdk-keys/<int:id>/revoke", SdkKeys, post="revoke"),
+    _v1("memberships", Memberships, get="list", post="create"),
+    _v1("memberships/<str:project>/<str:member>/<str:role>", Memberships, delete="destroy"),
+    _v1("tokens", Tokens, get="list", post="create"),
+    _v1("tokens/<int:id>/revoke", Tokens, post="revoke"),
+    _v1("service-accounts", ServiceAccounts, get="list", post="create"),
+    re_path(
+        r"^(?P<rest>.*)$",
+        Elsewhere.as_view(dict.fromkeys(("get", "post", "put", "patch", "delete"), "nothing")),
+    ),
+]

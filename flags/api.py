@@ -1,0 +1,369 @@
+"""The catalogue over HTTP: projects, environments, flags, configurations, segments.
+
+Reading only, except for projects and environments: what is served changes through change requests.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db import connection
+from django.db.models import CharField, Q, QuerySet, Value
+from django.db.models.functions import Cast, StrIndex
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.api.body import Body, Choice, Key, Text, Truth, Whole
+from access.api.endpoint import Endpoint
+from flags import catalogue, wording
+from flags.documents import definition_document
+from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
+
+Object = dict[str, Any]
+
+
+class ProjectFilter(Body):
+    """Filters by project alone."""
+
+    project = Key(required=False)
+
+
+# --- projects ------------------------------------------------------------------------------------
+
+
+class ProjectSerializer(serializers.ModelSerializer[Project]):
+    """A tenant: flags, segments, environments and people are per project."""
+
+    class Meta:
+        model = Project
+        fields = ("key", "name", "flag_key_pattern", "created_at")
+
+
+class ProjectBody(Body):
+    """A project to make."""
+
+    key = Key()
+    name = Text(max_length=128)
+    flag_key_pattern = Text(
+        required=False,
+        allow_blank=True,
+        max_length=128,
+        help_text="A regular expression that new flags' keys match as a whole.",
+    )
+
+
+class Projects(Endpoint):
+    """The projects in which you have a role."""
+
+    @extend_schema(responses=ProjectSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The projects that you see."""
+        self.filters(request)
+        return self.page(request, self.visible(request), ProjectSerializer)
+
+    @extend_schema(
+        request=ProjectBody,
+        responses={201: ProjectSerializer},
+        examples=[
+            OpenApiExample(
+                "A shop",
+                {"key": "shop", "name": "Shop", "flag_key_pattern": "[a-z0-9-]+"},
+                request_only=True,
+            )
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Make a project, whose first administrator you become. Organisation administrators may."""
+        given = self.body(request, ProjectBody)
+        project = catalogue.create_project(self.actor(request), **given)
+        return Response(ProjectSerializer(project).data, 201)
+
+    @extend_schema(responses=ProjectSerializer)
+    def retrieve(self, request: Request, project: str) -> Response:
+        """A project."""
+        self.filters(request)
+        return Response(ProjectSerializer(self.project(request, project)).data)
+
+
+# --- environments --------------------------------------------------------------------------------
+
+
+class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+    """A place where flags are served."""
+
+    project = serializers.CharField(source="project.key")
+    regions = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = Environment
+        fields = (
+            "project",
+            "key",
+            "name",
+            "kind",
+            "protected",
+            "position",
+            "regions",
+            "bucketing",
+            "revision",
+        )
+
+
+class EnvironmentChange(Body):
+    """Members of an environment; those left out stay as they are."""
+
+    name = Text(required=False, max_length=128)
+    kind = Choice(choices=Environment.Kind.choices, required=False)
+    protected = Truth(required=False, help_text="Whether a change needs at least one approval.")
+    position = Whole(required=False, min_value=0, max_value=32_767, help_text="Order of promotion.")
+    regions = serializers.ListField(child=Text(max_length=128), required=False, max_length=100)
+    bucketing = Choice(choices=Environment.Bucketing.choices, required=False)
+
+
+class EnvironmentBody(EnvironmentChange):
+    """An environment to make."""
+
+    project = Key()
+    key = Key()
+    name = Text(max_length=128)
+
+
+class Environments(Endpoint):
+    """Where flags are served. Administrators of a project make and change them."""
+
+    @extend_schema(parameters=[ProjectFilter], responses=EnvironmentSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The environments of the projects that you see."""
+        given = self.filters(request, ProjectFilter)
+        rows = Environment.objects.filter(project__in=self.visible(request)).select_related("project")
+        if "project" in given:
+            rows = rows.filter(project__key=given["project"])
+        return self.page(request, rows, EnvironmentSerializer)
+
+    @extend_schema(request=EnvironmentBody, responses={201: EnvironmentSerializer})
+    def create(self, request: Request) -> Response:
+        """Make an environment."""
+        given = self.body(request, EnvironmentBody)
+        project = self.project(request, given.pop("project"))
+        key = given.pop("key")
+        environment = catalogue.save_environment(self.actor(request), project, key, given, new=True)
+        return Response(EnvironmentSerializer(environment).data, 201)
+
+    @extend_schema(responses=EnvironmentSerializer)
+    def retrieve(self, request: Request, project: str, environment: str) -> Response:
+        """An environment."""
+        self.filters(request)
+        return Response(EnvironmentSerializer(self.environment(request, project, environment)).data)
+
+    @extend_schema(request=EnvironmentChange, responses=EnvironmentSerializer)
+    def partial_update(self, request: Request, project: str, environment: str) -> Response:
+        """Change an environment's settings."""
+        given = self.body(request, EnvironmentChange)
+        row = self.environment(request, project, environment)
+        row = catalogue.save_environment(self.actor(request), row.project, row.key, given)
+        return Response(EnvironmentSerializer(row).data)
+
+
+# --- flags ---------------------------------------------------------------------------------------
+
+
+class FlagSerializer(serializers.ModelSerializer[Flag]):
+    """A flag's definition, the same in every environment."""
+
+    project = serializers.CharField(source="project.key")
+    subject = serializers.CharField(help_text="What a change request names to change it.")
+    document = serializers.SerializerMethodField(
+        help_text="The whole definition: what a change request gives as `after`."
+    )
+
+    class Meta:
+        model = Flag
+        fields = ("project", "key", "subject", "version", "document", "created_at")
+
+    def get_document(self, row: Flag) -> Object:
+        return definition_document(row)
+
+
+class FlagFilter(Body):
+    """Filters of flags."""
+
+    project = Key(required=False)
+    kind = Choice(choices=Flag.Kind.choices, required=False)
+    type = Choice(choices=Flag.Type.choices, required=False)
+    tag = Text(required=False, max_length=128)
+    owner = Text(required=False, max_length=64, help_text="The pseudonymous id of a person.")
+    q = Text(required=False, max_length=128, help_text="Words in key, name or description.")
+
+
+class Flags(Endpoint):
+    """Definitions. To make or edit one, propose a change of its `subject`."""
+
+    @extend_schema(parameters=[FlagFilter], responses=FlagSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The flags of the projects that you see."""
+        given = self.filters(request, FlagFilter)
+        rows = Flag.objects.filter(project__in=self.visible(request)).select_related("project")
+        columns = {"project": "project__key", "kind": "kind", "type": "type", "owner": "owner_id"}
+        for name, column in columns.items():
+            if name in given:
+                rows = rows.filter(**{column: given[name]})
+        if "tag" in given:
+            rows = _tagged(rows, given["tag"])
+        for word in given.get("q", "").split():
+            rows = rows.filter(
+                Q(key__icontains=word) | Q(name__icontains=word) | Q(description__icontains=word)
+            )
+        return self.page(request, rows, FlagSerializer)
+
+    @extend_schema(responses=FlagSerializer)
+    def retrieve(self, request: Request, project: str, flag: str) -> Response:
+        """A flag's definition."""
+        self.filters(request)
+        row = (
+            Flag.objects.filter(project=self.project(request, project), key=flag)
+            .select_related("project")
+            .first()
+        )
+        if row is None:
+            raise NotFound(f"There is no flag {flag!r} in {project}.")
+        return Response(FlagSerializer(row).data)
+
+
+def _tagged(rows: QuerySet[Flag], tag: str) -> QuerySet[Flag]:
+    if connection.features.supports_json_field_contains:
+        return rows.filter(tags__contains=[tag])
+    # SQLite keeps the list as JSON text, in which a tag with its quotation marks can stand only as a whole.
+    return rows.annotate(
+        at=StrIndex(Cast("tags", CharField()), Value(json.dumps(tag), output_field=CharField()))
+    ).filter(at__gt=0)
+
+
+# --- configurations ------------------------------------------------------------------------------
+
+
+class ConfigurationSerializer(serializers.ModelSerializer[FlagConfiguration]):
+    """What a flag does in one environment."""
+
+    project = serializers.CharField(source="environment.project.key")
+    environment = serializers.CharField(source="environment.key")
+    flag = serializers.CharField(source="flag.key")
+    subject = serializers.CharField(source="ledger_subject", help_text="What a change request names.")
+    document = serializers.DictField(help_text="The whole document, as in the evaluation specification.")
+    on = serializers.SerializerMethodField(help_text="Enabled and not killed.")
+    summary = serializers.SerializerMethodField(help_text="The document in words.")
+
+    class Meta:
+        model = FlagConfiguration
+        fields = (
+            "project",
+            "environment",
+            "flag",
+            "subject",
+            "version",
+            "change_id",
+            "changed_at",
+            "on",
+            "summary",
+            "document",
+        )
+
+    def get_on(self, row: FlagConfiguration) -> bool:
+        return wording.is_on(row.document)
+
+    def get_summary(self, row: FlagConfiguration) -> str:
+        return wording.summary(row.document)
+
+
+class ConfigurationFilter(Body):
+    """Filters of configurations."""
+
+    project = Key(required=False)
+    environment = Key(required=False)
+    flag = Key(required=False)
+
+
+class Configurations(Endpoint):
+    """What flags do, by environment. To change one, propose a change of its `subject`."""
+
+    @extend_schema(parameters=[ConfigurationFilter], responses=ConfigurationSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The configurations in the projects that you see."""
+        given = self.filters(request, ConfigurationFilter)
+        rows = FlagConfiguration.objects.filter(
+            environment__project__in=self.visible(request)
+        ).select_related("flag", "environment__project")
+        columns = {
+            "project": "environment__project__key",
+            "environment": "environment__key",
+            "flag": "flag__key",
+        }
+        for name, column in columns.items():
+            if name in given:
+                rows = rows.filter(**{column: given[name]})
+        return self.page(request, rows, ConfigurationSerializer)
+
+    @extend_schema(responses=ConfigurationSerializer)
+    def retrieve(self, request: Request, project: str, environment: str, flag: str) -> Response:
+        """What a flag does in an environment, with the version to name as base of a change."""
+        self.filters(request)
+        row = (
+            FlagConfiguration.objects.filter(
+                environment=self.environment(request, project, environment), flag__key=flag
+            )
+            .select_related("flag", "environment__project")
+            .first()
+        )
+        if row is None:
+            raise NotFound(
+                f"{flag!r} is not configured in {project}/{environment}; its version for a change is 0."
+            )
+        return Response(ConfigurationSerializer(row).data)
+
+
+# --- segments ------------------------------------------------------------------------------------
+
+
+class SegmentSerializer(serializers.ModelSerializer[Segment]):
+    """A named group of contexts."""
+
+    project = serializers.CharField(source="project.key")
+    subject = serializers.CharField(source="ledger_subject", help_text="What a change request names.")
+    document = serializers.DictField(help_text="`included`, `excluded`, `rules`.")
+    summary = serializers.SerializerMethodField(help_text="The document in words.")
+
+    class Meta:
+        model = Segment
+        fields = ("project", "key", "subject", "version", "change_id", "changed_at", "summary", "document")
+
+    def get_summary(self, row: Segment) -> str:
+        return wording.segment_summary(row.document)
+
+
+class Segments(Endpoint):
+    """Groups that rules of any flag in the project refer to. To change one, propose a change of its `subject`."""
+
+    @extend_schema(parameters=[ProjectFilter], responses=SegmentSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The segments of the projects that you see."""
+        given = self.filters(request, ProjectFilter)
+        rows = Segment.objects.filter(project__in=self.visible(request)).select_related("project")
+        if "project" in given:
+            rows = rows.filter(project__key=given["project"])
+        return self.page(request, rows, SegmentSerializer)
+
+    @extend_schema(responses=SegmentSerializer)
+    def retrieve(self, request: Request, project: str, segment: str) -> Response:
+        """A segment."""
+        self.filters(request)
+        row = (
+            Segment.objects.filter(project=self.project(request, project), key=segment)
+            .select_related("project")
+            .first()
+        )
+        if row is None:
+            raise NotFound(f"There is no segment {segment!r} in {project}.")
+        return Response(SegmentSerializer(row).data)
