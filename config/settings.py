@@ -186,6 +186,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVERS": [{"url": BASE_URL}],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    # Two members called `state` and three called `kind`: each set of words has a name of its own.
+    "ENUM_NAME_OVERRIDES": {
+        "ChangeRequestState": "approvals.models.ChangeRequest.State",
+        "RolloutPlanState": "flags.models.RolloutPlan.State",
+        "FlagKind": "flags.models.Flag.Kind",
+        "EnvironmentKind": "flags.models.Environment.Kind",
+        "Role": "access.roles.Role",
+    },
 }
 
 LOGGING = {

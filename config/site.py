@@ -13,7 +13,13 @@ from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
 # Each has `urlpatterns`: the pages that it adds below /admin/, named in the namespace `admin`.
-PAGES = ("access.admin", "flags.admin", "approvals.admin", "audit.admin", "distribution.admin")
+PAGES = (
+    "access.admin.urls",
+    "flags.admin.urls",
+    "approvals.admin.urls",
+    "audit.admin.urls",
+    "distribution.admin",
+)
 
 
 class SignInForm(AuthenticationForm):  # type: ignore[misc]

@@ -340,7 +340,7 @@ class SegmentSerializer(serializers.ModelSerializer[Segment]):
         fields = ("project", "key", "subject", "version", "change_id", "changed_at", "summary", "document")
 
     def get_summary(self, row: Segment) -> str:
-        return wording.segment_summary(row.document)
+        return wording.segment(row.document)
 
 
 class Segments(Endpoint):

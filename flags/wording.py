@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -180,30 +180,4 @@ def _value(value: Any) -> str:
 
 
 def _keys(keys: Any) -> str:
-    return f"{len(keys)} named {'key' if len(keys) == 1 else 'keys'}"
-
-
-def segment_summary(document: Document) -> str:
-    """One sentence on who is in a segment: `2 named keys; whoever: country is one of DE; never 1 named key`."""
-    parts = []
-    if document.get("included"):
-        parts.append(_keys(document["included"]))
-    parts += [
-        f"whoever: {' and '.join(_constraint(constraint) for constraint in rule) or 'everyone'}"
-        for rule in document.get("rules", ())
-    ]
-    if document.get("excluded"):
-        parts.append(f"never {_keys(document['excluded'])}")
-    return "; ".join(parts) or "nobody"
-
-
-def members_changed(what: str, before: Document | None, after: Document | None) -> str:
-    """For documents that have no words of their own: `Flag banner: tags and variants change`."""
-    if before is None or after is None:
-        return f"{what}: {'created' if before is None else 'removed'}"
-    names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    return f"{what}: {' and '.join(names) or 'nothing'} {'changes' if len(names) == 1 else 'change'}"
-
-
-def _keys(keys: Sequence[str]) -> str:
     return f"{len(keys)} named {'key' if len(keys) == 1 else 'keys'}"

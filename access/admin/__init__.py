@@ -1,10 +1,3 @@
-"""The pages about people: memberships per project, and the accounts of the installation."""
-
-from django.urls import path
+"""The pages about people. `urls` lists them; `accounts` registers the stock form for accounts."""
 
 from access.admin import accounts as accounts
-from access.admin import people
-
-urlpatterns = [
-    path("p/<str:project>/people/", people.PeoplePage.as_view(), name="people"),
-]

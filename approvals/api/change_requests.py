@@ -33,13 +33,10 @@ def effects(request: ChangeRequest, names: dict[str, str]) -> list[str]:
         if subject.kind == "configuration":
             where = names.get(subject.environment, subject.environment)
             sentences = wording.effects(where, before, after)
-        elif subject.kind == "segment" and before is not None:
-            was, now = wording.segment_summary(before), wording.segment_summary(after)
-            sentences = [f"Segment {subject.key}: {was} → {now}"]
         elif subject.kind == "segment":
-            sentences = [f"Segment {subject.key}: created; {wording.segment_summary(after)}"]
+            sentences = wording.segment_effects(subject.key, before, after)
         else:
-            sentences = [wording.members_changed(f"Flag {subject.key}", before, after)]
+            sentences = wording.definition_effects(subject.key, before, after)
         found += [label + sentence for sentence in sentences]
     return found
 

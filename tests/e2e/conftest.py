@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.browser import Chromium
 from tests.e2e.installation import Installation, eventually, free_port
 
 
@@ -81,3 +82,14 @@ def with_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ins
     finally:
         installation.stop()
         servers.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """The browser of a module's tests; it ends with them, as its event loop would disturb other tests."""
+    if shutil.which("chromium") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("chromium is not installed")
+        pytest.skip("chromium is not installed")
+    with Chromium() as browser:
+        yield browser

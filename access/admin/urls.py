@@ -1,0 +1,9 @@
+"""Addresses of the pages about people."""
+
+from django.urls import path
+
+from access.admin import people
+
+urlpatterns = [
+    path("p/<str:project>/people/", people.PeoplePage.as_view(), name="people"),
+]

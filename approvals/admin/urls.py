@@ -1,0 +1,28 @@
+"""Addresses of the gate's pages: the switch, change requests, rollout plans, policies."""
+
+from django.urls import path
+
+from approvals.admin import inbox, plans, policy, review, revise, switch
+
+_FLAG = "p/<str:project>/flags/<str:key>/in/<str:environment>/"
+
+urlpatterns = [
+    path(_FLAG, switch.SwitchPage.as_view(), name="switch"),
+    path(f"{_FLAG}kill/", switch.KillPage.as_view(), name="kill"),
+    path(f"{_FLAG}rollout/", plans.NewPlanPage.as_view(), name="plan-new"),
+    path("p/<str:project>/requests/", inbox.RequestListPage.as_view(), name="request-list"),
+    path("p/<str:project>/requests/<int:number>/", review.ReviewPage.as_view(), name="request"),
+    path("p/<str:project>/requests/<int:number>/edit/", revise.RevisePage.as_view(), name="request-edit"),
+    path(
+        "p/<str:project>/kills/<int:number>/review/",
+        inbox.EmergencyReviewPage.as_view(),
+        name="emergency-review",
+    ),
+    path("p/<str:project>/plans/", plans.PlanListPage.as_view(), name="plan-list"),
+    path("p/<str:project>/plans/<int:number>/", plans.PlanPage.as_view(), name="plan"),
+    path(
+        "p/<str:project>/environments/<str:key>/policy/",
+        policy.PolicyPage.as_view(),
+        name="environment-policy",
+    ),
+]

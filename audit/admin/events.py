@@ -1,0 +1,153 @@
+"""The ledger as a list: newest first, filtered, paged by position so that a million events are no slower."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
+
+from access.admin.pages import Page
+from access.admin.place import place_of
+from access.models import Membership, ServiceAccount, User
+from audit.admin.reading import TYPES, told
+from audit.ledger import current_log
+from audit.models import Checkpoint, Event, Log, b64
+from flags.models import Environment, Flag, Segment
+from flags.subjects import Subject
+
+PAGE_SIZE = 40
+
+
+def audit(request: HttpRequest) -> HttpResponse:
+    """The audit page of the project one is in."""
+    place = place_of(request)
+    if place.project is None:
+        return redirect("admin:home")
+    return redirect("admin:event-list", place.project.key)
+
+
+class EventListPage(Page):
+    """Events of a project with filters, and the state of the ledger."""
+
+    verb = "audit.view"
+    template = "countersign/event_list.html"
+    title = _("Audit")
+
+    def get(self, request: HttpRequest, project: str) -> HttpResponse:
+        asked = request.GET
+        environments = list(self.project.environments.all())
+        logs = list(Log.objects.order_by("-pk"))
+        log = next((each for each in logs if str(each.pk) == asked.get("log")), logs[0])
+        self.problems: list[str] = []
+        filtered, is_filtered = self._filtered(environments)
+        rows = filtered.filter(log=log)
+        before = asked.get("before", "")
+        if before.isdecimal():
+            rows = rows.filter(index__lt=int(before[:18]))
+        # One more than is shown says whether there is a next page; nothing is ever counted.
+        found = list(rows.order_by("-index")[: PAGE_SIZE + 1])
+        shown = found[:PAGE_SIZE]
+        older = [each for each in logs if each.pk < log.pk]
+        return self.show(
+            rows=told(self.project, shown, environments),
+            next_before=shown[-1].index if len(found) > PAGE_SIZE else None,
+            older_log=older[0] if older and len(found) <= PAGE_SIZE else None,
+            is_first=not before,
+            is_filtered=is_filtered,
+            problems=self.problems,
+            types=[(name, label) for name, (_icon, label) in TYPES.items()],
+            people=self._people(),
+            environments=environments,
+            can_export=self.holds("audit.export"),
+            **_head(),
+        )
+
+    def _people(self) -> list[tuple[str, str]]:
+        members = Membership.objects.filter(project=self.project).values("member")
+        people = [(user.pseudonym, str(user)) for user in User.objects.filter(pseudonym__in=members)]
+        accounts = ServiceAccount.objects.filter(pseudonym__in=members).values_list("pseudonym", "name")
+        return sorted({*people, *accounts}, key=lambda item: item[1].lower())
+
+    def _filtered(self, environments: list[Environment]) -> tuple[QuerySet[Event], bool]:
+        asked, key = self.request.GET, self.project.key
+        rows: QuerySet[Event] = Event.objects.filter(project=key)
+        filtered = False
+        if (type_ := asked.get("type")) in TYPES:
+            filtered, rows = True, rows.filter(type=type_)
+        if actor := asked.get("actor", "").strip()[:128]:
+            filtered, rows = True, rows.filter(actor=actor)
+        if change := asked.get("change", "").strip()[:128]:
+            filtered, rows = True, rows.filter(Q(change_id=change) | Q(change_id__startswith=f"{change}."))
+        if (environment := asked.get("environment")) in {each.key for each in environments}:
+            filtered = True
+            rows = rows.filter(subject__startswith=f"project/{key}/environment/{environment}/")
+        if text := asked.get("subject", "").strip()[:200]:
+            filtered, rows = True, self._about(rows, text, environments)
+        for name, end in (("from", timedelta()), ("to", timedelta(days=1))):
+            if value := asked.get(name, "").strip():
+                filtered = True
+                try:
+                    moment = datetime.fromisoformat(value)
+                except ValueError:
+                    self.problems.append(str(_("“%s” is no date; use one such as 2026-11-20.") % value[:40]))
+                    continue
+                moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+                is_day = len(value) == 10
+                if name == "from":
+                    rows = rows.filter(time__gte=moment)
+                elif is_day:
+                    rows = rows.filter(time__lt=moment + end)
+                else:
+                    rows = rows.filter(time__lte=moment)
+        return rows, filtered
+
+    def _about(
+        self, rows: QuerySet[Event], text: str, environments: list[Environment]
+    ) -> QuerySet[Event]:
+        """Events about a flag or segment named exactly, by index; any other text is looked for."""
+        key = self.project.key
+        name = text.removeprefix("flag/").removeprefix("segment/")
+        subjects = []
+        if Flag.objects.filter(project=self.project, key=name).exists():
+            subjects = [str(Subject("definition", key, name))]
+            subjects += [str(Subject("configuration", key, name, each.key)) for each in environments]
+        elif Segment.objects.filter(project=self.project, key=name).exists():
+            subjects = [str(Subject("segment", key, name))]
+        return rows.filter(subject__in=subjects) if subjects else rows.filter(subject__icontains=text)
+
+
+class EventPage(Page):
+    """One event: its permanent address."""
+
+    verb = "audit.view"
+    template = "countersign/event.html"
+
+    def get(self, request: HttpRequest, project: str, event: UUID) -> HttpResponse:
+        row = Event.objects.filter(project=self.project.key, pk=event).select_related("log").first()
+        if row is None:
+            raise Http404
+        environments = list(self.project.environments.all())
+        item = told(self.project, [row], environments)[0]
+        return self.show(
+            title=item.what,
+            item=item,
+            line=row.line,
+            leaf=b64(bytes(row.leaf_hash)),
+        )
+
+
+def _head() -> dict[str, Any]:
+    """Size and root of the open log, and the newest checkpoint over it."""
+    log = current_log()
+    checkpoint = Checkpoint.objects.filter(log=log).order_by("-size").first()
+    return {
+        "log": log,
+        "root": b64(log.root),
+        "checkpoint": checkpoint,
+        "unsigned": log.size - checkpoint.size if checkpoint else log.size,
+    }

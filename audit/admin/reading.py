@@ -1,0 +1,206 @@
+"""Events as people read them: who, by which door, what in words, before and after, and under which change."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from access.permissions import display_names
+from access.roles import Role
+from approvals.admin.effects import sentences_of
+from approvals.models import ChangeRequest, Review
+from audit.models import Blob, Event
+from flags.models import Environment, Project
+from flags.subjects import Subject
+
+# What each type is called, and its icon. A type that is not here shows as itself.
+TYPES: dict[str, tuple[str, Any]] = {
+    "flags.v1.configuration.updated": ("tune", _("Flag changed in an environment")),
+    "flags.v1.configuration.killed": ("emergency_home", _("Flag killed")),
+    "flags.v1.flag.created": ("add_circle", _("Flag created")),
+    "flags.v1.flag.updated": ("edit", _("Flag definition changed")),
+    "flags.v1.segment.created": ("group_add", _("Segment created")),
+    "flags.v1.segment.updated": ("groups", _("Segment changed")),
+    "flags.v1.project.created": ("folder", _("Project created")),
+    "flags.v1.environment.created": ("dns", _("Environment created")),
+    "flags.v1.environment.updated": ("dns", _("Environment changed")),
+    "flags.v1.rollout_plan.created": ("stacked_line_chart", _("Rollout plan made")),
+    "flags.v1.rollout_plan.updated": ("stacked_line_chart", _("Rollout plan moved")),
+    "approvals.v1.change_request.proposed": ("edit_note", _("Change proposed")),
+    "approvals.v1.change_request.approved": ("thumb_up", _("Change approved")),
+    "approvals.v1.change_request.rejected": ("block", _("Change rejected or withdrawn")),
+    "approvals.v1.change_request.scheduled": ("schedule", _("Change scheduled")),
+    "approvals.v1.change_request.applied": ("check_circle", _("Change applied")),
+    "approvals.v1.policy.changed": ("policy", _("Policy changed")),
+    "approvals.v1.emergency.reviewed": ("fact_check", _("Kill reviewed")),
+    "access.v1.membership.changed": ("badge", _("Role given or taken")),
+    "access.v1.token.issued": ("key", _("API token issued")),
+    "access.v1.token.revoked": ("key_off", _("API token revoked")),
+    "distribution.v1.sdk_key.issued": ("vpn_key", _("SDK key issued")),
+    "distribution.v1.sdk_key.revoked": ("vpn_key_off", _("SDK key revoked")),
+    "ledger.v1.created": ("menu_book", _("Ledger opened")),
+}
+DOORS = {"ui": _("web"), "api": _("API"), "task": _("task"), "cli": _("command line")}
+_NUMBER = re.compile(r"\ACR-(\d{1,18})(?:\.\d+)?\Z")
+
+
+@dataclass(slots=True)
+class Told:
+    """An event with what a reader wants to know about it."""
+
+    event: Event
+    icon: str
+    what: str
+    who: str
+    door: str
+    sentences: tuple[str, ...]
+    place: str
+    before: Any = None
+    after: Any = None
+    has_documents: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+    request: ChangeRequest | None = None
+    approvers: list[str] = field(default_factory=list)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing to say beyond the headline."""
+        return not self.sentences and not self.has_documents
+
+
+def told(project: Project, events: Sequence[Event], environments: Iterable[Environment]) -> list[Told]:
+    """The events in their order. Five queries, however many there are."""
+    data = {event.pk: json.loads(event.line)["data"] for event in events}
+    blobs = _blobs(data.values())
+    requests = _requests(project, events)
+    reviewers = {
+        review.reviewer for request in requests.values() for review in request.reviews.all()
+    }
+    members = {event.subject.rpartition("/")[2] for event in events if event.type.startswith("access.v1.member")}
+    names = display_names({event.actor for event in events} | reviewers | members)
+    places = {environment.key: environment.name for environment in environments}
+    return [
+        _told(event, data[event.pk], names, places, requests.get(event.change_id), blobs) for event in events
+    ]
+
+
+def _told(
+    event: Event,
+    data: dict[str, Any],
+    names: dict[str, str],
+    places: dict[str, str],
+    request: ChangeRequest | None,
+    blobs: dict[str, Any],
+) -> Told:
+    icon, what = TYPES.get(event.type, ("circle", event.type))
+    actor = data.get("actor") or {}
+    before, after = (_whole(data.get(name), blobs) for name in ("before", "after"))
+    has_documents = "before" in data or "after" in data
+    place, sentences = _said(event, data, before, after, names, places, request)
+    approvers = []
+    if request is not None:
+        approvers = sorted(
+            {
+                names[review.reviewer]
+                for review in request.reviews.all()
+                if review.verdict == Review.Verdict.APPROVED and review.change_id == event.change_id
+            }
+        )
+    return Told(
+        event,
+        icon,
+        str(what),
+        names.get(event.actor, event.actor) or str(_("the system")),
+        str(DOORS.get(actor.get("via", ""), actor.get("via", ""))),
+        sentences,
+        place,
+        before,
+        after,
+        has_documents,
+        data,
+        request,
+        approvers,
+    )
+
+
+def _said(
+    event: Event,
+    data: dict[str, Any],
+    before: Any,
+    after: Any,
+    names: dict[str, str],
+    places: dict[str, str],
+    request: ChangeRequest | None,
+) -> tuple[str, tuple[str, ...]]:
+    """What it is about, and what happened to it in words."""
+    try:
+        subject = Subject.parse(event.subject)
+    except ValueError:
+        subject = None
+    if subject is not None and ("before" in data or "after" in data):
+        place = places.get(subject.environment, subject.environment)
+        about = f"{subject.key} in {place}" if place else subject.key
+        return about, sentences_of(subject, place, before, after)
+    if event.type == "access.v1.membership.changed":
+        member = event.subject.rpartition("/")[2]
+        roles = [
+            ", ".join(Role(role).label for role in (document or {}).get("roles", ())) or "none"
+            for document in (before, after)
+        ]
+        return names.get(member, member), (f"Roles: {roles[0]} → {roles[1]}",)
+    if event.subject.startswith("change/"):
+        about = event.subject.removeprefix("change/")
+        return (f"{about} {request.title}" if request else about), ()
+    if event.type.startswith("distribution.v1.sdk_key"):
+        environment = str(data.get("environment", ""))
+        return f"{data.get('hint', '')}… in {places.get(environment, environment)}", ()
+    tail = event.subject.split("/")[2:] if event.subject.startswith("project/") else event.subject.split("/")
+    if isinstance(before, dict) and isinstance(after, dict):
+        changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        words = tuple(f"{name.replace('_', ' ')}: {_brief(before.get(name))} → {_brief(after.get(name))}" for name in changed)
+        return " ".join(tail), words
+    return " ".join(tail).replace("-", " ") if len(tail) < 2 else f"{tail[0].replace('-', ' ')} {tail[1]}", ()
+
+
+def _brief(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _digest(value: Any) -> str | None:
+    if isinstance(value, dict) and set(value) == {"blob", "size"}:
+        return str(value["blob"])
+    return None
+
+
+def _blobs(datas: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The large documents that these events name by digest."""
+    digests = {
+        digest for data in datas for name in ("before", "after") if (digest := _digest(data.get(name)))
+    }
+    return {blob.digest: json.loads(blob.content) for blob in Blob.objects.filter(digest__in=digests)}
+
+
+def _whole(value: Any, blobs: dict[str, Any]) -> Any:
+    digest = _digest(value)
+    return blobs.get(digest, value) if digest else value
+
+
+def _requests(project: Project, events: Iterable[Event]) -> dict[str, ChangeRequest]:
+    """The requests behind these events, by change id."""
+    numbers = {}
+    for event in events:
+        if match := _NUMBER.match(event.change_id):
+            numbers[event.change_id] = int(match[1])
+    rows = ChangeRequest.objects.filter(project=project, pk__in=set(numbers.values())).prefetch_related("reviews")
+    found = {row.pk: row for row in rows}
+    return {change_id: found[number] for change_id, number in numbers.items() if number in found}

@@ -1,0 +1,1 @@
+"""Small measurements, side by side; `make bench` runs them."""

@@ -1,0 +1,110 @@
+"""SDK keys: a new one, shown once with its DSN, and revoking one."""
+
+from __future__ import annotations
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from django.utils.translation import gettext_lazy as _
+
+from access.admin.pages import Page
+from distribution import keys
+from distribution.models import SdkKey
+from flags.models import Environment
+
+
+class KeyForm(forms.Form):
+    """Who will use the key, and on which side."""
+
+    name = forms.CharField(
+        label=_("Used by"), max_length=128, help_text=_("The service or app, such as checkout-api.")
+    )
+    side = forms.ChoiceField(
+        label=_("Side"),
+        choices=SdkKey.Side.choices,
+        widget=forms.RadioSelect,
+        initial=SdkKey.Side.SERVER,
+        help_text=_("Server-side keys read all rules; client-side keys get answers only."),
+    )
+
+
+class NewKeyPage(Page):
+    """Makes an SDK key. Its clear text is on the answer to the POST and nowhere else."""
+
+    verb = "sdk_key.manage"
+    template = "countersign/form.html"
+
+    def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
+        return self._show(self._environment(key), KeyForm())
+
+    def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
+        environment = self._environment(key)
+        form = KeyForm(request.POST)
+        if not form.is_valid():
+            return self._show(environment, form, 422)
+        try:
+            made, secret = keys.issue(self.actor, environment, **form.cleaned_data)
+        except ValueError as error:
+            form.add_error(None, str(error))
+            return self._show(environment, form, 422)
+        answer = self.show(
+            "countersign/sdk_key.html",
+            title=_("SDK key for %s") % environment.name,
+            environment=environment,
+            key=made,
+            secret=secret,
+            dsn=keys.dsn(environment, secret),
+        )
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    def _environment(self, key: str) -> Environment:
+        rows = Environment.objects.select_related("project").filter(project=self.project)
+        return get_object_or_404(rows, key=key)
+
+    def _show(self, environment: Environment, form: KeyForm, status: int = 200) -> HttpResponse:
+        return self.show(
+            status=status,
+            title=_("New SDK key for %s") % environment.name,
+            intro=_("The key is shown once, with the DSN that configures a client whole."),
+            form=form,
+            button=_("Make key"),
+            back_name="environment-list",
+        )
+
+
+class RevokeKeyPage(Page):
+    """Asks in words, then makes a key useless."""
+
+    verb = "sdk_key.manage"
+    template = "countersign/confirm.html"
+
+    def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        key = self._find(number)
+        return self.show(
+            title=_("Revoke %s") % key.name,
+            text=_(
+                "Services that use %(name)s (%(hint)s…) in %(environment)s get no new snapshots within a second. "
+                "They keep serving what they have. This cannot be undone."
+            )
+            % {"name": key.name, "hint": key.hint, "environment": key.environment.name},
+            button=_("Revoke key"),
+            back_name="environment-list",
+        )
+
+    def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        key = self._find(number)
+        keys.revoke(self.actor, key)
+        self.say(_("Key %s revoked.") % key.name)
+        return self.go("environment-list")
+
+    def _find(self, number: int) -> SdkKey:
+        rows = SdkKey.objects.select_related("environment__project")
+        return get_object_or_404(rows, environment__project=self.project, pk=number)
+
+
+urlpatterns = [
+    path("p/<str:project>/environments/<str:key>/new-key/", NewKeyPage.as_view(), name="sdk-key-new"),
+    path("p/<str:project>/sdk-keys/<int:number>/revoke/", RevokeKeyPage.as_view(), name="sdk-key-revoke"),
+]

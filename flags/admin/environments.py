@@ -1,0 +1,184 @@
+"""Environments: what each asks for, serves and is read with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Max, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext_lazy as _
+
+from access.admin.pages import Page
+from approvals.policies import Requirements, requirements_of
+from distribution.models import SdkKey, Snapshot
+from flags import catalogue
+from flags.models import Environment, validate_key
+
+
+def policy_in_words(needs: Requirements) -> str:
+    """`2 approvals by other people, a rationale and a ticket`."""
+    parts = []
+    if needs.approvals:
+        people = "another person" if needs.approvals == 1 else "other people"
+        parts.append(f"{needs.approvals} approval{'s' if needs.approvals > 1 else ''} by {people}")
+    if needs.rationale:
+        parts.append("a rationale")
+    if needs.ticket:
+        parts.append("a ticket")
+    if not parts:
+        return "nothing: changes are applied at once"
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+
+
+class EnvironmentListPage(Page):
+    """The environments of a project, in order of promotion."""
+
+    template = "countersign/environment_list.html"
+    title = _("Environments")
+
+    def get(self, request: HttpRequest, project: str) -> HttpResponse:
+        environments = list(
+            self.project.environments.annotate(
+                configured=Count("configurations", filter=Q(configurations__document__enabled=True))
+            )
+        )
+        needs = requirements_of(environments)
+        newest = (
+            Snapshot.objects.filter(environment__in=environments)
+            .order_by("environment")
+            .values("environment")
+            .annotate(version=Max("version"), at=Max("created_at"))
+        )
+        snapshots = {row["environment"]: row for row in newest}
+        keys: dict[int, list[SdkKey]] = {}
+        for key in SdkKey.objects.filter(environment__in=environments).order_by("revoked_at", "-pk"):
+            keys.setdefault(key.environment_id, []).append(key)
+        rows = [
+            {
+                "environment": each,
+                "policy": policy_in_words(needs[each.pk]),
+                "needs": needs[each.pk],
+                "snapshot": snapshots.get(each.pk),
+                "is_behind": snapshots.get(each.pk, {}).get("version", 0) < each.revision,
+                "keys": [key for key in keys.get(each.pk, []) if key.revoked_at is None],
+                "revoked": [key for key in keys.get(each.pk, []) if key.revoked_at is not None],
+            }
+            for each in environments
+        ]
+        return self.show(rows=rows)
+
+
+class EnvironmentForm(forms.Form):
+    """An environment's settings."""
+
+    name = forms.CharField(label=_("Name"), max_length=128)
+    kind = forms.ChoiceField(label=_("Kind"), choices=Environment.Kind.choices)
+    protected = forms.BooleanField(
+        label=_("Protected: every change needs an approval at least"), required=False
+    )
+    position = forms.IntegerField(
+        label=_("Order"), min_value=0, max_value=1_000, initial=0, help_text=_("Of promotion, lowest first.")
+    )
+    regions = forms.CharField(
+        label=_("Regions"),
+        required=False,
+        max_length=500,
+        help_text=_("Separated by commas, such as eu, us. A flag can be off in one of them."),
+    )
+    bucketing = forms.ChoiceField(
+        label=_("Hash of new splits"),
+        choices=Environment.Bucketing.choices,
+        help_text=_("murmur3-cbor is for flagd clients that moved to it. Splits that stand keep theirs."),
+    )
+
+    def clean_regions(self) -> list[str]:
+        names = [name.strip() for name in self.cleaned_data["regions"].split(",")]
+        return list(dict.fromkeys(name for name in names if name))
+
+
+class NewEnvironmentForm(EnvironmentForm):
+    """The same with the key."""
+
+    key = forms.CharField(
+        label=_("Key"), max_length=128, validators=[validate_key], help_text=_("In addresses and DSNs; for good.")
+    )
+    field_order = ("key", "name")
+
+
+class NewEnvironmentPage(Page):
+    """Makes an environment."""
+
+    verb = "project.administer"
+    template = "countersign/form.html"
+    title = _("New environment")
+
+    def get(self, request: HttpRequest, project: str) -> HttpResponse:
+        position = self.project.environments.aggregate(last=Max("position"))["last"]
+        return self._show(NewEnvironmentForm(initial={"position": 0 if position is None else position + 1}))
+
+    def post(self, request: HttpRequest, project: str) -> HttpResponse:
+        form = NewEnvironmentForm(request.POST)
+        if not form.is_valid():
+            return self._show(form, 422)
+        key = form.cleaned_data.pop("key")
+        if self.project.environments.filter(key=key).exists():
+            form.add_error("key", _("There is an environment with this key already; choose another one."))
+            return self._show(form, 409)
+        if not _save(self, key, form):
+            return self._show(form, 422)
+        self.say(_("Environment %s made. Next: an SDK key for the services that read it.") % key)
+        return self.go("environment-list")
+
+    def _show(self, form: forms.Form, status: int = 200) -> HttpResponse:
+        return self.show(
+            status=status, form=form, button=_("Make environment"), back_name="environment-list"
+        )
+
+
+class EditEnvironmentPage(Page):
+    """Changes an environment's settings. What it serves is changed by the gate alone."""
+
+    verb = "project.administer"
+    template = "countersign/form.html"
+
+    def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
+        environment = self._find(key)
+        initial: dict[str, Any] = {
+            name: getattr(environment, name) for name in ("name", "kind", "protected", "position", "bucketing")
+        }
+        return self._show(environment, EnvironmentForm(initial={**initial, "regions": ", ".join(environment.regions)}))
+
+    def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
+        environment = self._find(key)
+        form = EnvironmentForm(request.POST)
+        if not form.is_valid() or not _save(self, key, form):
+            return self._show(environment, form, 422)
+        self.say(_("%s saved.") % form.cleaned_data["name"])
+        return self.go("environment-list")
+
+    def _find(self, key: str) -> Environment:
+        return get_object_or_404(Environment, project=self.project, key=key)
+
+    def _show(self, environment: Environment, form: forms.Form, status: int = 200) -> HttpResponse:
+        return self.show(
+            status=status,
+            title=_("Edit %s") % environment.name,
+            form=form,
+            button=_("Save environment"),
+            back_name="environment-list",
+        )
+
+
+def _save(page: Page, key: str, form: forms.Form) -> bool:
+    try:
+        catalogue.save_environment(page.actor, page.project, key, form.cleaned_data)
+    except ValidationError as error:
+        form.add_error(None, error)
+        return False
+    except catalogue.AlreadyExistsError as error:
+        form.add_error(None, str(error))
+        return False
+    return True

@@ -1,0 +1,254 @@
+"""Making a flag and changing its definition, through the gate."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from access.admin.pages import Page
+from access.models import Membership, User
+from approvals.admin.asking import WhyForm, place_error
+from approvals.admin.once import change_once
+from approvals.models import ChangeRequest
+from approvals.policies import Requirements
+from approvals.workflow import ConflictError, InvalidError
+from audit.ledger import timestamp
+from flags import wording
+from flags.documents import Document, definition_document
+from flags.models import Flag, Project, validate_key
+from flags.subjects import Subject
+
+VARIANTS = {
+    "boolean": {"on": True, "off": False},
+    "string": {"new": "new", "old": "old"},
+    "integer": {"high": 10, "low": 1},
+    "float": {"high": 1.0, "low": 0.5},
+    "object": {"on": {"enabled": True}, "off": {"enabled": False}},
+}
+
+
+class DefinitionForm(WhyForm):
+    """A flag's definition: what it is, for whom and until when."""
+
+    name = forms.CharField(label=_("Name"), max_length=128, help_text=_("What people call it."))
+    description = forms.CharField(
+        label=_("Description"), required=False, max_length=4_000, widget=forms.Textarea(attrs={"rows": 2})
+    )
+    kind = forms.ChoiceField(label=_("Kind"), choices=Flag.Kind.choices, initial=Flag.Kind.RELEASE)
+    variants = forms.JSONField(
+        label=_("Variants"),
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "cs-code"}),
+        help_text=_('Names and values as a JSON object, such as {"on": true, "off": false}.'),
+    )
+    owner = forms.ChoiceField(label=_("Owner"), required=False, help_text=_("Hears of it when it expires or gets stale."))
+    team = forms.CharField(label=_("Team"), required=False, max_length=128)
+    tags = forms.CharField(label=_("Tags"), required=False, max_length=500, help_text=_("Separated by commas."))
+    purpose = forms.CharField(
+        label=_("Purpose"),
+        required=False,
+        max_length=4_000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("What it is for, and when it has done its work."),
+    )
+    docs_url = forms.URLField(label=_("Link"), required=False, max_length=200, assume_scheme="https")
+    client_side = forms.BooleanField(
+        label=_("Browsers and apps may ask for it"), required=False, help_text=_("With client-side keys.")
+    )
+    temporary = forms.BooleanField(label=_("Temporary: it is removed one day"), required=False, initial=True)
+    expires = forms.DateField(
+        label=_("Expires on"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        help_text=_("At 00:00 UTC. Empty: no date."),
+    )
+    on_expiry = forms.ChoiceField(
+        label=_("Then"),
+        choices=Flag.OnExpiry.choices,
+        initial=Flag.OnExpiry.ALERT,
+        help_text=_("Turning it off is part of what the reviewers of an environment approve."),
+    )
+    base = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, project: Project, keep_owner: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, needs=Requirements(), **kwargs)
+        members = Membership.objects.filter(project=project).values("member")
+        people = User.objects.filter(pseudonym__in=members, is_active=True).order_by("username")
+        choices = [("", _("nobody")), *((user.pseudonym, str(user)) for user in people)]
+        if keep_owner and keep_owner not in {value for value, _name in choices}:
+            # Somebody who left still owns it until another owner is chosen.
+            former = User.objects.filter(pseudonym=keep_owner).first()
+            choices.append((keep_owner, str(former or keep_owner)))
+        self.fields["owner"].choices = choices  # type: ignore[attr-defined]
+
+    def clean_tags(self) -> list[str]:
+        tags = [tag.strip() for tag in self.cleaned_data["tags"].split(",")]
+        return list(dict.fromkeys(tag for tag in tags if tag))
+
+    def definition(self, type: str, before: Document | None = None) -> Document:
+        """The definition document; members that the form does not show stay as they are."""
+        given = self.cleaned_data
+        document: Document = {**(before or {"fail_safe": Flag.FailSafe.LAST_KNOWN_GOOD.value}), "type": type}
+        for name in ("name", "description", "kind", "variants", "owner", "team", "tags", "purpose"):
+            document[name] = given[name]
+        document |= {
+            "docs_url": given["docs_url"],
+            "client_side": given["client_side"],
+            "temporary": given["temporary"],
+            "on_expiry": given["on_expiry"],
+            "expires_at": timestamp(datetime.combine(given["expires"], datetime.min.time(), UTC))
+            if given["expires"]
+            else None,
+        }
+        before_expiry = (before or {}).get("expires_at")
+        if before_expiry and given["expires"] and before_expiry[:10] == given["expires"].isoformat():
+            document["expires_at"] = before_expiry  # the day was not touched: neither is its hour
+        return {name: value for name, value in document.items() if value not in ("", None, [], {}, False)}
+
+
+class NewFlagForm(DefinitionForm):
+    """The same with what can never change: key and type."""
+
+    key = forms.CharField(
+        label=_("Key"),
+        max_length=128,
+        validators=[validate_key],
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=_("What the code asks for; for good."),
+    )
+    type = forms.ChoiceField(
+        label=_("Type"), choices=Flag.Type.choices, initial=Flag.Type.BOOLEAN, help_text=_("For good.")
+    )
+    field_order = ("key", "name", "type", "variants")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["variants"].required = False
+        self.fields["variants"].help_text = _(
+            "Names and values as a JSON object. Empty: a pair that fits the type."
+        )
+
+    def clean_variants(self) -> Any:
+        given = self.cleaned_data["variants"]
+        return given if given is not None else VARIANTS[self.data.get("type", "boolean")]
+
+
+class NewFlagPage(Page):
+    """Asks for a new flag. It is off everywhere, so nothing has to be approved."""
+
+    verb = "change.propose"
+    template = "countersign/flag_form.html"
+    title = _("New flag")
+
+    def get(self, request: HttpRequest, project: str) -> HttpResponse:
+        return self._show(NewFlagForm(project=self.project, initial={"owner": self.actor.id}))
+
+    def post(self, request: HttpRequest, project: str) -> HttpResponse:
+        form = NewFlagForm(request.POST, project=self.project)
+        if not form.is_valid():
+            return self._show(form, 422)
+        key = form.cleaned_data["key"]
+        subject = Subject("definition", self.project.key, key)
+        try:
+            change_once(
+                self.actor,
+                self.project,
+                [{"subject": str(subject), "after": form.definition(form.cleaned_data["type"])}],
+                title=f"New flag {key}"[:200],
+                rationale=form.cleaned_data["rationale"],
+                ticket=form.cleaned_data["ticket"],
+                base={str(subject): 0},
+            )
+        except ConflictError:
+            form.add_error("key", _("There is a flag with this key already; choose another one."))
+            return self._show(form, 409)
+        except InvalidError as error:
+            place_error(form, error)
+            return self._show(form, 422)
+        self.say(_("%s is there, off everywhere. Turn it on where you want it.") % key)
+        return self.go("flag", key)
+
+    def _show(self, form: NewFlagForm, status: int = 200) -> HttpResponse:
+        return self.show(status=status, form=form, button=_("Create flag"), is_new=True)
+
+
+class EditFlagPage(Page):
+    """Changes a definition. Variants are gated by the environments that serve them."""
+
+    verb = "change.propose"
+    template = "countersign/flag_form.html"
+
+    def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
+        flag = self._find(key)
+        initial = {
+            **{name: getattr(flag, name) for name in ("name", "description", "kind", "team", "purpose")},
+            "variants": json.dumps(flag.variants, ensure_ascii=False),
+            "owner": flag.owner_id or "",
+            "tags": ", ".join(flag.tags),
+            "docs_url": flag.docs_url,
+            "client_side": flag.client_side,
+            "temporary": flag.temporary,
+            "expires": flag.expires_at.astimezone(UTC).date() if flag.expires_at else None,
+            "on_expiry": flag.on_expiry,
+            "base": flag.version,
+        }
+        return self._show(flag, self._form(flag, None, initial))
+
+    def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
+        flag = self._find(key)
+        form = self._form(flag, request.POST, {})
+        if not form.is_valid():
+            return self._show(flag, form, 422)
+        before = definition_document(flag)
+        try:
+            made = change_once(
+                self.actor,
+                self.project,
+                [{"subject": str(flag.subject), "after": form.definition(flag.type, before)}],
+                title=f"Edit {flag.key}"[:200],
+                rationale=form.cleaned_data["rationale"],
+                ticket=form.cleaned_data["ticket"],
+                base={str(flag.subject): form.cleaned_data["base"] or 0},
+            )
+        except ConflictError:
+            return self._conflict(flag, form)
+        except InvalidError as error:
+            if error.member.endswith(".after"):
+                form.add_error(None, _("This is how it stands already; change something first."))
+            else:
+                place_error(form, error)
+            return self._show(flag, form, 422)
+        if made.state == ChangeRequest.State.APPLIED:
+            self.say(_("Saved (%s).") % made.change_id)
+            return self.go("flag", key)
+        self.say(_("%s waits for review. Nothing has changed yet.") % made.change_id)
+        return self.go("request", made.number)
+
+    def _conflict(self, flag: Flag, form: DefinitionForm) -> HttpResponse:
+        """Somebody was faster: say what they changed; the form keeps what was typed."""
+        rows = flag.history.filter(version=form.cleaned_data["base"])
+        seen = rows.first()
+        before = definition_document(seen) if seen else {}
+        data = form.data.copy()
+        data["base"] = str(flag.version)
+        again = self._form(flag, data, {})
+        said = wording.definition_effects(flag.key, before, definition_document(flag))
+        return self._show(flag, again, 409, conflict={"effects": said, "seen": form.cleaned_data["base"]})
+
+    def _find(self, key: str) -> Flag:
+        flag = Flag.objects.filter(project=self.project, key=key).select_related("project").first()
+        if flag is None:
+            raise Http404
+        return flag
+
+    def _form(self, flag: Flag, data: Any, initial: dict[str, Any]) -> DefinitionForm:
+        return DefinitionForm(data, project=self.project, keep_owner=flag.owner_id or "", initial=initial)
+
+    def _show(self, flag: Flag, form: DefinitionForm, status: int = 200, **more: Any) -> HttpResponse:
+        return self.show(
+            status=status, title=_("Edit %s") % flag.key, form=form, flag=flag, button=_("Save"), **more
+        )

@@ -1,0 +1,25 @@
+"""Addresses of the catalogue's pages: flags, segments, environments, projects."""
+
+from django.urls import path
+
+from flags.admin import environments, flag_edit, flag_list, flag_page, home, segments
+
+urlpatterns = [
+    path("home/", home.home, name="home"),
+    path("projects/new/", home.NewProjectPage.as_view(), name="project-new"),
+    path("p/<str:project>/flags/", flag_list.FlagListPage.as_view(), name="flag-list"),
+    path("p/<str:project>/new-flag/", flag_edit.NewFlagPage.as_view(), name="flag-new"),
+    path("p/<str:project>/flags/<str:key>/", flag_page.FlagPage.as_view(), name="flag"),
+    path("p/<str:project>/flags/<str:key>/edit/", flag_edit.EditFlagPage.as_view(), name="flag-edit"),
+    path("p/<str:project>/segments/", segments.SegmentListPage.as_view(), name="segment-list"),
+    path("p/<str:project>/new-segment/", segments.NewSegmentPage.as_view(), name="segment-new"),
+    path("p/<str:project>/segments/<str:key>/", segments.SegmentPage.as_view(), name="segment"),
+    path("p/<str:project>/segments/<str:key>/edit/", segments.EditSegmentPage.as_view(), name="segment-edit"),
+    path("p/<str:project>/environments/", environments.EnvironmentListPage.as_view(), name="environment-list"),
+    path("p/<str:project>/new-environment/", environments.NewEnvironmentPage.as_view(), name="environment-new"),
+    path(
+        "p/<str:project>/environments/<str:key>/edit/",
+        environments.EditEnvironmentPage.as_view(),
+        name="environment-edit",
+    ),
+]

@@ -1,0 +1,124 @@
+"""`me`, `memberships`, `tokens`, `service-accounts`, `sdk-keys`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from access import grants
+from access.models import ApiToken
+from audit.models import Event
+from distribution.models import Keyring, SdkKey
+from tests.api.conftest import Api
+
+
+def test_me_says_who_and_what_i_am(api: Api, pipeline: Any) -> None:
+    found = api.get("author", "me").body
+    assert found == {
+        "id": api.cast.users["author"].pseudonym,
+        "kind": "user",
+        "name": "Author",
+        "organisation_administrator": False,
+        "projects": [{"project": "shop", "roles": ["editor"]}],
+    }
+    account = api.get("pipeline", "me").body
+    assert (account["id"], account["kind"], account["name"]) == (pipeline.pseudonym, "service", "pipeline")
+    assert api.get("root", "me").body["organisation_administrator"] is True
+
+
+def test_a_role_is_given_once_and_taken_away(api: Api) -> None:
+    outsider = api.cast.users["outsider"]
+    body = {"project": "shop", "member": outsider.pseudonym, "role": "viewer"}
+    for _ in range(2):
+        given = api.post("administrator", "memberships", body)
+        assert given.status == 201
+        assert given.body == {**body, "name": "Outsider"}
+    assert api.get("outsider", "projects/shop").status == 200
+    found = api.get("viewer", f"memberships?project=shop&member={outsider.pseudonym}").results
+    assert found == [given.body]
+    address = f"memberships/shop/{outsider.pseudonym}/viewer"
+    assert api("viewer", "DELETE", address).status == 403
+    assert api("administrator", "DELETE", address).status == 204
+    assert api("administrator", "DELETE", address).status == 404
+    assert api.get("outsider", "projects/shop").status == 404
+
+
+def test_a_role_of_nobody_and_no_role_are_refused(api: Api) -> None:
+    body = {"project": "shop", "member": "user:nobody", "role": "viewer"}
+    assert api.post("administrator", "memberships", body).status == 404
+    wrong = api.post("administrator", "memberships", {**body, "role": "king"})
+    assert (wrong.status, wrong.body["member"]) == (400, "role")
+
+
+def test_the_last_administrator_stays(api: Api) -> None:
+    root, administrator = (api.cast.users[name].pseudonym for name in ("root", "administrator"))
+    assert api("root", "DELETE", f"memberships/shop/{administrator}/administrator").status == 204
+    answer = api("root", "DELETE", f"memberships/shop/{root}/administrator")
+    assert answer.status == 409
+    assert "appoint another first" in answer.body["detail"]
+
+
+def test_a_token_is_shown_once_works_and_is_revoked(api: Api) -> None:
+    made = api.post("author", "tokens", {"name": "laptop", "expires_at": "2100-01-01T00:00:00Z"})
+    assert made.status == 201
+    bearer = {"Authorization": f"Bearer {made.body['token']}"}
+    assert api.get(None, "me", **bearer).body["id"] == api.cast.users["author"].pseudonym
+    listed = api.get("author", "tokens").results
+    assert "token" not in listed[-1]
+    assert {each["name"] for each in listed} == {"test", "laptop"}
+    address = f"tokens/{made.body['id']}/revoke"
+    assert api.post("reviewer", address).status == 404
+    assert api.post("author", address).body["revoked_at"]
+    assert api.post("author", address).status == 200
+    assert api.get(None, "me", **bearer).status == 401
+    assert Event.objects.filter(type="access.v1.token.revoked").count() == 1
+
+
+def test_a_token_cannot_outlive_the_one_that_made_it(api: Api) -> None:
+    user = api.cast.users["author"]
+    soon = timezone.now() + timedelta(hours=1)
+    api.tokens["author"] = grants.issue_token(api.cast.actor("author"), user, "short", soon)[1]
+    for members in ({}, {"expires_at": None}, {"expires_at": "2100-01-01T00:00:00Z"}):
+        answer = api.post("author", "tokens", {"name": "long", **members})
+        assert answer.status == 403
+    sooner = (soon - timedelta(minutes=1)).isoformat()
+    assert api.post("author", "tokens", {"name": "shorter", "expires_at": sooner}).status == 201
+
+
+def test_service_accounts_and_their_tokens_are_the_organisations(api: Api) -> None:
+    assert api.post("administrator", "service-accounts", {"name": "deploy"}).status == 403
+    made = api.post("root", "service-accounts", {"name": "deploy"})
+    assert made.status == 201
+    assert api.post("root", "service-accounts", {"name": "deploy"}).status == 409
+    body = {"name": "ci", "service_account": made.body["id"]}
+    assert api.post("administrator", "tokens", body).status == 404
+    assert api.get("administrator", "service-accounts").results == []
+    member = {"project": "shop", "member": made.body["id"], "role": "editor"}
+    assert api.post("administrator", "memberships", member).status == 201
+    assert api.get("viewer", "service-accounts").results == [made.body]
+    assert api.post("administrator", "tokens", body).status == 403
+    token = api.post("root", "tokens", body)
+    assert token.body["holder"] == made.body["id"]
+    bearer = {"Authorization": f"Bearer {token.body['token']}"}
+    assert api.get(None, "me", **bearer).body["projects"] == [{"project": "shop", "roles": ["editor"]}]
+    assert api.post("root", f"tokens/{token.body['id']}/revoke").status == 200
+    assert api.get(None, "me", **bearer).status == 401
+
+
+def test_an_sdk_key_is_shown_once_with_its_dsn_and_revoked(api: Api) -> None:
+    body = {"project": "shop", "environment": "development", "name": "web", "side": "client"}
+    made = api.post("administrator", "sdk-keys", body)
+    assert made.status == 201
+    assert made.body["key"].startswith("cs_client_")
+    assert made.body["key"] in made.body["dsn"]
+    assert "/shop/development?verify=" in made.body["dsn"]
+    [listed] = api.get("viewer", "sdk-keys?project=shop&environment=development").results
+    assert listed == {name: made.body[name] for name in listed}
+    assert not {"key", "dsn", "hash"} & set(listed)
+    assert api.post("administrator", f"sdk-keys/{listed['id']}/revoke").body["revoked_at"]
+    assert api.post("administrator", f"sdk-keys/{listed['id']}/revoke").status == 200
+    assert Keyring.objects.count() == 2
+    assert SdkKey.objects.get().hash == SdkKey.hash_of(made.body["key"])
+    assert not ApiToken.objects.filter(name="web").exists()

@@ -1,0 +1,256 @@
+"""Who may what, over HTTP: every endpoint against every role, from the one table of verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from access import grants
+from access.models import Membership
+from access.permissions import user_actor
+from access.roles import VERBS, Role
+from approvals import rollouts, workflow
+from approvals.models import ChangeRequest, Emergency
+from distribution import keys
+from flags.models import Flag
+from flags.subjects import Subject
+from tests.api.conftest import Api
+from tests.cast import OFF, ON, split
+
+PEOPLE = {
+    "viewer": Role.VIEWER,
+    "author": Role.EDITOR,
+    "reviewer": Role.REVIEWER,
+    "on_call": Role.ON_CALL,
+    "auditor": Role.AUDITOR,
+    "administrator": Role.ADMINISTRATOR,
+}
+
+
+class Stage:
+    """A shop in which everything exists that an endpoint can be asked for."""
+
+    def __init__(self, api: Api) -> None:
+        cast = self.cast = api.cast
+        cast.propose(OFF, environment="development")
+        cast.propose(ON, environment="development")
+        cast.flag("searching")
+        cast.propose(OFF, key="searching", environment="development")
+        self.request = cast.propose(ON)  # in review
+        self.plan = self._plan()
+        root = cast.actor("root")
+        self.key, _ = keys.issue(root, cast.development, "web", "server")
+        self.kill = workflow.kill(root, Subject.parse(cast.subject("banner", "development")), cast.project)
+        grants.grant(root, cast.project, cast.users["auditor"].pseudonym, Role.VIEWER)
+
+    def _plan(self) -> ChangeRequest:
+        flag = Flag.objects.get(project=self.cast.project, key="searching")
+        stages = [{"weights": [["on", 1], ["off", 9]], "hold": 3600}, {"weights": [["on", 1], ["off", 0]], "hold": 0}]
+        return rollouts.propose_plan(self.cast.actor("root"), flag, self.cast.development, stages, title="Roll")
+
+    def body(self, name: str) -> Any:
+        subject = self.cast.subject("searching", "development")
+        change = {
+            "title": "New",
+            "operations": [{"subject": subject, "after": split(50)}],
+            "base": {subject: 1},
+        }
+        return {
+            "nothing": None,
+            "change": {**change, "project": "shop"},
+            "verdict": {"digest": self.request.digest},
+            "schedule": {"scheduled_at": "2100-01-01T00:00:00Z"},
+            "comment": {"comment": "Why now?"},
+            "policy": {"required_approvals": 1, "require_rationale": False, "require_ticket": False},
+            "environment": {"project": "shop", "key": "staging", "name": "Staging"},
+            "rename": {"name": "Live"},
+            "key": {"project": "shop", "environment": "development", "name": "web", "side": "server"},
+            "member": {"project": "shop", "member": self.cast.users["outsider"].pseudonym, "role": "viewer"},
+        }[name]
+
+
+# verb, method, address, body, status for those who hold the verb
+SEEING = [
+    ("project.view", "projects/shop"),
+    ("project.view", "environments/shop/production"),
+    ("project.view", "flags/shop/banner"),
+    ("project.view", "configurations/shop/development/banner"),
+    ("project.view", "change-requests/{request.number}"),
+    ("project.view", "rollout-plans/{plan.number}"),
+    ("project.view", "policies/shop/production"),
+    ("audit.view", "events/{kill.event_id}"),
+    ("audit.view", "events?project=shop"),
+    ("audit.view", "checkpoints"),
+]
+DOING = [
+    ("change.propose", "POST", "change-requests", "change", 201),
+    ("change.comment", "POST", "change-requests/{request.number}/comment", "comment", 201),
+    ("change.approve", "POST", "change-requests/{request.number}/approve", "verdict", 200),
+    ("change.reject", "POST", "change-requests/{request.number}/reject", "verdict", 200),
+    ("change.schedule", "POST", "change-requests/{request.number}/schedule", "schedule", 200),
+    ("change.apply", "POST", "change-requests/{request.number}/apply", "nothing", 409),
+    ("rollout.pause", "POST", "rollout-plans/{plan.number}/pause", "nothing", 409),
+    ("rollout.pause", "POST", "rollout-plans/{plan.number}/resume", "nothing", 409),
+    ("rollout.pause", "POST", "rollout-plans/{plan.number}/abort", "nothing", 409),
+    ("flag.kill", "POST", "configurations/shop/development/searching/kill", "nothing", 201),
+    ("emergency.review", "POST", "emergencies/{kill.event_id}/review", "nothing", 200),
+    ("policy.change", "PUT", "policies/shop/production", "policy", 200),
+    ("project.administer", "POST", "environments", "environment", 201),
+    ("project.administer", "PATCH", "environments/shop/production", "rename", 200),
+    ("sdk_key.manage", "POST", "sdk-keys", "key", 201),
+    ("sdk_key.manage", "POST", "sdk-keys/{key.pk}/revoke", "nothing", 200),
+    ("access.manage", "POST", "memberships", "member", 201),
+]
+
+
+@pytest.fixture
+def stage(api: Api) -> Stage:
+    return Stage(api)
+
+
+def _expected(name: str, verb: str, address: str, status: int) -> int:
+    if PEOPLE[name] not in VERBS[verb]:
+        return 403
+    if name == "author" and address.endswith(("approve", "reject")):
+        return 409  # their own
+    return status
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+@pytest.mark.parametrize(("verb", "address"), SEEING)
+def test_seeing_follows_the_table(api: Api, stage: Stage, name: str, verb: str, address: str) -> None:
+    found = api.get(name, address.format(**vars(stage)))
+    allowed = PEOPLE[name] in VERBS[verb] or (name == "auditor" and verb == "project.view")
+    # An event by its id: a viewer sees the project, and is told what is missing.
+    assert found.status == (200 if allowed else 403), found.body
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+@pytest.mark.parametrize(("verb", "method", "address", "body", "status"), DOING)
+def test_doing_follows_the_table(
+    api: Api, stage: Stage, name: str, verb: str, method: str, address: str, body: str, status: int
+) -> None:
+    answer = api(name, method, address.format(**vars(stage)), stage.body(body))
+    assert answer.status == _expected(name, verb, address, status), answer.body
+    if answer.status == 403:
+        assert answer.body["type"] == "/api/problems/forbidden"
+        assert answer.body["detail"].startswith(f"{verb} in shop needs the role ")
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "body"),
+    [("GET", address, "nothing") for _, address in SEEING if address.count("/")]
+    + [(method, address, body) for _, method, address, body, _ in DOING],
+)
+def test_what_an_outsider_may_not_see_does_not_exist(
+    api: Api, stage: Stage, method: str, address: str, body: str
+) -> None:
+    answer = api("outsider", method, address.format(**vars(stage)), stage.body(body))
+    assert answer.status == 404, answer.body
+    assert answer.body["type"] == "/api/problems/not-found"
+
+
+LISTS = [
+    "projects",
+    "environments",
+    "flags",
+    "configurations",
+    "segments",
+    "change-requests",
+    "emergencies",
+    "rollout-plans",
+    "policies",
+    "events",
+    "sdk-keys",
+    "memberships",
+    "service-accounts",
+]
+
+
+@pytest.mark.parametrize("address", LISTS)
+@pytest.mark.parametrize("filter_", ["", "?project=shop"])
+def test_no_list_shows_an_outsider_anything_of_the_shop(
+    api: Api, stage: Stage, address: str, filter_: str
+) -> None:
+    if filter_ and address in {"projects", "service-accounts"}:
+        return
+    answer = api.get("outsider", address + filter_)
+    assert answer.status == 200
+    assert '"shop"' not in str(answer.body).replace("'", '"')
+
+
+def test_nobody_without_a_role_sees_a_project_an_event_or_a_checkpoint(api: Api) -> None:
+    outsider = api.cast.users["outsider"]
+    Membership.objects.filter(member=outsider.pseudonym).count()
+    administrator = user_actor(outsider, "cli")
+    other = Membership.objects.get(member=outsider.pseudonym)
+    grants.grant(administrator, other.project, api.cast.users["root"].pseudonym, Role.ADMINISTRATOR)
+    grants.revoke(administrator, Membership.objects.get(pk=other.pk))
+    for address in ("projects", "events", "checkpoints"):
+        assert api.get("outsider", address).results == []
+    assert api.get("outsider", "checkpoints/latest").status == 404
+
+
+def test_withdrawing_and_editing_are_the_proposers_alone(api: Api, stage: Stage) -> None:
+    number = stage.request.number
+    body = {name: value for name, value in api.change(split(10)).items() if name != "project"}
+    for name in ("administrator", "on_call"):
+        assert api.post(name, f"change-requests/{number}/withdraw").status == 409
+        assert api.put(name, f"change-requests/{number}", body).status == 409
+    assert api.put("viewer", f"change-requests/{number}", body).status == 403
+    assert api.put("author", f"change-requests/{number}", body).status == 200
+    assert api.post("author", f"change-requests/{number}/withdraw").status == 200
+
+
+def test_a_service_account_proposes_but_never_counts_as_a_reviewer(
+    api: Api, stage: Stage, pipeline: Any
+) -> None:
+    address = f"change-requests/{stage.request.number}/approve"
+    answer = api.post("pipeline", address, {"digest": stage.request.digest})
+    assert answer.status == 409
+    assert "Only people approve" in answer.body["detail"]
+    assert api.get("author", f"change-requests/{stage.request.number}").body["state"] == "in_review"
+    made = api.post("pipeline", "change-requests", stage.body("change"))
+    assert made.status == 201
+    assert made.body["proposer"] == pipeline.pseudonym
+
+
+def test_a_session_needs_the_csrf_token_and_acts_by_the_door_api(api: Api, stage: Stage) -> None:
+    from django.test import Client
+
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(api.cast.users["author"])
+    address = f"/api/v1/change-requests/{stage.request.number}/comment"
+    sent = {"data": {"comment": "Hello"}, "content_type": "application/json"}
+    refused = browser.post(address, **sent)
+    assert refused.status_code == 403
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    browser.cookies["csrftoken"] = "a" * 32
+    assert browser.post(address, **sent, headers={"X-CSRFToken": "a" * 32}).status_code == 201
+
+
+def test_unknown_numbers_ids_and_keys_answer_as_hidden_ones_do(api: Api, stage: Stage) -> None:
+    for address in (
+        "change-requests/999999",
+        "change-requests/99999999999999999999999",
+        "rollout-plans/99999999999999999999999",
+        f"events/{uuid4()}",
+        "flags/shop/nothing",
+        "flags/nothing/banner",
+        "configurations/shop/production/banner",
+        "segments/shop/nothing",
+        "policies/shop/nothing",
+        "environments/shop/nothing",
+        "projects/%00",
+        "flags/shop/%F0%28%8C%28",
+        "nothing",
+        "projects/",
+    ):
+        answer = api.get("author", address)
+        assert answer.status == 404, (address, answer.body)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+    for address in ("sdk-keys/99999999999999999999999/revoke", "tokens/99999999999999999999999/revoke"):
+        assert api.post("administrator", address).status == 404
+    assert Emergency.objects.count() == 1
