@@ -24,6 +24,11 @@ class NameTakenError(ValueError):
     """Another service account has the name."""
 
 
+def _hold(project: Any) -> None:
+    """Let one grant or revocation of a project in at a time: each names what it found, and one admin stays."""
+    type(project)._default_manager.select_for_update().get(pk=project.pk)
+
+
 def _held(project: Any, member: str) -> list[str]:
     return sorted(Membership.objects.filter(project=project, member=member).values_list("role", flat=True))
 
@@ -35,6 +40,7 @@ def grant(actor: Actor, project: Any, member: str, role: str, *, founding: bool 
     """
     Role(role)
     with recording(actor) as record:
+        _hold(project)
         if not (founding and not Membership.objects.filter(project=project).exists()):
             require(actor, "access.manage", project)
         held = _held(project, member)
@@ -57,6 +63,7 @@ def revoke(actor: Actor, membership: Membership) -> None:
     project = membership.project
     with recording(actor) as record:
         require(actor, "access.manage", project)
+        _hold(project)
         admins = Membership.objects.filter(project=project, role=Role.ADMINISTRATOR)
         if membership.role == Role.ADMINISTRATOR and admins.count() == 1:
             raise LastAdministratorError(

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from audit.ledger import timestamp
+from flags.documents import read_moment
 from flags.models import Environment, Flag, FlagConfiguration, Project
 from flags.subjects import Subject
 
@@ -108,11 +109,8 @@ def _off_at(definition: Any) -> datetime | None:
     """When a definition document says the flag turns off; None where it does not, or is not valid."""
     if not isinstance(definition, dict) or definition.get("on_expiry") != Flag.OnExpiry.OFF:
         return None
-    try:
-        moment = datetime.fromisoformat(definition["expires_at"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo and moment > timezone.now() else None
+    moment = read_moment(definition.get("expires_at"))
+    return moment if moment and moment > timezone.now() else None
 
 
 def _off_at_of(project: Project, key: str) -> datetime | None:

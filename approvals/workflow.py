@@ -30,6 +30,8 @@ from flags.subjects import Subject
 
 State = ChangeRequest.State
 Operation = dict[str, Any]
+# Bytes of a change in its event, whose own members need the rest of the 65,535.
+_LARGEST_CHANGE = 60_000
 _TYPES = {
     "configuration": "flags.v1.configuration.updated",
     "definition": "flags.v1.flag.updated",
@@ -84,8 +86,8 @@ def propose(
 
     `operations`: `{"subject", "after"}` each, of different subjects. `base`: the version of each subject
     that the proposer saw; left out, what stands now. `not_before`: the approval holds from then on.
-    `scheduled_at`: our task applies it then, or as soon as it is approved after that; None: when somebody
-    does. `labelled`: further operations carried out later under the same approval (stages, expiry, revert).
+    `scheduled_at`: our task applies it then (with `not_before`: not before that), or as soon as it is
+    approved afterwards; None: when somebody does. `labelled`: further operations carried out later under the same approval (stages, expiry, revert).
 
     Raises `ForbiddenError`, `InvalidError` (also for what the policies ask for), `ConflictError`.
     """
@@ -158,6 +160,11 @@ def _draft(
     labelled: Sequence[Operation],
 ) -> None:
     project = request.project
+    texts = {
+        "title": _checked_text("title", title, 200),
+        "rationale": _checked_text("rationale", rationale, 4_000),
+        "ticket": _checked_text("ticket", ticket, 200),
+    }
     if not operations and not labelled:
         raise InvalidError("operations", "is empty; name at least one change")
     whole, versions = _operations(project, operations, base)
@@ -169,10 +176,6 @@ def _draft(
     _validate(project, whole)
     environments = _environments(project, whole)
     needs = policies.requirements(environments)
-    texts = {"title": title.strip(), "rationale": rationale.strip(), "ticket": ticket.strip()}
-    for name, limit in (("title", 200), ("rationale", 4_000), ("ticket", 200)):
-        if len(texts[name]) > limit:
-            raise InvalidError(name, f"is longer than {limit} characters; shorten it")
     where = ", ".join(environment.name for environment in environments)
     if not texts["title"]:
         raise InvalidError("title", "is empty; say in a few words what this changes")
@@ -189,11 +192,13 @@ def _draft(
     }
     if not_before is not None:
         request.change["not_before"] = timestamp(not_before)
-    try:
-        shown = blobs.event_change(request.change)
-        documents.refuse_unstorable("change", request.change)
-    except DocumentError as error:
-        raise InvalidError(error.member, error.reason) from error
+        if scheduled_at is not None:
+            scheduled_at = max(scheduled_at, not_before)
+    shown = blobs.event_change(request.change)
+    if (size := len(canonical(shown))) > _LARGEST_CHANGE:
+        raise InvalidError(
+            "operations", f"take {size} bytes in the ledger, more than {_LARGEST_CHANGE}; split the request"
+        )
     request.title, request.digest = texts["title"], digest(shown)
     request.required_approvals, request.scheduled_at = needs.approvals, scheduled_at
     request.state = State.APPROVED if needs.approvals == 0 else State.IN_REVIEW
@@ -217,9 +222,12 @@ def _operations(
     versions: dict[str, int] = {}
     for index, given in enumerate(operations):
         member = f"operations[{index}]"
+        if not isinstance(given, Mapping):
+            raise InvalidError(member, "must be an object of `subject` and `after`")
         unknown = sorted(set(given) - {"subject", "after"})
         if unknown:
             raise InvalidError(f"{member}.{unknown[0]}", "is unknown; an operation has `subject` and `after`")
+        _refuse_unstorable(f"{member}.subject", given.get("subject"))
         try:
             subject = Subject.parse(str(given.get("subject")))
         except ValueError as error:
@@ -229,23 +237,30 @@ def _operations(
         text = str(subject)
         if text in versions:
             raise InvalidError(f"{member}.subject", "is changed by another operation of this request already")
-        if not isinstance(given.get("after"), dict):
+        after = given.get("after")
+        if not isinstance(after, dict):
             raise InvalidError(
                 f"{member}.after", "must be an object: the whole document that should stand there"
             )
+        _refuse_unstorable(f"{member}.after", after)
+        if subject.kind == "definition":
+            after = documents.normal_definition(after)
         try:
             state = changes.read(project, subject)
         except changes.NotFoundError as error:
             raise InvalidError(f"{member}.subject", str(error)) from error
         if base is not None and text in base and base[text] != state.version:
             raise ConflictError(text, base[text], state.version)
-        if _same(state.document, given["after"]):
+        if _same(state.document, after):
             raise InvalidError(f"{member}.after", "is what stands there already; there is nothing to change")
         kind = _TYPES[subject.kind]
         if state.version == 0 and subject.kind != "configuration":
             kind = kind.replace(".updated", ".created")
         versions[text] = state.version
-        whole.append({"subject": text, "type": kind, "before": state.document, "after": given["after"]})
+        whole.append({"subject": text, "type": kind, "before": state.document, "after": after})
+    for text in base or ():
+        if text not in versions:
+            raise InvalidError(f"base.{text}", "is the subject of no operation of this request; leave it out")
     return whole, versions
 
 
@@ -283,6 +298,7 @@ def _validate_together(project: Project, operations: Sequence[Operation]) -> Non
             changed = configurations.get(environment.key, {})
             if changed or definitions:
                 documents.check_environment(environment, changed, definitions, segments)
+            documents.check_segments_fit(environment, changed, segments)
     except DocumentError as error:
         raise InvalidError(error.member, error.reason) from error
 
@@ -319,6 +335,7 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
     When the last approval arrives and the request is due, it is applied in a transaction of its own; if
     that fails the approval stands and `problem` says why. Nobody approves their own change.
     """
+    comment = _checked_text("comment", comment, 4_000)
     with recording(actor) as record:
         request = _locked(request)
         require(actor, "change.approve", request.project)
@@ -341,6 +358,7 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
 
 def reject(actor: Actor, request: ChangeRequest, *, digest: str, comment: str = "") -> ChangeRequest:
     """Reject a revision: nothing of it will be carried out any more."""
+    comment = _checked_text("comment", comment, 4_000)
     with recording(actor) as record:
         request = _locked(request)
         require(actor, "change.reject", request.project)
@@ -371,11 +389,9 @@ def withdraw(actor: Actor, request: ChangeRequest) -> ChangeRequest:
 def comment(actor: Actor, request: ChangeRequest, text: str) -> Review:
     """Say something about a request. Comments are not part of the evidence."""
     require(actor, "change.comment", request.project)
-    text = text.strip()
+    text = _checked_text("comment", text, 4_000)
     if not text:
         raise InvalidError("comment", "is empty")
-    if len(text) > 4_000:
-        raise InvalidError("comment", "is longer than 4000 characters; shorten it")
     return Review.objects.create(
         request=request,
         change_id=request.change_id,
@@ -394,6 +410,9 @@ def schedule(actor: Actor, request: ChangeRequest, at: datetime | None) -> Chang
         _require_open(request)
         if at is not None and at < timezone.now():
             raise InvalidError("scheduled_at", "is in the past; apply the request, or name a later time")
+        not_before = request.change.get("not_before", "")
+        if at is not None and timestamp(at) < not_before:
+            raise InvalidError("scheduled_at", f"is before {not_before}, from when the approval holds")
         before = _schedule_document(request)
         request.scheduled_at = at
         record.event(
@@ -422,6 +441,7 @@ def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
         if request.state == State.APPLIED:
             raise StateError(f"{request.change_id} has been applied already.")
         _require_open(request)
+        _hold(request.project)
         _require_approved(request)
         numbers = [
             number
@@ -460,6 +480,7 @@ def carry_out(actor: Actor, request: ChangeRequest, number: int) -> None:
         require(actor, "change.apply", request.project)
         if request.state != State.APPLIED:
             raise StateError(f"{request.change_id} is {request.get_state_display().lower()}, not applied.")
+        _hold(request.project)
         _require_approved(request)
         _carry_out(record, request, [number])
         _record_applied(record, request)
@@ -467,8 +488,7 @@ def carry_out(actor: Actor, request: ChangeRequest, number: int) -> None:
 
 def _carry_out(record: Recording, request: ChangeRequest, numbers: Sequence[int]) -> None:
     """Write these operations of a request, all or nothing, after comparing what stands there."""
-    # One change of a project at a time: two cannot lock each other out, whatever rows they touch.
-    project = Project.objects.select_for_update().get(pk=request.project_id)
+    project = request.project
     operations: dict[int, Operation] = {number: request.change["operations"][number] for number in numbers}
     for number, operation in operations.items():
         state = changes.read(project, Subject.parse(operation["subject"]), lock=True)
@@ -540,12 +560,14 @@ def kill(actor: Actor, subject: Subject, project: Project) -> Emergency:
     """
     with recording(actor) as record:
         require(actor, "flag.kill", project)
+        if subject.kind != "configuration" or subject.project != project.key:
+            raise StateError(f"{subject} is no flag's configuration in an environment of {project.key}.")
+        _hold(project)
         try:
-            Project.objects.select_for_update().get(pk=project.pk)
             state = changes.read(project, subject, lock=True)
         except changes.NotFoundError as error:
             raise StateError(str(error)) from error
-        if subject.kind != "configuration" or state.document is None:
+        if state.document is None:
             raise StateError(
                 f"{subject.key} is not configured there: nothing is served that could be killed."
             )
@@ -588,6 +610,15 @@ def review_emergency(actor: Actor, emergency: Emergency) -> Emergency:
 # --- shared parts --------------------------------------------------------------------------------
 
 
+def _hold(project: Project) -> None:
+    """Let one change of a project in at a time.
+
+    Two cannot lock each other out then, whatever rows they touch, and no policy, segment or configuration
+    changes between the check of what is needed and the write.
+    """
+    Project.objects.select_for_update().get(pk=project.pk)
+
+
 def _locked(request: ChangeRequest) -> ChangeRequest:
     return ChangeRequest.objects.select_for_update().get(pk=request.pk)
 
@@ -624,7 +655,7 @@ def _record_verdict(record: Recording, request: ChangeRequest, verdict: str, com
                 digest=request.digest,
                 reviewer=record.actor.id,
                 verdict=verdict,
-                comment=comment.strip()[:4_000],
+                comment=comment,
                 event_id=event.id,
             )
     except IntegrityError as error:
@@ -659,6 +690,21 @@ def _is_due(request: ChangeRequest) -> bool:
         and request.scheduled_at <= timezone.now()
         and (not not_before or not_before <= timestamp(timezone.now()))
     )
+
+
+def _refuse_unstorable(member: str, value: Any) -> None:
+    try:
+        documents.refuse_unstorable(member, value)
+    except DocumentError as error:
+        raise InvalidError(error.member, error.reason) from error
+
+
+def _checked_text(member: str, text: str, limit: int) -> str:
+    text = text.strip()
+    if len(text) > limit:
+        raise InvalidError(member, f"is longer than {limit} characters; shorten it")
+    _refuse_unstorable(member, text)
+    return text
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -9,8 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from access import grants
-from access.models import User
-from access.permissions import ForbiddenError, require
+from access.permissions import ForbiddenError, is_organisation_administrator, require
 from access.roles import Role
 from audit.actor import Actor
 from audit.recording import recording
@@ -26,7 +25,7 @@ def create_project(actor: Actor, key: str, name: str, flag_key_pattern: str = ""
 
     Raises `ForbiddenError`, ValidationError naming the members, or `AlreadyExistsError`.
     """
-    if not User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True).exists():
+    if not is_organisation_administrator(actor):
         raise ForbiddenError(
             "Making a project needs an organisation administrator (`manage.py createsuperuser`)."
         )
@@ -62,6 +61,8 @@ def save_environment(
     require(actor, "project.administer", project)
     taken = f"There is an environment {key} in {project.key} already; choose another key."
     with recording(actor) as record:
+        # What is being applied just now was checked against what the environment asks for as it stands.
+        Project.objects.select_for_update().get(pk=project.pk)
         environment = Environment.objects.select_for_update().filter(project=project, key=key).first()
         if environment is not None and new:
             raise AlreadyExistsError(taken)

@@ -9,9 +9,11 @@ from typing import Any
 from django.db.models import CharField, QuerySet
 from django.db.models.functions import Cast
 
+from access.models import User
 from audit.jcs import canonical
 from audit.ledger import timestamp
 from countersign.document import DocumentError, validate_environment, validate_flag, validate_segment
+from countersign.jsonline import DEEPEST, LONGEST_LINE, check_json
 from flags.models import Environment, Flag, FlagConfiguration, Segment
 
 Document = dict[str, Any]
@@ -19,6 +21,8 @@ Document = dict[str, Any]
 # A definition's members that a snapshot carries; the others describe.
 SERVED_MEMBERS = ("type", "variants", "client_side", "fail_safe")
 _TEXTS = ("name", "description", "kind", "team", "docs_url", "purpose", "exit_criteria", "on_expiry")
+# A version and a change id as long as they get: what fits with them fits when it is published.
+_LONGEST = (2**31 - 1, "CR-9999999999.99999")
 DEFINITION_MEMBERS = frozenset(
     {*SERVED_MEMBERS, *_TEXTS, "critical", "owner", "tags", "temporary", "expires_at"}
 )
@@ -34,13 +38,31 @@ def definition_document(flag: Flag) -> Document:
         "temporary": flag.temporary,
         "expires_at": timestamp(flag.expires_at) if flag.expires_at else None,
     }
-    return {name: value for name, value in members.items() if value not in ("", None, [], {}, False)}
+    return {name: value for name, value in members.items() if not _is_empty(value)}
+
+
+def normal_definition(document: Mapping[str, Any]) -> Document:
+    """A definition as it will stand there: empty members left out, defaults written down.
+
+    The ledger carries this form, so that a change's `before` is always the `after` of the one before.
+    """
+    given = {name: value for name, value in document.items() if not _is_empty(value)}
+    return {
+        "kind": str(Flag.Kind.RELEASE),
+        "fail_safe": str(Flag.FailSafe.LAST_KNOWN_GOOD),
+        "on_expiry": str(Flag.OnExpiry.ALERT),
+        **given,
+    }
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value is False or value in ("", [], {})
 
 
 def fill_definition(flag: Flag, document: Mapping[str, Any]) -> None:
     """Put a definition document into a row (not saved)."""
     for name in _TEXTS:
-        setattr(flag, name, document.get(name, Flag._meta.get_field(name).get_default()))
+        setattr(flag, name, document.get(name, ""))
     flag.type, flag.variants = document["type"], document["variants"]
     flag.client_side = document.get("client_side", False)
     flag.fail_safe = document.get("fail_safe", Flag.FailSafe.LAST_KNOWN_GOOD)
@@ -108,21 +130,31 @@ def environments_using(segment_key: str, project_id: int) -> list[Environment]:
 
 
 def refuse_unstorable(member: str, value: Any) -> None:
-    """Raise `DocumentError` for JSON that has no canonical form or that PostgreSQL cannot keep."""
-    try:
-        canonical(value)
-    except Exception as error:
-        raise DocumentError(member, f"has no canonical JSON form: {error}") from error
-    if _has_nul(value):
-        raise DocumentError(member, "contains the character U+0000; remove it")
+    """Raise `DocumentError`, naming the member, for what has no canonical JSON or PostgreSQL cannot keep."""
+    check_json(value, member, DEEPEST)
+    _refuse_nul(member, value)
 
 
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
+def _refuse_nul(member: str, value: Any) -> None:
+    parts: Iterable[tuple[str, Any]] = ()
     if isinstance(value, dict):
-        return any(_has_nul(part) for item in value.items() for part in item)
-    return isinstance(value, list) and any(_has_nul(item) for item in value)
+        _refuse_nul(member, "".join(value))
+        parts = ((f"{member}.{name}", item) for name, item in value.items())
+    elif isinstance(value, list):
+        parts = ((f"{member}[{index}]", item) for index, item in enumerate(value))
+    elif isinstance(value, str) and "\x00" in value:
+        raise DocumentError(member, "contains the character U+0000; remove it")
+    for here, item in parts:
+        _refuse_nul(here, item)
+
+
+def read_moment(text: Any) -> datetime | None:
+    """The moment of a time written as the ledger writes it; None for any other text."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment if timestamp(moment) == text else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def check_definition(key: str, document: Any) -> None:
@@ -157,13 +189,10 @@ def check_definition(key: str, document: Any) -> None:
         raise DocumentError("docs_url", "must start with https:// or http://")
     if len(document.get("docs_url", "")) > 200:
         raise DocumentError("docs_url", "is longer than 200 characters")
-    if "expires_at" in document:
-        try:
-            moment = datetime.fromisoformat(document["expires_at"])
-        except ValueError:
-            moment = None
-        if moment is None or timestamp(moment) != document["expires_at"]:
-            raise DocumentError("expires_at", "must be a time like 2026-12-31T18:00:00.000000Z")
+    if "expires_at" in document and read_moment(document["expires_at"]) is None:
+        raise DocumentError("expires_at", "must be a time like 2026-12-31T18:00:00.000000Z")
+    if "owner" in document and not User.objects.filter(pseudonym=document["owner"]).exists():
+        raise DocumentError("owner", "is nobody here; name a person by their id, such as user:3f9a…")
     if "type" not in document or "variants" not in document:
         raise DocumentError("variants" if "type" in document else "type", "is missing")
     first = next(iter(document["variants"]), None) if isinstance(document["variants"], dict) else None
@@ -199,7 +228,8 @@ def check_environment(
         for name in (*SERVED_MEMBERS, "version", "change"):
             if name in document:
                 raise DocumentError(name, "belongs to the flag's definition or the server; leave it out")
-        for region in document.get("regions") or {}:
+        regions = document.get("regions")
+        for region in regions if isinstance(regions, dict) else ():
             if region not in environment.regions:
                 known = ", ".join(environment.regions) or "none"
                 raise DocumentError(
@@ -213,6 +243,36 @@ def check_environment(
     }
     known_segments |= {key: {"version": 1, **document} for key, document in segments.items()}
     validate_environment(lines, known_segments)
+
+
+def check_segments_fit(
+    environment: Environment, configurations: Mapping[str, Document], segments: Mapping[str, Document]
+) -> None:
+    """Raise `DocumentError` where all segments that the environment uses do not fit a snapshot's first line.
+
+    `configurations` and `segments`: the valid documents that would stand there.
+    """
+    names = {name for document in configurations.values() for name in segments_named(document)}
+    if not names and not segments:
+        return
+    for row in configurations_with("in_segment", [environment]):
+        if row.flag.key not in configurations:
+            names |= segments_named(row.document)
+    version, change_id = _LONGEST
+    used = {
+        segment.key: segment.document
+        for segment in Segment.objects.filter(project_id=environment.project_id, key__in=names)
+    }
+    used |= {key: document for key, document in segments.items() if key in names}
+    line = {
+        key: {**document, "version": version, "change": change_id} for key, document in used.items()
+    }
+    if (size := len(canonical({"segments": line}))) > LONGEST_LINE:
+        raise DocumentError(
+            "segments",
+            f"that {environment.key} uses take {size} bytes in its snapshot, more than {LONGEST_LINE}; "
+            "list fewer keys",
+        )
 
 
 def _readable(line: Document) -> Document:
@@ -233,6 +293,10 @@ def _readable(line: Document) -> Document:
     }
 
 
+def _entries(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _texts(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
@@ -247,7 +311,7 @@ def _lines(
         for row in rows:
             definition = definitions.get(row.flag.key) or definition_document(row.flag)
             document = configurations.get(row.flag.key, row.document)
-            lines.setdefault(row.flag.key, flag_line(definition, document))
+            lines.setdefault(row.flag.key, flag_line(definition, document, *_LONGEST))
 
     add(configurations_with("prerequisites", [environment]))
     changed = set(configurations) | set(definitions)
@@ -263,11 +327,11 @@ def _lines(
                         f"flags.{key}", "there is no such flag in this project; create it first"
                     )
                 definition = definition_document(flag)
-            lines[key] = flag_line(definition, document)
+            lines[key] = flag_line(definition, document, *_LONGEST)
     named = {
         entry["flag"]
         for line in lines.values()
-        for entry in line.get("prerequisites") or ()
+        for entry in _entries(line.get("prerequisites"))
         if isinstance(entry, dict) and isinstance(entry.get("flag"), str)
     }
     add(rows.filter(flag__key__in=named - set(lines)))

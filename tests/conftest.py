@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection, connections
 
 from tests.cast import Cast, assemble
@@ -65,9 +64,6 @@ def _administer(statement: str) -> None:
 
     if hasattr(connection, "close_pool"):
         connection.close_pool()
-    with psycopg.connect(settings.DATABASES["default"]["HOST"] and _dsn(), autocommit=True) as server:
+    host = connections.settings["default"]["OPTIONS"]["host"]
+    with psycopg.connect(host=host, user="postgres", dbname="postgres", autocommit=True) as server:
         server.execute(statement)
-
-
-def _dsn() -> str:
-    return f"host={settings.DATABASES['default']['HOST']} user=postgres dbname=postgres"

