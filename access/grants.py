@@ -106,7 +106,8 @@ def issue_token(
 ) -> tuple[ApiToken, str]:
     """Make a token for a person or service account and return it with its clear text, shown only now.
 
-    People make their own; those of service accounts, organisation administrators make. Raises `ForbiddenError`.
+    People make their own; organisation administrators, those of service accounts too. Raises
+    `ForbiddenError`.
     """
     own = actor.id == holder.pseudonym
     if not (own or actor.is_system or is_organisation_administrator(actor)):

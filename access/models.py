@@ -109,7 +109,7 @@ class ApiToken(models.Model):
 
 
 class StoredAnswer(models.Model):
-    """The answer to an API write that named an `Idempotency-Key`; the unique row is also the claim to do it."""
+    """The answer to an API write with an `Idempotency-Key`; the unique row is also the claim to do it."""
 
     actor = models.CharField(max_length=64)
     key = models.CharField(max_length=255)

@@ -19,5 +19,5 @@ def mail(people: Iterable[User], subject: str, text: str) -> None:
             continue
         try:
             send_mail(" ".join(subject.split()), text, None, [person.email])
-        except OSError:
+        except Exception:  # a mail backend may raise anything
             logger.exception("A mail to %s could not be sent", person.pseudonym)

@@ -11,6 +11,8 @@ from approvals import planned, workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import GateError
 from audit.actor import Actor
+from audit.ledger import timestamp
+from audit.recording import recording
 from flags.models import Flag, FlagConfiguration, Notice
 
 logger = logging.getLogger(__name__)
@@ -45,16 +47,19 @@ def _turn_off(actor: Actor, flag: Flag, configuration: FlagConfiguration) -> Non
                     logger.info("%s: expiry not carried out under %s: %s", subject, request.change_id, error)
                     break
                 return
-    _, is_first = Notice.objects.get_or_create(flag=flag, kind="expiry-request", about=f"{configuration.pk}")
-    if is_first:
-        workflow.change(
-            actor,
-            flag.project,
-            [{"subject": subject, "after": {**configuration.document, "enabled": False}}],
-            title=f"{flag.key} expired: turn it off in {configuration.environment}",
-            rationale=f"It was to be off from {flag.expires_at:%Y-%m-%d %H:%M} UTC, and was changed since that was approved.",
-            ticket="expiry",
-        )
+    about = f"{configuration.pk} {timestamp(flag.expires_at)}"
+    with recording(actor):  # the claim and the request, or neither
+        _, is_first = Notice.objects.get_or_create(flag=flag, kind="expiry-request", about=about)
+        if is_first:
+            workflow.change(
+                actor,
+                flag.project,
+                [{"subject": subject, "after": {**configuration.document, "enabled": False}}],
+                title=f"{flag.key} expired: turn it off in {configuration.environment}"[:200],
+                rationale=f"It was to be off from {flag.expires_at:%Y-%m-%d %H:%M} UTC, "
+                "and was changed since that was approved.",
+                ticket="expiry",
+            )
 
 
 def _tell_once(flag: Flag) -> None:

@@ -10,7 +10,6 @@ from django.db import models
 from audit.history import Tracked, history
 from audit.models import Event
 from flags.models import Environment, Project, RolloutPlan
-from flags.numbers import DocumentDecoder
 
 
 class ApprovalPolicy(Tracked):
@@ -59,7 +58,7 @@ class ChangeRequest(models.Model):
     environments = models.ManyToManyField(Environment, related_name="change_requests")
     title = models.CharField(max_length=200)
     # The change of ledger-bundle section 6, whole (the event carries large values by digest).
-    change = models.JSONField(decoder=DocumentDecoder)
+    change = models.JSONField()
     digest = models.CharField(max_length=71)
     state = models.CharField(max_length=16, choices=State.choices, default=State.IN_REVIEW, db_index=True)
     proposer = models.CharField(max_length=64, db_index=True)

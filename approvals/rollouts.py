@@ -40,10 +40,14 @@ def propose_plan(
         raise InvalidError(
             "flag", f"{flag.key} is not configured in {environment.key}; configure it first, off"
         )
-    busy = (State.PROPOSED, State.RUNNING, State.PAUSED)
-    if RolloutPlan.objects.filter(flag=flag, environment=environment, state__in=busy).exists():
-        raise StateError(f"{flag.key} has a rollout plan in {environment.key} already; abort that one first.")
     with recording(actor) as record:
+        # Of two proposals at once the second sees the plan of the first.
+        FlagConfiguration.objects.select_for_update().get(pk=configuration.pk)
+        busy = (State.PROPOSED, State.RUNNING, State.PAUSED)
+        if RolloutPlan.objects.filter(flag=flag, environment=environment, state__in=busy).exists():
+            raise StateError(
+                f"{flag.key} has a rollout plan in {environment.key} already; abort that one first."
+            )
         operations = planned.stage_operations(flag, environment, configuration.document, stages)
         request = workflow.propose(
             actor,
@@ -99,15 +103,22 @@ def resume(actor: Actor, plan: RolloutPlan) -> None:
 
 
 def abort(actor: Actor, plan: RolloutPlan) -> None:
-    """End the plan and go back to what stood before it, under the same approval."""
+    """End the plan and go back to what stood before it, under the same approval.
+
+    Where somebody has changed the configuration since, their change stays, and the plan says so.
+    """
     with recording(actor) as record:
         plan = _locked(actor, plan, "rollout.pause", State.RUNNING, State.PAUSED)
         request = plan.change_request
         number = next(
             index for index, op in enumerate(request.change["operations"]) if op.get("label") == "revert"
         )
-        workflow.carry_out(actor, request, number)
-        rollouts.move(record, plan, state=State.ABORTED, problem="aborted by hand")
+        problem = "aborted by hand"
+        try:
+            workflow.carry_out(actor, request, number)
+        except ConflictError:
+            problem = "aborted by hand; not restored, because it was changed outside this plan meanwhile"
+        rollouts.move(record, plan, state=State.ABORTED, problem=problem)
 
 
 def _locked(actor: Actor, plan: RolloutPlan, verb: str, *states: str) -> RolloutPlan:

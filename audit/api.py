@@ -25,11 +25,14 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 
     log = serializers.CharField(source="log.origin")
     line = serializers.CharField(help_text="The bytes that are hashed, as text.")
-    data = serializers.SerializerMethodField(help_text="The event's data, decoded from the line.")
+    # The serializer's own `data` gives way on the class, and is there on the instance.
+    data = serializers.SerializerMethodField(  # type: ignore[assignment]
+        help_text="The event's data, decoded from the line."
+    )
 
     class Meta:
         model = Event
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "log",
             "index",

@@ -34,7 +34,7 @@ class Elsewhere(Endpoint):
 
 
 def _v1(address: str, view: type[Endpoint], **methods: str) -> URLPattern:
-    return path(f"v1/{address}", view.as_view(methods))
+    return path(f"v1/{address}", view.as_view({**methods}))
 
 
 urlpatterns = [

@@ -82,7 +82,7 @@ def problem(kind: Kind, detail: str, *, headers: Mapping[str, str] | None = None
 
 
 def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """Django REST framework's exception handler. None for what nobody foresaw: that is a 500, with its trace."""
+    """The exception handler of the API. None for what nobody foresaw: that is a 500, with its trace."""
     for type_, answer in _ANSWERS:
         if isinstance(error, type_):
             return answer(error)
@@ -122,8 +122,9 @@ def _api(error: exceptions.APIException) -> Response:
     headers = {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = str(error.auth_header)  # type: ignore[attr-defined]
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        headers["Retry-After"] = str(int(error.wait) + 1)
+    wait: float | None = getattr(error, "wait", None)  # of Throttled
+    if wait is not None:
+        headers["Retry-After"] = str(int(wait) + 1)
     if isinstance(error, exceptions.ValidationError):
         return _broken(MALFORMED, list(_flattened(error.detail)))
     code = error.get_codes()

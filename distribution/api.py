@@ -22,7 +22,16 @@ class SdkKeySerializer(serializers.ModelSerializer[SdkKey]):
 
     class Meta:
         model = SdkKey
-        fields = ("id", "project", "environment", "name", "side", "hint", "created_at", "revoked_at")
+        fields: tuple[str, ...] = (
+            "id",
+            "project",
+            "environment",
+            "name",
+            "side",
+            "hint",
+            "created_at",
+            "revoked_at",
+        )
 
 
 class NewSdkKeySerializer(SdkKeySerializer):
@@ -34,7 +43,7 @@ class NewSdkKeySerializer(SdkKeySerializer):
     dsn = serializers.SerializerMethodField(help_text="Configures a client whole: `COUNTERSIGN_DSN`.")
 
     class Meta(SdkKeySerializer.Meta):
-        fields = (*SdkKeySerializer.Meta.fields, "key", "dsn")  # type: ignore[assignment]
+        fields = (*SdkKeySerializer.Meta.fields, "key", "dsn")
 
     def get_key(self, row: SdkKey) -> str | None:
         return str(self.context["secret"])

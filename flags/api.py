@@ -206,7 +206,8 @@ class Flags(Endpoint):
     def list(self, request: Request) -> Response:
         """The flags of the projects that you see."""
         given = self.filters(request, FlagFilter)
-        rows = Flag.objects.filter(project__in=self.visible(request)).select_related("project")
+        rows: QuerySet[Flag] = Flag.objects.filter(project__in=self.visible(request))
+        rows = rows.select_related("project")
         columns = {"project": "project__key", "kind": "kind", "type": "type", "owner": "owner_id"}
         for name, column in columns.items():
             if name in given:
@@ -344,7 +345,7 @@ class SegmentSerializer(serializers.ModelSerializer[Segment]):
 
 
 class Segments(Endpoint):
-    """Groups that rules of any flag in the project refer to. To change one, propose a change of its `subject`."""
+    """Groups that rules of the project's flags refer to. To change one, propose a change of its `subject`."""
 
     @extend_schema(parameters=[ProjectFilter], responses=SegmentSerializer(many=True))
     def list(self, request: Request) -> Response:

@@ -10,7 +10,6 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from audit.history import Tracked, history
-from flags.numbers import DocumentDecoder
 from flags.subjects import Subject
 
 KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
@@ -141,7 +140,7 @@ class Flag(Tracked):
     description = models.TextField(blank=True)
     type = models.CharField(max_length=16, choices=Type.choices, default=Type.BOOLEAN)
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.RELEASE)
-    variants = models.JSONField(default=dict, decoder=DocumentDecoder)
+    variants = models.JSONField(default=dict)
     client_side = models.BooleanField(default=False)
     fail_safe = models.CharField(max_length=16, choices=FailSafe.choices, default=FailSafe.LAST_KNOWN_GOOD)
     critical = models.BooleanField(default=False)
@@ -187,7 +186,7 @@ class FlagConfiguration(Tracked):
     flag = models.ForeignKey(Flag, on_delete=models.PROTECT, related_name="configurations")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="configurations")
     # The flag line of the evaluation specification (section 5) without the definition's members.
-    document = models.JSONField(decoder=DocumentDecoder)
+    document = models.JSONField()
     version = models.PositiveIntegerField(default=0)
     change_id = models.CharField(max_length=64, blank=True)
     changed_at = models.DateTimeField()
@@ -212,7 +211,7 @@ class Segment(Tracked):
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="segments")
     key = models.CharField(max_length=128, validators=[validate_key])
     # `included`, `excluded`, `rules` as in the evaluation specification (section 3).
-    document = models.JSONField(decoder=DocumentDecoder)
+    document = models.JSONField()
     version = models.PositiveIntegerField(default=0)
     change_id = models.CharField(max_length=64, blank=True)
     changed_at = models.DateTimeField()
@@ -243,7 +242,7 @@ class RolloutPlan(Tracked):
     flag = models.ForeignKey(Flag, on_delete=models.PROTECT, related_name="rollout_plans")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="rollout_plans")
     # [{"weights": [[variant, integer]…], "hold": seconds until the next stage}…]
-    stages = models.JSONField(decoder=DocumentDecoder)
+    stages = models.JSONField()
     state = models.CharField(max_length=16, choices=State.choices, default=State.PROPOSED)
     # How many stages have been carried out.
     done = models.PositiveSmallIntegerField(default=0)

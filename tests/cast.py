@@ -63,6 +63,7 @@ class Cast:
             self.project,
             [{"subject": f"project/shop/flag/{key}", "after": document}],
             title=f"New flag {key}",
+            rationale="planned",
         )
 
     def propose(

@@ -48,7 +48,7 @@ class Truth(serializers.BooleanField):
 class Moment(serializers.DateTimeField):
     """An RFC 3339 time with its offset; comes out in UTC."""
 
-    def to_internal_value(self, value: Any) -> datetime:  # type: ignore[override]
+    def to_internal_value(self, value: Any) -> datetime:
         try:
             moment = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
             if moment is None or moment.tzinfo is None:
@@ -77,7 +77,8 @@ class Body(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, Mapping):
-            raise serializers.ValidationError("must be an object")
+            # By this name, because the errors of a serializer as a whole have to be a mapping.
+            raise serializers.ValidationError({"non_field_errors": ["must be an object"]})
         known = [name for name, field in self.fields.items() if not field.read_only]
         unknown = sorted(set(data) - set(known))
         if unknown:

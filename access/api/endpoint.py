@@ -43,7 +43,7 @@ class Endpoint(ViewSet):
         if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):
             raise NotFound("The path contains the character U+0000; nothing is called that.")
         for name, value in request.query_params.items():
-            if "\x00" in name + value:
+            if "\x00" in f"{name}{value}":
                 raise ValidationError({name.replace("\x00", "␀"): ["contains the character U+0000"]})
         key = request.headers.get("Idempotency-Key")
         # `dispatch` looks the handler up by this name after us; there is none where POST is not allowed.
@@ -99,6 +99,8 @@ class Endpoint(ViewSet):
 
     def body(self, request: Request, kind: type[Body] = Nothing) -> dict[str, Any]:
         """The members of the request. Raises ValidationError naming what is wrong."""
+        if request.data is None:
+            raise ValidationError({"non_field_errors": ["The body must be an object."]})
         given = kind(data=request.data)
         given.is_valid(raise_exception=True)
         return dict(given.validated_data)

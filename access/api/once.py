@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a client that does not know whether its write arrived sends it again, and it counts once."""
+"""`Idempotency-Key`: a client that does not know whether its write arrived sends it again; it counts once."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField(help_text="The thing, the reason and the next step, for people.")
     member = serializers.CharField(required=False, help_text="The member that is wrong, where it is one.")
-    errors = MemberErrorSerializer(many=True, required=False)
+    # The serializer's own `errors` gives way: its metaclass takes fields off the class.
+    errors = MemberErrorSerializer(many=True, required=False)  # type: ignore[assignment]
     subject = serializers.CharField(required=False, help_text="Of a conflict: what changed meanwhile.")
     expected = serializers.IntegerField(required=False, help_text="Of a conflict: the version named as base.")
     found = serializers.IntegerField(required=False, help_text="Of a conflict: the version that stands.")
@@ -62,7 +63,7 @@ class DocumentedSchema(AutoSchema):
         operation["responses"] = dict(sorted(operation["responses"].items()))
         return operation
 
-    def get_override_parameters(self) -> list[OpenApiParameter]:
+    def get_override_parameters(self) -> list[Any]:
         if self.method != "POST":
             return []
         return [
@@ -70,7 +71,7 @@ class DocumentedSchema(AutoSchema):
                 "Idempotency-Key",
                 str,
                 OpenApiParameter.HEADER,
-                description="At most 255 printable characters of your choice. For 24 hours, the same key with the "
-                "same body is answered with the first answer and does nothing again.",
+                description="At most 255 printable characters of your choice. For 24 hours, the same key "
+                "with the same body is answered with the first answer and does nothing again.",
             )
         ]

@@ -26,8 +26,9 @@ class Pages(BasePagination):
     next_link: str | None = None
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
+        assert isinstance(queryset, QuerySet)
         ordering: Sequence[str] = getattr(view, "ordering", ("pk",))
         limit = _limit(request.query_params.get("limit"))
         cursor = request.query_params.get("cursor")

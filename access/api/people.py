@@ -151,7 +151,7 @@ class ServiceAccountBody(Body):
 
 
 class ServiceAccounts(Endpoint):
-    """Accounts of programs. Organisation administrators see all and make them; others, those of their projects."""
+    """Accounts of programs. Organisation administrators make them; others see those of their projects."""
 
     @extend_schema(responses=ServiceAccountSerializer(many=True))
     def list(self, request: Request) -> Response:

@@ -20,7 +20,7 @@ LARGEST_INTEGER = 2**53 - 1
 
 
 class StrictJSONParser(BaseParser):
-    """Parses UTF-8 JSON without duplicate members, NaN, huge numbers, U+0000, lone surrogates or deep nesting."""
+    """UTF-8 JSON without duplicate members, NaN, huge numbers, U+0000, lone surrogates or deep nesting."""
 
     media_type = "application/json"
 

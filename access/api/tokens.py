@@ -27,7 +27,7 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "holder",
             "name",
@@ -98,7 +98,7 @@ class Tokens(Endpoint):
         by = request.auth
         if isinstance(by, ApiToken) and by.expires_at and (expires_at is None or expires_at > by.expires_at):
             raise ForbiddenError(
-                f"The token you use ends at {by.expires_at.isoformat()}; one made with it has to end no later. "
+                f"The token you use ends at {by.expires_at.isoformat()}; one made with it ends no later. "
                 "Name an earlier `expires_at`, or sign in."
             )
         token, secret = grants.issue_token(

@@ -70,6 +70,7 @@ class RequestListPage(Page):
         )
         debts = self._debts()
         found = list(page.object_list)
+        places = {each.key: each.name for each in environments}
         names = display_names({row.proposer for row in found} | {debt.killed_by for debt in debts})
         return self.show(
             page=page,
@@ -83,7 +84,8 @@ class RequestListPage(Page):
                 {
                     "emergency": debt,
                     "who": names[debt.killed_by],
-                    "subject": Subject.parse(debt.subject),
+                    "key": Subject.parse(debt.subject).key,
+                    "where": places.get(Subject.parse(debt.subject).environment, ""),
                     "is_own": debt.killed_by == self.actor.id,
                 }
                 for debt in debts

@@ -63,7 +63,7 @@ class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
 
     class Meta:
         model = ChangeRequest
-        fields = (
+        fields: tuple[str, ...] = (
             "project",
             "number",
             "change_id",
@@ -129,7 +129,7 @@ class ChangeBody(Body):
     title = Text(max_length=200, help_text="In a few words.")
     rationale = Text(required=False, allow_blank=True, max_length=4_000)
     ticket = Text(required=False, allow_blank=True, max_length=200)
-    operations = OperationBody(many=True, min_length=1, max_length=100)
+    operations = serializers.ListField(child=OperationBody(), min_length=1, max_length=100)
     base = serializers.DictField(
         child=Whole(min_value=0),
         help_text="The version of each subject that you saw; 0 where nothing stands yet.",
@@ -232,7 +232,7 @@ class ChangeRequests(Endpoint):
 
     @extend_schema(request=ApproveBody, responses=ChangeRequestDetailSerializer)
     def approve(self, request: Request, number: int) -> Response:
-        """Approve what you saw. The last approval of a request that is due applies it; `problem` says if not."""
+        """Approve what you saw. The last approval applies what is due; `problem` says why it did not."""
         given = self.body(request, ApproveBody)
         row = self._request(request, number)
         return self._shown(workflow.approve(self.actor(request), row, **given))

@@ -77,7 +77,7 @@ class Policies(Endpoint):
 
     @extend_schema(request=PolicyBody, responses=PolicySerializer)
     def update(self, request: Request, project: str, environment: str) -> Response:
-        """Replace an environment's policy. A protected one asks for one approval at least, whatever this says."""
+        """Replace an environment's policy. A protected one asks for one approval at least."""
         given = self.body(request, PolicyBody)
         row = self.environment(request, project, environment)
         return Response(PolicySerializer(policies.set_policy(self.actor(request), row, given)).data)

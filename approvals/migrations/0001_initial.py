@@ -4,7 +4,6 @@ import django.core.validators
 import django.db.models.deletion
 import simple_history.models
 from django.db import migrations, models
-import flags.numbers
 
 
 class Migration(migrations.Migration):
@@ -60,7 +59,7 @@ class Migration(migrations.Migration):
                 ),
                 ("revision", models.PositiveSmallIntegerField(default=1)),
                 ("title", models.CharField(max_length=200)),
-                ("change", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
+                ("change", models.JSONField()),
                 ("digest", models.CharField(max_length=71)),
                 (
                     "state",

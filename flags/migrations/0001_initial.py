@@ -5,7 +5,6 @@ import django.db.models.deletion
 import simple_history.models
 from django.conf import settings
 from django.db import migrations, models
-import flags.numbers
 
 import flags.models
 
@@ -160,7 +159,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("variants", models.JSONField(default=dict, decoder=flags.numbers.DocumentDecoder)),
+                ("variants", models.JSONField(default=dict)),
                 ("client_side", models.BooleanField(default=False)),
                 (
                     "fail_safe",
@@ -220,7 +219,7 @@ class Migration(migrations.Migration):
                     "id",
                     models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
                 ),
-                ("document", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
+                ("document", models.JSONField()),
                 ("version", models.PositiveIntegerField(default=0)),
                 ("change_id", models.CharField(blank=True, max_length=64)),
                 ("changed_at", models.DateTimeField()),
@@ -329,7 +328,7 @@ class Migration(migrations.Migration):
                     "id",
                     models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
                 ),
-                ("stages", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
+                ("stages", models.JSONField()),
                 (
                     "state",
                     models.CharField(
@@ -414,7 +413,7 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
-                ("document", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
+                ("document", models.JSONField()),
                 ("version", models.PositiveIntegerField(default=0)),
                 ("change_id", models.CharField(blank=True, max_length=64)),
                 ("changed_at", models.DateTimeField()),
@@ -503,7 +502,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("variants", models.JSONField(default=dict, decoder=flags.numbers.DocumentDecoder)),
+                ("variants", models.JSONField(default=dict)),
                 ("client_side", models.BooleanField(default=False)),
                 (
                     "fail_safe",
@@ -674,7 +673,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("stages", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
+                ("stages", models.JSONField()),
                 (
                     "state",
                     models.CharField(
@@ -737,7 +736,7 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
-                ("document", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
+                ("document", models.JSONField()),
                 ("version", models.PositiveIntegerField(default=0)),
                 ("change_id", models.CharField(blank=True, max_length=64)),
                 ("changed_at", models.DateTimeField()),
@@ -766,7 +765,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("document", models.JSONField(decoder=flags.numbers.DocumentDecoder)),
+                ("document", models.JSONField()),
                 ("version", models.PositiveIntegerField(default=0)),
                 ("change_id", models.CharField(blank=True, max_length=64)),
                 ("changed_at", models.DateTimeField()),

@@ -74,7 +74,13 @@ class Api:
         return self(name, "PUT", address, body, **headers)
 
     def change(
-        self, after: Any, *, environment: str = "production", base: int = 0, flag: str = "banner", **members: Any
+        self,
+        after: Any,
+        *,
+        environment: str = "production",
+        base: int = 0,
+        flag: str = "banner",
+        **members: Any,
     ) -> dict[str, Any]:
         """The body that proposes a configuration of a flag."""
         subject = self.cast.subject(flag, environment)

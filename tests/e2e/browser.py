@@ -59,6 +59,6 @@ class Chromium:
         page.wait_for_url("**/admin/**")
         try:
             yield page
-            assert problems == [], "the browser's console is clean"
+            assert not problems, f"the browser's console: {problems}"
         finally:
             context.close()

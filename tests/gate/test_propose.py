@@ -83,7 +83,7 @@ def test_what_stands_there_already_is_no_change(shop: Cast) -> None:
 @pytest.mark.parametrize(
     ("document", "member"),
     [
-        ({}, "flags.banner.enabled"),
+        ({"enabled": True}, "flags.banner.default"),
         ({**ON, "surprise": 1}, "flags.banner.surprise"),
         ({**ON, "default": {"variant": "blue"}}, "flags.banner.default.variant"),
         ({**ON, "off": "blue"}, "flags.banner.off"),

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from countersign.bundle import BundleError, Report, Trust, TrustError, verify_bundles
-from countersign.notes import NoteError
+from countersign.jsonline import LineError, read_line
+from countersign.notes import NoteError, VerifierKey
 from countersign.snapshot import Snapshot, SnapshotError
 
 ACCEPTED = 0
 REFUSED = 1
 USAGE = 2
-"""Exit codes. A trust file or context that cannot be read is usage: it is the caller's own."""
+"""Exit codes. A trust file, context or key that cannot be read is usage: it is the caller's own."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,18 +75,24 @@ def _readable(bundle: str, report: Report) -> str:
 
 def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]) -> int:
     try:
-        context = json.loads(context_json)
-    except (ValueError, RecursionError):
-        return _usage("--context is not JSON")
+        # Read as strictly as a snapshot's lines: a member that stands twice is a slip of the hand.
+        context = read_line(context_json.encode("utf-8", "surrogateescape"))
+    except LineError as error:
+        return _usage(f'--context {error}; write an object like {{"targetingKey": "user-1"}}')
     if not isinstance(context, dict):
-        return _usage("--context is not a JSON object")
+        return _usage('--context is not an object; write one like {"targetingKey": "user-1"}')
+    try:
+        for vkey in vkeys:
+            VerifierKey.parse(vkey)
+    except NoteError as error:
+        return _usage(f"--verify: {error}; copy the key again")
     try:
         raw = Path(snapshot_file).read_bytes()
     except (OSError, ValueError) as error:
         return _usage(f"{snapshot_file}: {error}")
     try:
         snapshot = Snapshot.parse(raw, verify=tuple(vkeys))
-    except (SnapshotError, NoteError) as error:
+    except SnapshotError as error:
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
     result = snapshot.evaluate(flag, context)
@@ -94,6 +101,7 @@ def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]
         "variant": result.variant,
         "reason": result.reason,
         "error_code": result.error_code,
+        "error_message": result.error_message,
         "metadata": dict(result.metadata),
     }
     _print(json.dumps(answer, indent=2))

@@ -26,6 +26,8 @@ T = TypeVar("T")
 USER_AGENT = "countersign-python"
 LONGEST_BACKOFF = 60.0
 """Seconds between polls after many failures; a server's Retry-After may ask for up to five times that."""
+LONGEST_INTERVAL = 86_400.0
+"""Seconds: a wait that the operating system's timers take for sure."""
 _NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -70,7 +72,8 @@ class Client:
         """Starts to poll; ``wait_until_ready`` waits for the first snapshot.
 
         ``dsn``: see ``countersign.dsn``; the environment variable COUNTERSIGN_DSN when omitted. ``context``:
-        static attributes of this process (service, region, …). ``poll_interval``, ``timeout``: seconds.
+        static attributes of this process (service, region, …). ``poll_interval``: seconds. ``timeout``:
+        seconds for each wait on the network; a whole answer may take six times as long.
         ``max_staleness``: seconds after the server's last answer from which flags take their safe state;
         None for never. ``max_bytes``: a longer snapshot is refused. ``cache_dir``: a directory for the last
         snapshot, to start from while the server is away. Raises DsnError, or ValueError for other settings.
@@ -78,10 +81,12 @@ class Client:
         text = dsn if dsn is not None else os.environ.get("COUNTERSIGN_DSN")
         if not text:
             raise DsnError("no DSN; pass one, or set COUNTERSIGN_DSN (an environment's page shows it)")
-        if not poll_interval > 0 or not timeout > 0:
-            raise ValueError("poll_interval and timeout are seconds, above 0")
+        if not 0 < poll_interval <= LONGEST_INTERVAL or not 0 < timeout <= LONGEST_INTERVAL:
+            raise ValueError("poll_interval and timeout are seconds, above 0 and no more than a day's")
         if max_staleness is not None and not max_staleness >= 0:
             raise ValueError("max_staleness is in seconds, 0 or more; None is for never")
+        if max_bytes <= 0:
+            raise ValueError("max_bytes is above 0; leave it out for 64 MiB")
         parsed = read_dsn(text)
         self._setup(context, parsed.verify, parsed.environment, max_staleness)
         self._poll_interval = poll_interval
@@ -127,6 +132,7 @@ class Client:
         self._environment = environment
         self._max_staleness = max_staleness
         self._snapshot: Snapshot | None = None
+        self._kept: Snapshot | None = None  # what the file in cache_dir holds
         self._answered: float | None = None  # monotonic seconds of the server's last answer
         self._last_error: str | None = None
         self._failures = 0
@@ -241,25 +247,35 @@ class Client:
 
         Empty without a snapshot.
         """
-        snapshot = self._snapshot
-        keys = snapshot.keys() if snapshot is not None else []
-        return {key: self.evaluate(key, context).value for key in keys}
+        snapshot = self._snapshot  # read once, so that all values are of one moment
+        if snapshot is None:
+            return {}
+        return {key: self._evaluate(snapshot, key, context, None).value for key in snapshot.keys()}
 
     def evaluate(
         self, flag_key: str, context: Mapping[str, Any] | None = None, expected_type: str | None = None
     ) -> Result:
         """The evaluator's own answer, with the static context merged and staleness applied. Never raises."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return self._not_ready()
+        return self._evaluate(snapshot, flag_key, context, expected_type)
+
+    def _evaluate(
+        self,
+        snapshot: Snapshot,
+        flag_key: str,
+        context: Mapping[str, Any] | None,
+        expected_type: str | None,
+    ) -> Result:
         try:
-            snapshot = self._snapshot
-            if snapshot is None:
-                return self._not_ready()
             merged = context if context is not None else _NO_CONTEXT
             if self._context:
                 merged = {**self._context, **merged}
             stale = self._is_stale()
             return evaluate(snapshot, flag_key, merged, expected_type, region=self._region, stale=stale)
         except Exception as error:  # noqa: BLE001  # a flag check must never take its caller down
-            return _general_error(flag_key, error)
+            return _general_error(snapshot, flag_key, error)
 
     def _details(
         self, flag_key: str, default: T, context: Mapping[str, Any] | None, expected_type: str
@@ -291,6 +307,7 @@ class Client:
             if found is not None:
                 raw, age = found
                 self._use(Snapshot.parse(raw, verify=self._verify, environment=self._environment), age)
+                self._kept = self._snapshot
         except (OSError, SnapshotError) as error:
             self._last_error = f"{cache.path} is not used: {error}"
 
@@ -327,7 +344,7 @@ class Client:
             self._last_error = f"unexpected {type(error).__name__}: {error}"
             return None
         self._failures = 0
-        self._last_error = self._keep(fetched.raw)
+        self._last_error = self._keep()
         return None
 
     def _use(self, fresh: Snapshot, age: float) -> None:
@@ -337,16 +354,20 @@ class Client:
         self._answered = time.monotonic() - age
         self._ready.set()
 
-    def _keep(self, raw: bytes | None) -> str | None:
-        """Keeps what the server answered for the next start; why that failed, or None."""
-        if self._cache is None:
+    def _keep(self) -> str | None:
+        """Keeps the snapshot that the server just confirmed for the next start; why that failed, or None."""
+        snapshot = self._snapshot
+        if self._cache is None or snapshot is None:
             return None
         try:
-            if raw is not None:
-                self._cache.write(raw)
-            else:
+            # Only a file that holds this snapshot is confirmed: an older one must not look fresh.
+            if self._kept is snapshot:
                 self._cache.confirm()
+            else:
+                self._cache.write(snapshot.raw)
+                self._kept = snapshot
         except OSError as error:
+            self._kept = None  # whatever happened to the file, it is written whole next time
             return f"{self._cache.path} cannot be written: {error}; check cache_dir"
         return None
 
@@ -373,9 +394,12 @@ class Client:
         self._start()
 
 
-def _general_error(flag_key: object, error: Exception) -> Result:
-    message = f"flag {flag_key!r} cannot be evaluated: {type(error).__name__}: {error}; check the context"
-    return Result(None, None, "ERROR", "GENERAL", message, _NO_CONTEXT)
+def _general_error(snapshot: Snapshot, flag_key: object, error: Exception) -> Result:
+    # Kinds and not values: what the caller passed may be unable to show itself, or too private to.
+    flag = f"flag {flag_key!r}" if type(flag_key) is str else f"a flag key of type {type(flag_key).__name__}"
+    message = f"{flag} cannot be evaluated: {type(error).__name__}; check the context and the key"
+    metadata = MappingProxyType({"snapshot_version": snapshot.version})
+    return Result(None, None, "ERROR", "GENERAL", message, metadata)
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

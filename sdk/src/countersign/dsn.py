@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -9,6 +10,11 @@ from countersign.members import KEY_PATTERN
 from countersign.notes import NoteError, VerifierKey
 
 _FORM = "https://<sdk key>@<host>/<project>/<environment>?verify=<verifier key, percent-encoded>"
+
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
+_SDK_KEY = re.compile(r"[A-Za-z0-9._~+/-]{1,512}=*")
+"""What a bearer token may be written with (RFC 6750, section 2.1)."""
 
 
 class DsnError(ValueError):
@@ -46,15 +52,27 @@ def read_dsn(text: str) -> Dsn:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise DsnError(f"DSN is not an http(s) address; it has the form {_FORM}")
     sdk_key = unquote(parts.username or "")
-    if not sdk_key or not sdk_key.isascii() or not sdk_key.isprintable() or parts.password is not None:
+    if not _SDK_KEY.fullmatch(sdk_key) or parts.password is not None:
         raise DsnError(f"DSN has no SDK key before the @ (one without a colon); it has the form {_FORM}")
+    host = _ascii_host(parts.hostname)
+    if port == 0 or host is None:
+        raise DsnError(f"DSN's host or port cannot be reached; it has the form {_FORM}")
     environment = parts.path.removeprefix("/").removesuffix("/")
     keys = environment.split("/")
     if len(keys) != 2 or not all(KEY_PATTERN.match(key) for key in keys):
         raise DsnError(f"DSN's path {parts.path!r} is not /<project>/<environment>; it has the form {_FORM}")
     if parts.fragment:
         raise DsnError("DSN has a fragment (#…), which would be ignored; remove it, or percent-encode the #")
-    return Dsn(parts.scheme == "https", parts.hostname, port, environment, _verify(parts.query), sdk_key)
+    return Dsn(parts.scheme == "https", host, port, environment, _verify(parts.query), sdk_key)
+
+
+def _ascii_host(host: str) -> str | None:
+    """The host as the network knows it (IDNA where it has other letters), or None where it cannot be one."""
+    try:
+        name = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+    return name if _HOST.fullmatch(name) else None
 
 
 def _verify(query: str) -> tuple[str, ...]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import http.client
+import io
 import math
+import socket
 import ssl
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from countersign.dsn import Dsn
 from countersign.snapshot import MEDIA_TYPE
 
 PATH = "/sdk/v1/snapshot"
+PATIENCE = 6
+"""How many times ``timeout`` a whole answer may take, however steadily its bytes drip in."""
 
 
 class FetchError(Exception):
@@ -30,11 +35,52 @@ class Fetched:
     raw: bytes | None
 
 
+class _PunctualReader(io.RawIOBase):
+    """A connection's bytes until a moment: each wait is ``timeout`` at most, all of them end at ``deadline``.
+
+    A socket's own timeout starts again with every byte, so that a server which sends one now and then would
+    hold the polling thread for ever.
+    """
+
+    def __init__(self, connection: socket.socket, raw: io.RawIOBase, timeout: float) -> None:
+        self._connection = connection
+        self._raw = raw
+        self._timeout = timeout
+        self._deadline = time.monotonic() + PATIENCE * timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"the answer took longer than {PATIENCE * self._timeout:g} seconds")
+        self._connection.settimeout(min(self._timeout, left))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _PunctualResponse(http.client.HTTPResponse):
+    """An answer that is read, its header fields included, by a ``_PunctualReader``."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        timeout = sock.gettimeout()
+        if timeout is not None:
+            self.fp = io.BufferedReader(_PunctualReader(sock, self.fp.detach(), timeout))
+
+
 class Fetcher:
     """Fetches one environment's snapshot. Not for several threads at once."""
 
     def __init__(self, dsn: Dsn, *, timeout: float, max_bytes: int, user_agent: str) -> None:
-        """``timeout``: seconds for each wait on the network. ``max_bytes``: a longer answer is refused."""
+        """``timeout``: seconds for each wait on the network; a whole answer may take ``PATIENCE`` times that.
+
+        ``max_bytes``: a longer answer is refused.
+        """
         self._dsn = dsn
         self._timeout = timeout
         self._max_bytes = max_bytes
@@ -67,12 +113,19 @@ class Fetcher:
         if response.will_close:
             self.close()
         if response.status == http.HTTPStatus.OK:
+            encoding = response.getheader("Content-Encoding", "identity")
+            if encoding.lower() != "identity":
+                raise FetchError(
+                    f"{self._dsn.address}{PATH} answers with Content-Encoding {encoding[:40]!r}, which was not "
+                    "asked for; let the proxy in between pass the bytes on untouched"
+                )
             return Fetched(body)
         if response.status == http.HTTPStatus.NOT_MODIFIED and etag is not None:
             return Fetched(None)
-        hint = _HINTS.get(response.status, "; trying again")
+        # Not its reason phrase: that is the server's to choose, at any length.
+        hint = _REDIRECTED if 300 <= response.status < 400 else _HINTS.get(response.status, "trying again")
         raise FetchError(
-            f"{self._dsn.address}{PATH} answers {response.status} {response.reason}{hint}",
+            f"{self._dsn.address}{PATH} answers {response.status}; {hint}",
             _seconds(response.getheader("Retry-After")),
         )
 
@@ -91,6 +144,8 @@ class Fetcher:
     def _response(self, headers: dict[str, str]) -> http.client.HTTPResponse:
         if self._connection is not None:
             try:
+                if self._connection.sock is not None:
+                    self._connection.sock.settimeout(self._timeout)  # the last answer may have used it up
                 self._connection.request("GET", PATH, headers=headers)
                 return self._connection.getresponse()
             except (OSError, http.client.HTTPException):
@@ -101,17 +156,22 @@ class Fetcher:
 
     def _connect(self) -> http.client.HTTPConnection:
         dsn = self._dsn
+        connection: http.client.HTTPConnection
         if dsn.secure:
-            return http.client.HTTPSConnection(
+            connection = http.client.HTTPSConnection(
                 dsn.host, dsn.port, timeout=self._timeout, context=ssl.create_default_context()
             )
-        return http.client.HTTPConnection(dsn.host, dsn.port, timeout=self._timeout)
+        else:
+            connection = http.client.HTTPConnection(dsn.host, dsn.port, timeout=self._timeout)
+        connection.response_class = _PunctualResponse
+        return connection
 
 
+_REDIRECTED = "it is not followed, because the SDK key would go along; put the final address into the DSN"
 _HINTS = {
-    401: "; the SDK key is not known or was revoked, put a valid one into the DSN",
-    403: "; the SDK key may not read snapshots, use a server-side one",
-    404: "; check the DSN's host",
+    401: "the SDK key is not known or was revoked, put a valid one into the DSN",
+    403: "the SDK key may not read snapshots, use a server-side one",
+    404: "check the DSN's host",
 }
 
 

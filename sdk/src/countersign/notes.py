@@ -27,6 +27,7 @@ MAX_SIGNATURES = 64
 _KEY_ID_HEX = re.compile(r"[0-9a-f]{8}")
 _CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _SIGNATURE_MARK = "— "
+_NAME_SHOWN = 80  # characters: a hostile note's name may be as long as the note, and reasons are kept
 
 
 class NoteError(ValueError):
@@ -189,9 +190,9 @@ def _read_signature(line: str) -> Signature:
     try:
         data = decode_base64(encoded)
     except ValueError as error:
-        raise NoteError(f"signature by {name!r}: {error}") from None
+        raise NoteError(f"signature by {name[:_NAME_SHOWN]!r}: {error}") from None
     if len(data) < 5:  # a key id and at least one byte of signature
-        raise NoteError(f"signature by {name!r} is too short")
+        raise NoteError(f"signature by {name[:_NAME_SHOWN]!r} is too short")
     return Signature(name, data[:4], data[4:])
 
 

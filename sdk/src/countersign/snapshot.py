@@ -14,8 +14,8 @@ from countersign.context import Context, Predicate
 from countersign.evaluation import evaluate
 from countersign.flag import BrokenFlag, Flag, broken_flag, read_flag
 from countersign.jsonline import LineError, read_line
-from countersign.members import DocumentError
-from countersign.notes import NoteError, VerifierKey, open_note, read_note
+from countersign.members import DocumentError, shown
+from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
 from countersign.result import Result
 from countersign.segments import nobody, read_segment
@@ -24,7 +24,9 @@ MEDIA_TYPE = "application/vnd.countersign.snapshot"
 KEY_SUFFIX = "/snapshots"
 """The name of the key that signs snapshots is the origin with this after it."""
 
-_ED25519 = 1
+LONGEST_HEAD = 64 * 1024
+"""Bytes of the signed note: seven lines, and 64 signatures at most."""
+
 _KEY = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _DECIMAL = "(?:0|[1-9][0-9]{0,15})"
 _HEAD = re.compile(
@@ -160,9 +162,8 @@ class Snapshot:
                 cyclic = on_cycle(group, self._needs)
                 flags = (self.flag(member) for member in group)
                 steps.extend((flag, cyclic) for flag in flags if isinstance(flag, Flag))
-            if (
-                steps[-1][0].key != key
-            ):  # on a cycle with others: it comes last, as the one that was asked for
+            if steps[-1][0].key != key:
+                # On a cycle with others: it comes last, as the one that was asked for.
                 steps.sort(key=lambda step: step[0].key == key)
             order = self._orders[key] = tuple(steps)
         return order
@@ -199,8 +200,8 @@ class Snapshot:
 
 def _read_head(raw: bytes, verify: Sequence[str]) -> tuple[str, int, Mapping[str, str]]:
     """The head's text, where the body starts, and the head's fields."""
-    text_end = raw.find(b"\n\n") + 1
-    lines_end = raw.find(b"\n\n", text_end + 1) + 1
+    text_end = raw.find(b"\n\n", 0, LONGEST_HEAD) + 1
+    lines_end = raw.find(b"\n\n", text_end + 1, LONGEST_HEAD) + 1
     if not text_end or not lines_end:
         raise SnapshotError("not a snapshot: it does not begin with a signed note; check the address")
     note_bytes = raw[:lines_end]
@@ -216,11 +217,9 @@ def _read_head(raw: bytes, verify: Sequence[str]) -> tuple[str, int, Mapping[str
         )
     head = match.groupdict()
     _check_created_and_root(head)
+    keys = _snapshot_keys(verify, head["origin"]) if verify else None
     try:
-        if verify:
-            note = open_note(note_bytes, _snapshot_keys(verify, head["origin"]))
-        else:
-            note = read_note(note_bytes)
+        note = read_note(note_bytes) if keys is None else open_note(note_bytes, keys)
     except NoteError as error:
         raise SnapshotError(f"snapshot's signature is refused: {error}") from None
     if note.text != text:
@@ -239,12 +238,15 @@ def _check_created_and_root(head: Mapping[str, str]) -> None:
 
 def _snapshot_keys(verify: Sequence[str], origin: str) -> list[VerifierKey]:
     """The verifier keys that may sign for the origin; SnapshotError where none of the given ones may."""
-    keys = [VerifierKey.parse(vkey) for vkey in verify]
-    matching = [key for key in keys if key.type == _ED25519 and key.name == origin + KEY_SUFFIX]
+    try:
+        keys = [VerifierKey.parse(vkey) for vkey in verify]
+    except NoteError as error:
+        raise SnapshotError(f"a key to verify with cannot be used: {error}; copy it again") from None
+    matching = [key for key in keys if key.type == ED25519 and key.name == origin + KEY_SUFFIX]
     if not matching:
         names = ", ".join(sorted({key.name for key in keys}))
         raise SnapshotError(
-            f"snapshot has origin {origin}, whose key would be named {origin}{KEY_SUFFIX}; "
+            f"snapshot has origin {shown(origin)}, whose key would be named {shown(origin + KEY_SUFFIX)}; "
             f"the keys to verify with are named {names}"
         )
     return matching
@@ -274,7 +276,8 @@ def _index(raw: bytes, start: int) -> tuple[dict[str, Any], dict[str, tuple[int,
         encoded = key.encode()
         if encoded <= last:
             raise SnapshotError(
-                f"snapshot's line {len(lines) + 2}: key {key!r} is not above the key before it"
+                f"snapshot's line {len(lines) + 2}: key {shown(key)} is not above the key before it; "
+                "ask the operator, for its writer does not keep to the format"
             )
         last = encoded
         lines[key] = (position, end)

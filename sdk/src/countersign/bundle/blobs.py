@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from countersign.bundle.encoding import canonical, digest, is_integer, read_canonical, read_digest
 from countersign.bundle.files import BundleFiles
@@ -10,6 +12,8 @@ from countersign.bundle.refusal import BundleError, RuleError
 
 MAX_INLINE = 8_192
 """Bytes of JCS up to which a value stands in the event itself."""
+
+T = TypeVar("T")
 
 
 class Blobs:
@@ -19,6 +23,7 @@ class Blobs:
         self._files = files
         self._carried = files.blobs()
         self._named: dict[str, int] = {}
+        self._made: dict[tuple[str, str], Any] = {}
 
     def form_digest(self, value: object) -> bytes:
         """SHA-256 over the JCS of a document as it stands in an event.
@@ -45,23 +50,41 @@ class Blobs:
             raise RuleError(f"blob {digest_hex} has another size than the event says")
         return size
 
-    def load(self, value: object, what: str) -> object:
-        """The document that ``value`` is or stands for. Raises RuleError when its blob is not carried."""
+    def require(self, value: object, what: str) -> None:
+        """A value that stands for a blob has it in the bundle. Raises RuleError."""
+        if is_stand_in(value):
+            digest_hex, _ = _read_stand_in(value)
+            if digest_hex not in self._carried:
+                raise RuleError(f"{what} needs blob {digest_hex}, which is not in the bundle")
+
+    def read(self, value: object, what: str, make: Callable[[object], T]) -> T:
+        """What ``make`` makes of the document that ``value`` is or stands for; always the same for ``what``.
+
+        A blob is read once however many events name it, or a few of them could keep a verifier busy for days.
+        Raises RuleError, also when the blob is not in the bundle.
+        """
         if not is_stand_in(value):
-            return value
+            return make(value)
+        self.require(value, what)
         digest_hex, _ = _read_stand_in(value)
-        if digest_hex not in self._carried:
-            raise RuleError(f"{what} needs blob {digest_hex}, which is not in the bundle")
-        data = self._files.read_blob(digest_hex)
-        if hashlib.sha256(data).hexdigest() != digest_hex:
-            raise RuleError(f"blob {digest_hex} changed while it was read")
-        return read_canonical(data)
+        if (what, digest_hex) not in self._made:
+            self._made[what, digest_hex] = make(read_canonical(self._files.read_blob(digest_hex)))
+        made: T = self._made[what, digest_hex]
+        return made
 
     def check_named(self) -> None:
         """Every blob carried is named by an event carried. Raises BundleError."""
         for digest_hex in self._carried:
             if digest_hex not in self._named:
                 raise BundleError(f"extra/blobs/{digest_hex}", "is not named by an event of this bundle")
+
+
+def stored_form_digest(document: object) -> bytes:
+    """SHA-256 over the JCS of a whole document in the form in which it stands in an event."""
+    data = canonical(document)
+    if len(data) <= MAX_INLINE:
+        return hashlib.sha256(data).digest()
+    return digest({"blob": "sha256:" + hashlib.sha256(data).hexdigest(), "size": len(data)})
 
 
 def is_stand_in(value: object) -> bool:

@@ -79,7 +79,7 @@ def read_change(value: object, blobs: Blobs) -> Change:
     return Change(change_id, digest_text(change), required_approvals, bounds[0], bounds[1], operations)
 
 
-def _read_operations(change: dict[str, object], blobs: Blobs) -> tuple[tuple[Operation, ...], set[str]]:
+def _read_operations(change: dict[str, object], blobs: Blobs) -> tuple[tuple[Operation, ...], frozenset[str]]:
     value = change["operations"]
     size = len(canonical(change))
     if is_stand_in(value):
@@ -87,13 +87,16 @@ def _read_operations(change: dict[str, object], blobs: Blobs) -> tuple[tuple[Ope
         size += blobs.name(value) - len(canonical(value))
         if size <= MAX_CHANGE:
             raise RuleError(f"a change of {MAX_CHANGE} bytes or less has its operations as a blob")
-        value = blobs.load(value, "the change")
     elif size > MAX_CHANGE:
         raise RuleError(f"a change of more than {MAX_CHANGE} bytes has its operations in place")
+    return blobs.read(value, "the change", lambda document: _read_operation_list(document, blobs))
+
+
+def _read_operation_list(value: object, blobs: Blobs) -> tuple[tuple[Operation, ...], frozenset[str]]:
     if not isinstance(value, list):
         raise RuleError("the change's 'operations' is not a list")
     labels: set[str] = set()
-    return tuple(_read_operation(operation, labels, blobs) for operation in value), labels
+    return tuple(_read_operation(operation, labels, blobs) for operation in value), frozenset(labels)
 
 
 def _read_operation(value: object, labels: set[str], blobs: Blobs) -> Operation:

@@ -31,7 +31,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ListedFile:
     """What the manifest says of one file."""
 
@@ -51,13 +51,22 @@ class Manifest:
     created: str
     files: dict[str, ListedFile]
 
+    @staticmethod
+    def origin_of(text: str) -> str:
+        """The log that a manifest's text says it is of: all that is read of it before it is verified.
+
+        Raises RuleError.
+        """
+        start, origin = (*text.split("\n", 2), "")[:2]
+        if start != "ledger-bundle/v1":
+            raise RuleError("is not a ledger-bundle/v1 manifest")
+        return _member(origin, "origin")
+
     @classmethod
     def parse(cls, text: str) -> Manifest:
         """Read a manifest's text (section 4). Raises RuleError."""
-        lines = iter(text.split("\n")[:-1])
-        if next(lines, None) != "ledger-bundle/v1":
-            raise RuleError("is not a ledger-bundle/v1 manifest")
-        origin = _member(next(lines, ""), "origin")
+        origin = cls.origin_of(text)
+        lines = iter(text.split("\n")[2:-1])
         size = read_dec(_member(next(lines, ""), "size"))
         first = read_dec(_member(next(lines, ""), "first"))
         withheld = read_dec(_member(next(lines, ""), "withheld"))
@@ -103,7 +112,8 @@ class BundleFiles:
 
     def read_manifest(self) -> bytes:
         """The bytes of ``manifest``. Raises BundleError."""
-        return self._read("manifest", MAX_MANIFEST)
+        with self._open("manifest") as file:
+            return _read(file, "manifest", MAX_MANIFEST)
 
     def check(self, listed: dict[str, ListedFile]) -> None:
         """Step 1: the files present are those ``listed``, byte for byte. Raises BundleError."""
@@ -116,9 +126,9 @@ class BundleFiles:
             missing.remove(name)
         if missing:
             raise BundleError(min(missing), "is in the manifest and not in the bundle")
+        self.listed = listed
         for name, file in listed.items():
             self._check_file(name, file)
-        self.listed = listed
 
     def blobs(self) -> dict[str, int]:
         """The carried blobs: hex digest to length in bytes."""
@@ -127,17 +137,22 @@ class BundleFiles:
 
     def read_small(self, name: str, limit: int) -> bytes:
         """The bytes of a listed file of at most ``limit`` bytes. Raises BundleError."""
-        return self._read(name, limit)
+        with self._open(name) as file:
+            data = _read(file, name, limit)
+        self._check_unchanged(name, hashlib.sha256(data).hexdigest())
+        return data
 
     def read_blob(self, hex_digest: str) -> bytes:
         """The bytes of a carried blob. Raises BundleError."""
-        return self._read(BLOBS + hex_digest, MAX_BLOB)
+        return self.read_small(BLOBS + hex_digest, MAX_BLOB)
 
     def lines(self, name: str, limit: int) -> Iterator[tuple[int, bytes]]:
         """Number (from 1) and bytes of each line, without its LF; one line is in memory at a time.
 
-        Raises BundleError for a line of more than ``limit`` bytes and for a last line without LF.
+        Raises BundleError for a line of more than ``limit`` bytes, for a last line without LF, and at the end
+        when these are not the bytes that were checked.
         """
+        sha256 = hashlib.sha256()
         with self._open(name) as file:
             number = 0
             while True:
@@ -146,7 +161,9 @@ class BundleFiles:
                 except OSError as error:
                     raise BundleError(name, error.strerror or "cannot be read") from None
                 if not line:
+                    self._check_unchanged(name, sha256.hexdigest())
                     return
+                sha256.update(line)
                 number += 1
                 if not line.endswith(b"\n"):
                     why = f"is longer than {limit} bytes" if len(line) > limit else "does not end with LF"
@@ -176,12 +193,15 @@ class BundleFiles:
     def _check_file(self, name: str, listed: ListedFile) -> None:
         sha256 = hashlib.sha256()
         with self._open(name) as file:
-            # The length first, so that no more is read than the manifest says there is.
-            if os.fstat(file.fileno()).st_size != listed.length:
+            # The length first, so that no more is read than the manifest says there is; a file that grows
+            # under the reading is not followed.
+            left = os.fstat(file.fileno()).st_size
+            if left != listed.length:
                 raise BundleError(name, "has another length than the manifest says")
             try:
-                while chunk := file.read(_CHUNK):
+                while left > 0 and (chunk := file.read(min(left, _CHUNK))):
                     sha256.update(chunk)
+                    left -= len(chunk)
             except OSError as error:
                 raise BundleError(name, error.strerror or "cannot be read") from None
         if sha256.hexdigest() != listed.sha256:
@@ -192,15 +212,10 @@ class BundleFiles:
             except RuleError as error:
                 raise BundleError(name, error) from None
 
-    def _read(self, name: str, limit: int) -> bytes:
-        with self._open(name) as file:
-            try:
-                data = file.read(limit + 1)
-            except OSError as error:
-                raise BundleError(name, error.strerror or "cannot be read") from None
-        if len(data) > limit:
-            raise BundleError(name, f"is longer than {limit} bytes")
-        return data
+    def _check_unchanged(self, name: str, sha256: str) -> None:
+        # What is used must be what was checked: somebody may change a file between the two readings.
+        if sha256 != self.listed[name].sha256:
+            raise BundleError(name, "changed while it was read; copy the bundle where nobody else writes")
 
     def _open(self, name: str) -> BinaryIO:
         # A link that replaced a file since the walk is not followed, and a pipe does not block.
@@ -216,6 +231,17 @@ class BundleFiles:
             os.close(descriptor)
             raise BundleError(name, "is not a regular file")
         return os.fdopen(descriptor, "rb")
+
+
+def _read(file: BinaryIO, name: str, limit: int) -> bytes:
+    """The rest of the file, which is refused before it is read when it is longer than ``limit`` bytes."""
+    try:
+        data = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
+    except OSError as error:
+        raise BundleError(name, error.strerror or "cannot be read") from None
+    if data is None or len(data) > limit:
+        raise BundleError(name, f"is longer than {limit} bytes")
+    return data
 
 
 def check_blob(value: object) -> None:

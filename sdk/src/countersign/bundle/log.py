@@ -118,7 +118,7 @@ class Log:
         trust = self._trust
         reviewed_here = event.index >= self._trusted.review_from and trust.needs_review(documents.subject)
         if event.type == KILLED:
-            self._reviews.kill(event, blobs)
+            self._reviews.kill(event, documents.after, blobs)
             if trust.max_emergency is not None and self._reviews.kills > trust.max_emergency:
                 raise RuleError(f"there are more kills than max_emergency ({trust.max_emergency})")
             findings.emergency.append(event.index)

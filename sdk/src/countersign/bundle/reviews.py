@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from countersign.bundle.blobs import Blobs
+from countersign.bundle.blobs import Blobs, stored_form_digest
 from countersign.bundle.changes import Change, read_change
-from countersign.bundle.encoding import canonical, digest_text, is_integer, read_object
+from countersign.bundle.encoding import digest_text, is_integer, read_object
 from countersign.bundle.events import Event, check_segment, read_actor
 from countersign.bundle.refusal import RuleError
 
@@ -101,18 +101,18 @@ class Reviews:
         proposal.used.add(number)
         return proposal
 
-    def kill(self, event: Event, blobs: Blobs) -> None:
-        """Check that the event does nothing but set ``killed`` of one configuration, and remember it."""
+    def kill(self, event: Event, after: bytes, blobs: Blobs) -> None:
+        """Check that the event does nothing but set ``killed`` of one configuration, and remember it.
+
+        ``after`` is the digest of the event's second document.
+        """
         segments = (event.subject or "").split("/")
         if len(segments) != 6 or segments[0::2] != ["project", "environment", "flag"]:
             raise RuleError("a kill is not of a configuration")
         if "change" in event.data or "change_request" in event.data:
             raise RuleError("a kill names a change")
-        before = blobs.load(event.data["before"], "a kill")
-        after = blobs.load(event.data["after"], "a kill")
-        if not isinstance(before, dict) or before.get("killed", False) is not False:
-            raise RuleError("'before' of a kill is not an object with 'killed' absent or false")
-        if canonical(after) != canonical({**before, "killed": True}):
+        blobs.require(event.data["after"], "a kill")
+        if after != blobs.read(event.data["before"], "a kill", _killed):
             raise RuleError("'after' of a kill is not 'before' with 'killed' true")
         self._kills[event.id] = Kill(read_actor(event.data), digest_text(event.data))
         self.unreviewed_kills[event.id] = None
@@ -168,6 +168,13 @@ class Reviews:
         if change_digest != proposal.change.digest:
             raise RuleError(f"the digest is not that of change {proposal.change.id}")
         return proposal
+
+
+def _killed(before: object) -> bytes:
+    """The digest of what a kill makes of a configuration, in the form in which it stands in an event."""
+    if not isinstance(before, dict) or before.get("killed", False) is not False:
+        raise RuleError("'before' of a kill is not an object with 'killed' absent or false")
+    return stored_form_digest({**before, "killed": True})
 
 
 def _check_change_subject(event: Event, change_id: str) -> None:

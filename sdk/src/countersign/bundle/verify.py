@@ -160,11 +160,12 @@ def _open(path: Path, trust: Trust) -> _Opened:
 
 def _open_manifest(data: bytes, trust: Trust) -> tuple[Manifest, TrustedLog]:
     try:
-        manifest = Manifest.parse(read_note(data).text)
-        trusted = trust.log(manifest.origin)
+        # The signature first: nothing but the first two lines is read for whoever may have written them.
+        origin = Manifest.origin_of(read_note(data).text)
+        trusted = trust.log(origin)
         if trusted is None:
-            raise RuleError(f"the trust file does not know log {manifest.origin!r}")
-        open_note(data, trusted.keys)
+            raise RuleError(f"the trust file does not know log {origin[:200]!r}")
+        manifest = Manifest.parse(open_note(data, trusted.keys).text)
     except (RuleError, NoteError) as error:
         raise BundleError("manifest", error) from None
     return manifest, trusted

@@ -1,0 +1,196 @@
+// What a page gains where scripts run: forms in a dialog, a live preview, one click that counts once.
+// Everything works without it: a switch is a link to a page with the same form.
+"use strict";
+
+(() => {
+  const HEADERS = { "X-Requested-With": "countersign" };
+  let opener = null;
+  let previewing = 0;
+
+  const dialog = () => document.getElementById("cs-dialog");
+
+  function fill(html) {
+    const body = dialog().querySelector(".cs-dialog-body");
+    body.innerHTML = html;
+    const title = body.querySelector("#dialog-title");
+    if (title) dialog().setAttribute("aria-label", title.textContent);
+    offerZone(body);
+    dialog().scrollTop = 0;
+    const first = body.querySelector("[role=alert], [aria-invalid=true], input:checked, textarea, button");
+    if (first) {
+      if (first.matches("[role=alert]")) first.tabIndex = -1;
+      first.focus();
+    }
+  }
+
+  async function open(link) {
+    const answer = await fetch(link.href, { headers: HEADERS });
+    const type = answer.headers.get("Content-Type") || "";
+    // A sign-in page, a refusal, a page of its own: go there, where it says so.
+    if (answer.redirected || !type.startsWith("text/html") || (!answer.ok && answer.status !== 409)) {
+      window.location.assign(link.href);
+      return;
+    }
+    fill(await answer.text());
+    if (!dialog().open) dialog().showModal();
+  }
+
+  async function send(form, submitter) {
+    const data = new FormData(form, submitter);
+    let answer;
+    try {
+      answer = await fetch(form.action, { method: "POST", body: data, headers: HEADERS });
+    } catch {
+      release(form);
+      warn(form, "The server did not answer. Nothing is known to have changed; try again.");
+      return;
+    }
+    const place = answer.headers.get("X-Location");
+    if (place) {
+      window.location.assign(place);
+      if (new URL(place, window.location).href === window.location.href) window.location.reload();
+      return;
+    }
+    if (answer.redirected || ![200, 409, 422].includes(answer.status)) {
+      window.location.assign(form.action);
+      return;
+    }
+    fill(await answer.text());
+  }
+
+  function warn(form, text) {
+    const note = document.createElement("p");
+    note.className = "cs-error";
+    note.setAttribute("role", "alert");
+    note.textContent = text;
+    form.prepend(note);
+  }
+
+  async function preview(form) {
+    const mine = ++previewing;
+    const data = new FormData(form);
+    data.set("preview", "1");
+    let answer;
+    try {
+      answer = await fetch(form.action, { method: "POST", body: data, headers: HEADERS });
+    } catch {
+      return;
+    }
+    if (!answer.ok || answer.redirected || mine !== previewing) return;
+    const old = form.querySelector("[data-effect]");
+    const fresh = document.createElement("template");
+    fresh.innerHTML = await answer.text();
+    const effect = fresh.content.querySelector("[data-effect]");
+    if (old && effect && mine === previewing) {
+      const focused = old.contains(document.activeElement) ? document.activeElement.tagName : "";
+      // The live region stays; what it says changes.
+      old.replaceChildren(...effect.childNodes);
+      if (focused === "BUTTON") old.querySelector("button").focus();
+    }
+  }
+
+  function hold(form) {
+    form.dataset.sent = "1";
+    for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true;
+  }
+
+  function release(form) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = false;
+  }
+
+  // A time is meant in the zone of whoever types it; UTC stays where scripts do not run.
+  function offerZone(root) {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    for (const field of root.querySelectorAll("input[name=zone]")) {
+      if (zone && field.value === "UTC") field.value = zone;
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    const closer = event.target.closest("[data-close]");
+    if (closer && dialog() && dialog().open && dialog().contains(closer)) {
+      event.preventDefault();
+      dialog().close();
+      return;
+    }
+    const copier = event.target.closest("[data-copy]");
+    if (copier) {
+      const field = document.getElementById(copier.dataset.copy);
+      field.select();
+      if (navigator.clipboard) navigator.clipboard.writeText(field.value);
+      copier.textContent = "Copied";
+      return;
+    }
+    const link = event.target.closest("a[data-dialog]");
+    if (!link || !dialog() || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    if (!dialog().contains(link)) opener = link;
+    open(link).catch(() => window.location.assign(link.href));
+  });
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("form[data-once]")) return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    if (form.matches("[data-dialog-form]") && form.closest("dialog")) {
+      event.preventDefault();
+      const submitter = event.submitter;
+      const sending = send(form, submitter);
+      hold(form);
+      sending.catch(() => release(form));
+      return;
+    }
+    // After the browser has read the form: a disabled button would not be sent.
+    setTimeout(() => hold(form), 0);
+  });
+
+  let timer = 0;
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-preview]");
+    if (!form || ["rationale", "ticket"].includes(event.target.name)) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => preview(form), 250);
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+  });
+
+  // A link that is a switch answers to the space bar, as switches do.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === " " && event.target.matches("a[role=switch]")) {
+      event.preventDefault();
+      event.target.click();
+    }
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    offerZone(document);
+    const box = dialog();
+    if (!box) return;
+    box.addEventListener("close", () => {
+      box.querySelector(".cs-dialog-body").replaceChildren();
+      if (opener) opener.focus();
+      opener = null;
+    });
+    box.addEventListener("click", (event) => {
+      if (event.target === box) box.close();
+    });
+  });
+
+  // The back button may show a page as it was left: with its buttons held.
+  window.addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) release(form);
+  });
+
+  // An open switcher closes when one looks elsewhere.
+  document.addEventListener("click", (event) => {
+    for (const open of document.querySelectorAll(".cs-switcher[open], .cs-account[open]")) {
+      if (!open.contains(event.target)) open.open = false;
+    }
+  });
+})();

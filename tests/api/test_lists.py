@@ -1,0 +1,70 @@
+"""What all lists share: the queries that they take do not grow with their rows."""
+
+from __future__ import annotations
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from access import grants
+from access.roles import Role
+from approvals import rollouts, workflow
+from distribution import keys
+from flags import catalogue
+from flags.models import Flag
+from flags.subjects import Subject
+from tests.api.conftest import Api
+from tests.cast import OFF
+
+
+def test_a_list_takes_the_same_number_of_queries_for_many_rows(api: Api) -> None:
+    addresses = (
+        "projects",
+        "environments",
+        "flags",
+        "configurations",
+        "change-requests",
+        "policies",
+        "memberships",
+        "events",
+        "sdk-keys",
+        "rollout-plans",
+        "emergencies",
+        "tokens",
+        "service-accounts",
+    )
+
+    def counted() -> dict[str, int]:
+        counts = {}
+        for address in addresses:
+            with CaptureQueriesContext(connection) as queries:
+                assert api.get("administrator", address).status == 200
+            counts[address] = len(queries)
+        return counts
+
+    fill(api, "a")
+    api.get("administrator", "me")  # so that the token's first use is behind it
+    before = counted()
+    for name in ("b", "c", "d"):
+        fill(api, name)
+    assert counted() == before
+    assert max(before.values()) <= 6, before
+
+
+def fill(api: Api, name: str) -> None:
+    """One more row in every list."""
+    cast = api.cast
+    root = cast.actor("root")
+    administrator = cast.actor("administrator")
+    project = catalogue.create_project(root, f"p-{name}", name)
+    grants.grant(root, project, administrator.id, Role.ADMINISTRATOR)
+    environment = catalogue.save_environment(administrator, project, "test", {"name": name})
+    cast.flag(f"flag-{name}", owner=cast.users["author"].pseudonym)
+    cast.propose(OFF, key=f"flag-{name}", environment="development")
+    keys.issue(administrator, environment, name, "server")
+    account = grants.create_service_account(root, name)
+    grants.grant(root, cast.project, account.pseudonym, Role.VIEWER)
+    grants.issue_token(administrator, cast.users["administrator"], name)
+    flag = Flag.objects.get(key=f"flag-{name}")
+    stages = [{"weights": [["on", 1], ["off", 1]], "hold": 0}]
+    rollouts.propose_plan(administrator, flag, cast.development, stages, title="Roll")
+    workflow.kill(administrator, Subject.parse(cast.subject(f"flag-{name}", "development")), cast.project)

@@ -1,0 +1,211 @@
+"""Expiry and staleness: the owner hears of it once, and a flag goes off only under an approval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from approvals import workflow
+from approvals.models import ChangeRequest
+from approvals.tasks import expire_flags
+from audit.ledger import timestamp
+from audit.models import Event
+from flags.models import Flag, FlagConfiguration, Notice
+from flags.subjects import Subject
+from flags.tasks import alert_stale_flags
+from tests.cast import OFF, ON, Cast
+
+Clock = Callable[[timedelta], datetime]
+DAY = timedelta(days=1)
+
+
+def expiring(cast: Cast, key: str = "banner", **members: Any) -> None:
+    """Create a flag that expires tomorrow and belongs to the author."""
+    cast.flag(
+        key, owner=cast.users["author"].pseudonym, expires_at=timestamp(timezone.now() + DAY), temporary=True, **members
+    )
+
+
+def document(environment: str = "production") -> Any:
+    return FlagConfiguration.objects.get(environment__key=environment).document
+
+
+def test_the_owner_hears_once_that_a_flag_expired_and_it_stays_on(cast: Cast, later: Clock) -> None:
+    expiring(cast)
+    cast.approve(cast.propose())
+    expire_flags()
+    assert mail.outbox == []
+    later(DAY)
+    expire_flags()
+    expire_flags()
+    (letter,) = mail.outbox
+    assert letter.to == ["author@example.com"]
+    assert "banner" in letter.subject
+    assert "still on" in letter.body
+    assert document() == ON
+
+
+def test_a_later_date_is_a_new_expiry(cast: Cast, later: Clock) -> None:
+    expiring(cast)
+    later(DAY)
+    expire_flags()
+    expiring(cast)
+    later(DAY)
+    expire_flags()
+    assert len(mail.outbox) == 2
+
+
+def test_a_flag_goes_off_under_the_approval_given_with_the_date(cast: Cast, later: Clock) -> None:
+    expiring(cast, on_expiry="off")
+    request = cast.approve(cast.propose())
+    cast.propose(environment="development")
+    expire_flags()
+    assert document() == ON
+    later(3 * DAY)
+    expire_flags()
+    assert (document(), document("development")) == (OFF, OFF)
+    assert ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).count() == 0
+    event = Event.objects.filter(subject=cast.subject()).order_by("-index").first()
+    assert event is not None
+    assert (event.change_id, event.actor) == (request.change_id, "system:scheduler")
+    events = Event.objects.count()
+    expire_flags()
+    assert Event.objects.count() == events
+    assert len(mail.outbox) == 1
+
+
+def test_a_date_that_is_set_later_is_approved_for_what_is_on_then(cast: Cast, later: Clock) -> None:
+    cast.flag()
+    cast.approve(cast.propose())
+    expiring(cast, on_expiry="off")
+    request = ChangeRequest.objects.first()
+    assert request is not None
+    assert request.state == ChangeRequest.State.IN_REVIEW, "turning off in production is a change of it"
+    cast.approve(request)
+    later(DAY)
+    expire_flags()
+    assert document() == OFF
+
+
+def test_where_something_else_stands_there_one_new_request_is_made(cast: Cast, later: Clock) -> None:
+    expiring(cast, on_expiry="off")
+    cast.approve(cast.propose())
+    workflow.kill(cast.actor("on_call"), Subject("configuration", "shop", "banner", "production"), cast.project)
+    later(DAY)
+    expire_flags()
+    expire_flags()
+    request = ChangeRequest.objects.get(state=ChangeRequest.State.IN_REVIEW)
+    assert request.proposer == "system:scheduler"
+    assert request.change["operations"][0]["after"] == {**OFF, "killed": True}
+    assert document() == {**ON, "killed": True}
+    cast.approve(request)
+    assert document() == {**OFF, "killed": True}
+
+
+def test_a_flag_with_a_long_name_is_asked_about_as_well(cast: Cast, later: Clock) -> None:
+    key = "x" * 128
+    cast.production.name = "y" * 128
+    from flags import catalogue
+
+    catalogue.save_environment(cast.actor("administrator"), cast.project, "production", {"name": "y" * 128})
+    expiring(cast, key, on_expiry="off")
+    cast.approve(cast.propose(key=key, title="On"))
+    workflow.kill(cast.actor("on_call"), Subject("configuration", "shop", key, "production"), cast.project)
+    later(DAY)
+    expire_flags()
+    assert ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).count() == 1
+
+
+def test_a_request_that_could_not_be_made_is_made_the_next_time(
+    cast: Cast, later: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expiring(cast, on_expiry="off")
+    cast.approve(cast.propose())
+    workflow.kill(cast.actor("on_call"), Subject("configuration", "shop", "banner", "production"), cast.project)
+    later(DAY)
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workflow, "change", broken)
+        expire_flags()
+    assert not ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).exists()
+    expire_flags()
+    assert ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).count() == 1
+
+
+def test_a_second_date_that_does_not_fit_is_asked_about_again(cast: Cast, later: Clock) -> None:
+    expiring(cast, on_expiry="off")
+    cast.approve(cast.propose())
+    kill = Subject("configuration", "shop", "banner", "production")
+    workflow.kill(cast.actor("on_call"), kill, cast.project)
+    later(DAY)
+    expire_flags()
+    first = ChangeRequest.objects.get(state=ChangeRequest.State.IN_REVIEW)
+    workflow.reject(cast.actor("reviewer"), first, digest=first.digest)
+    expiring(cast, on_expiry="off")
+    extended = ChangeRequest.objects.get(state=ChangeRequest.State.IN_REVIEW)
+    cast.approve(extended)
+    cast.approve(cast.propose({**ON, "targets": {"off": ["u1"]}}))
+    workflow.kill(cast.actor("on_call"), kill, cast.project)
+    later(DAY)
+    expire_flags()
+    assert ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).count() == 1
+
+
+def test_the_owner_of_a_stale_flag_hears_once_a_month(cast: Cast, later: Clock) -> None:
+    cast.flag(owner=cast.users["author"].pseudonym, temporary=True)
+    cast.flag("kept", owner=cast.users["author"].pseudonym)
+    alert_stale_flags()
+    assert mail.outbox == []
+    moment = later(41 * DAY)
+    alert_stale_flags()
+    alert_stale_flags()
+    (letter,) = mail.outbox
+    assert "banner in Shop is stale" in letter.subject
+    assert "41 days" in letter.body
+    later(timedelta(days=32 - moment.day))
+    alert_stale_flags()
+    assert len(mail.outbox) == 2
+
+
+class Broken:
+    """A mail server that refuses everything, in a way that no mail library promises."""
+
+    def __init__(self, **_: Any) -> None:
+        pass
+
+    def send_messages(self, messages: Any) -> int:
+        raise RuntimeError("the relay is on fire")
+
+
+@pytest.mark.parametrize("task", [expire_flags, alert_stale_flags])
+def test_a_mail_server_that_fails_holds_up_nothing(cast: Cast, later: Clock, settings: Any, task: Any) -> None:
+    for key in ("banner", "other"):
+        expiring(cast, key, on_expiry="off")
+        cast.propose(key=key, environment="development")
+    later(50 * DAY)
+    settings.EMAIL_BACKEND = f"{__name__}.Broken"
+    task()
+    assert set(Notice.objects.values_list("flag__key", flat=True)) == {"banner", "other"}
+    if task is expire_flags:
+        documents = FlagConfiguration.objects.values_list("document", flat=True)
+        assert list(documents) == [OFF, OFF]
+
+
+def test_a_flag_without_an_owner_or_an_address_is_nobodys_mail(cast: Cast, later: Clock) -> None:
+    cast.flag(temporary=True)
+    cast.users["author"].email = ""
+    cast.users["author"].save()
+    expiring(cast, "other")
+    later(50 * DAY)
+    expire_flags()
+    alert_stale_flags()
+    assert mail.outbox == []
+    assert Flag.objects.count() == 2

@@ -1,0 +1,247 @@
+"""A rollout plan: approved once as a whole, carried out stage by stage, stopped by whoever has to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from access.permissions import ForbiddenError, system_actor
+from approvals import rollouts, workflow
+from approvals.models import CarriedOut, ChangeRequest
+from approvals.tasks import carry_out_due
+from approvals.workflow import InvalidError, StateError
+from audit.models import Event
+from flags.models import Flag, FlagConfiguration, RolloutPlan
+from flags.subjects import Subject
+from tests.cast import OFF, ON, Cast
+
+Clock = Callable[[timedelta], datetime]
+HOUR = timedelta(hours=1)
+STAGES = [{"weights": [["on", on], ["off", 100 - on]], "hold": 3_600} for on in (10, 50, 100)]
+
+
+def configured(cast: Cast) -> Cast:
+    cast.flag()
+    cast.approve(cast.propose(OFF))
+    return cast
+
+
+@pytest.fixture
+def shop(cast: Cast) -> Cast:
+    """With a flag that is configured in production, off."""
+    return configured(cast)
+
+
+def propose(cast: Cast, stages: Any = STAGES, by: str = "author") -> ChangeRequest:
+    return rollouts.propose_plan(
+        cast.actor(by), Flag.objects.get(key="banner"), cast.production, stages, title="Roll out", rationale="why"
+    )
+
+
+def running(cast: Cast) -> RolloutPlan:
+    """A plan whose first stage is carried out."""
+    request = cast.approve(propose(cast))
+    assert request.state == ChangeRequest.State.APPLIED
+    return RolloutPlan.objects.get()
+
+
+def share() -> Any:
+    document = FlagConfiguration.objects.get().document
+    return document["default"]["split"]["weights"][0][1] if "split" in document["default"] else document
+
+
+def test_the_stages_are_carried_out_in_order_when_each_is_due(shop: Cast, later: Clock) -> None:
+    plan = running(shop)
+    assert (share(), plan.state, plan.done) == (10, "running", 1)
+    carry_out_due()
+    assert share() == 10
+    for on in (50, 100):
+        later(HOUR)
+        carry_out_due()
+        carry_out_due()
+        assert share() == on
+    plan.refresh_from_db()
+    assert (plan.state, plan.done, plan.next_at) == ("done", 3, None)
+    later(10 * HOUR)
+    carry_out_due()
+    assert CarriedOut.objects.filter(request=plan.change_request).count() == 3
+
+
+def test_until_it_is_approved_a_plan_does_nothing(shop: Cast, later: Clock) -> None:
+    propose(shop)
+    later(HOUR)
+    carry_out_due()
+    assert share() == OFF
+    assert RolloutPlan.objects.get().state == "proposed"
+
+
+def test_a_plan_that_is_rejected_or_withdrawn_is_over(shop: Cast) -> None:
+    request = propose(shop)
+    workflow.reject(shop.actor("reviewer"), request, digest=request.digest)
+    assert RolloutPlan.objects.get().state == "aborted"
+    workflow.withdraw(shop.actor("author"), propose(shop))
+    assert set(RolloutPlan.objects.values_list("state", flat=True)) == {"aborted"}
+
+
+def test_after_downtime_a_plan_catches_up_one_stage_at_a_time(shop: Cast, later: Clock) -> None:
+    """Each stage is to be looked at for its hold time, also when it came late."""
+    running(shop)
+    later(timedelta(days=7))
+    carry_out_due()
+    assert share() == 50
+    carry_out_due()
+    assert share() == 50
+    later(HOUR)
+    carry_out_due()
+    assert share() == 100
+
+
+def test_a_paused_plan_waits_and_goes_on_when_resumed(shop: Cast, later: Clock) -> None:
+    plan = running(shop)
+    rollouts.pause(shop.actor("on_call"), plan)
+    with pytest.raises(StateError, match="paused"):
+        rollouts.pause(shop.actor("on_call"), plan)
+    later(5 * HOUR)
+    carry_out_due()
+    assert share() == 10
+    rollouts.resume(shop.actor("author"), plan)
+    with pytest.raises(StateError, match="running"):
+        rollouts.resume(shop.actor("author"), plan)
+    carry_out_due()
+    assert share() == 50
+
+
+def test_aborting_goes_back_to_what_stood_before(shop: Cast, later: Clock) -> None:
+    plan = running(shop)
+    later(HOUR)
+    carry_out_due()
+    rollouts.abort(shop.actor("on_call"), plan)
+    assert share() == OFF
+    later(HOUR)
+    carry_out_due()
+    assert share() == OFF
+    plan.refresh_from_db()
+    assert plan.state == "aborted"
+    with pytest.raises(StateError, match="aborted"):
+        rollouts.abort(shop.actor("on_call"), plan)
+    propose(shop)
+
+
+def test_a_change_by_hand_in_between_pauses_the_plan_with_the_reason(shop: Cast, later: Clock) -> None:
+    plan = running(shop)
+    shop.approve(shop.propose(ON))
+    later(HOUR)
+    carry_out_due()
+    plan.refresh_from_db()
+    assert plan.state == "paused"
+    assert "Nothing was overwritten" in plan.problem
+    assert share() == ON
+    events = Event.objects.filter(subject=plan.ledger_subject).count()
+    later(HOUR)
+    carry_out_due()
+    assert Event.objects.filter(subject=plan.ledger_subject).count() == events
+
+
+def test_a_plan_that_met_a_change_by_hand_can_be_ended_and_leaves_that_change(shop: Cast) -> None:
+    plan = running(shop)
+    shop.approve(shop.propose(ON))
+    rollouts.abort(shop.actor("author"), plan)
+    plan.refresh_from_db()
+    assert plan.state == "aborted"
+    assert "not restored" in plan.problem
+    assert share() == ON
+    propose(shop)
+
+
+def test_a_kill_in_between_stays(shop: Cast, later: Clock) -> None:
+    plan = running(shop)
+    workflow.kill(shop.actor("on_call"), Subject("configuration", "shop", "banner", "production"), shop.project)
+    later(HOUR)
+    carry_out_due()
+    plan.refresh_from_db()
+    assert plan.state == "paused"
+    assert FlagConfiguration.objects.get().document["killed"] is True
+
+
+def test_one_plan_at_a_time_for_a_flag_in_an_environment(shop: Cast) -> None:
+    propose(shop)
+    with pytest.raises(StateError, match="a rollout plan in production already"):
+        propose(shop)
+    assert ChangeRequest.objects.filter(title="Roll out").count() == 1
+
+
+def test_a_flag_that_is_not_configured_has_nothing_to_return_to(cast: Cast) -> None:
+    cast.flag()
+    with pytest.raises(InvalidError, match="not configured") as caught:
+        propose(cast)
+    assert caught.value.member == "flag"
+
+
+@pytest.mark.parametrize(
+    ("stages", "member"),
+    [
+        ([], "stages"),
+        (STAGES * 17, "stages"),
+        ([7], "stages[0]"),
+        ([{"weights": STAGES[0]["weights"]}], "stages[0]"),
+        ([{**STAGES[0], "guard": "none"}], "stages[0]"),
+        ([STAGES[0], {**STAGES[0], "hold": -1}], "stages[1].hold"),
+        ([{**STAGES[0], "hold": True}], "stages[0].hold"),
+        ([{**STAGES[0], "hold": 1.5}], "stages[0].hold"),
+        ([{**STAGES[0], "hold": 10**9}], "stages[0].hold"),
+        ([{**STAGES[0], "weights": "all"}], "stages[0].weights"),
+        ([{**STAGES[0], "weights": [["on"]]}], "stages[0].weights"),
+        ([{**STAGES[0], "weights": []}], "flags.banner.default.split.weights"),
+        ([{**STAGES[0], "weights": [["on", 0]]}], "flags.banner.default.split.weights"),
+        ([{**STAGES[0], "weights": [["on", -1]]}], "flags.banner.default.split.weights"),
+        ([{**STAGES[0], "weights": [["blue", 1]]}], "flags.banner.default.split.weights"),
+        ([{**STAGES[0], "weights": [[["on"], 1]]}], "flags.banner.default.split.weights"),
+        ([{**STAGES[0], "weights": [["on", float("nan")]]}], "flags.banner.default.split.weights"),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_stages_that_make_no_sense_are_refused_by_member(shop: Cast, stages: Any, member: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        propose(shop, stages)
+    assert caught.value.member.startswith(member), caught.value
+    assert not RolloutPlan.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["viewer", "auditor", "outsider"])
+def test_who_may_not_pause_does_not(shop: Cast, name: str) -> None:
+    plan = running(shop)
+    for verb in (rollouts.pause, rollouts.resume, rollouts.abort):
+        with pytest.raises(ForbiddenError):
+            verb(shop.actor(name), plan)
+
+
+def test_of_two_tasks_at_once_one_carries_the_stage_out(committed_cast: Cast, later: Clock) -> None:
+    plan = running(configured(committed_cast))
+    later(HOUR)
+    problems: list[BaseException] = []
+    barrier = threading.Barrier(3)
+
+    def run() -> None:
+        try:
+            barrier.wait()
+            rollouts.advance(system_actor("scheduler"), plan)
+        except BaseException as error:
+            problems.append(error)
+            raise
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    plan.refresh_from_db()
+    assert problems == []
+    assert (share(), plan.state, plan.done) == (50, "running", 2)
+    assert CarriedOut.objects.filter(request=plan.change_request).count() == 2
