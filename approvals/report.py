@@ -12,11 +12,14 @@ from typing import Any
 from django.db.models import QuerySet
 
 from access.permissions import display_names
+from audit.blobs import is_by_digest
 from audit.models import Blob, Event
 from flags import wording
 from flags.models import Project
 from flags.subjects import Subject
 
+# What spreadsheets take for the start of a formula, the wide forms included.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = (
     "number",
     "time (UTC)",
@@ -66,7 +69,7 @@ def csv_lines(events: QuerySet[Event], chunk: int = 500) -> Iterator[str]:
 
 
 def _rows(events: list[Event]) -> Iterator[str]:
-    """A chunk of rows with what belongs to them: two queries for the requests, two for names and blobs."""
+    """A chunk of rows with what belongs to them, by as many queries however many rows there are."""
     ids = {event.change_id for event in events if event.change_id}
     proposals: dict[str, Event] = {}
     approvals: dict[str, list[str]] = {}
@@ -80,10 +83,14 @@ def _rows(events: list[Event]) -> Iterator[str]:
             approvals.setdefault(review.change_id, []).append(review.actor)
     people = {event.actor for event in [*events, *proposals.values()]}
     names = display_names(people | {name for given in approvals.values() for name in given})
-    for event in events:
-        data = json.loads(event.line)["data"]
+    told = [json.loads(event.line)["data"] for event in events]
+    values = _values(value for data in told for value in (data["before"], data["after"]))
+    for event, data in zip(events, told, strict=True):
         subject = Subject.parse(event.subject)
-        before, after = whole(data["before"]), whole(data["after"])
+        before, after = (
+            values.get(value["blob"], value) if is_by_digest(value) else value
+            for value in (data["before"], data["after"])
+        )
         proposal = proposals.get(event.change_id)
         change = json.loads(proposal.line)["data"]["change"] if proposal else {}
         if subject.kind == "configuration":
@@ -115,10 +122,14 @@ def _rows(events: list[Event]) -> Iterator[str]:
 
 def whole(value: Any) -> Any:
     """A document of an event, with its bytes fetched where the event carries it by digest."""
-    if isinstance(value, dict) and set(value) == {"blob", "size"}:
-        blob = Blob.objects.filter(digest=value["blob"]).first()
-        return json.loads(blob.content) if blob else value
-    return value
+    return _values([value]).get(value["blob"], value) if is_by_digest(value) else value
+
+
+def _values(values: Iterable[Any]) -> dict[str, Any]:
+    """The documents among these that stand by digest, by their digest, with one query."""
+    digests = {value["blob"] for value in values if is_by_digest(value)}
+    kept = Blob.objects.filter(digest__in=digests).values_list("digest", "content")
+    return {digest: json.loads(content) for digest, content in kept}
 
 
 def _text(document: Any) -> str:
@@ -133,4 +144,4 @@ def _line(cells: Iterable[Any]) -> str:
 
 def _inert(text: str) -> str:
     """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

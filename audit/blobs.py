@@ -20,6 +20,11 @@ def event_value(value: Any, limit: int = VALUE_LIMIT) -> Any:
     return {"blob": "sha256:" + hashlib.sha256(content).hexdigest(), "size": len(content)}
 
 
+def is_by_digest(value: Any) -> bool:
+    """Whether this is the form of a value that stands by digest; no real value has just these members."""
+    return isinstance(value, dict) and set(value) == {"blob", "size"}
+
+
 def _event_operations(operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     shown = []
     for operation in operations:

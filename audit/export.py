@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from audit import tree
 from audit.actor import Actor
+from audit.blobs import is_by_digest
 from audit.checkpoints import sign_current
 from audit.jcs import canonical
 from audit.ledger import LedgerError, timestamp
@@ -94,7 +95,7 @@ def _write_bundle(directory: Path, checkpoint: Checkpoint) -> None:
         )
         files.append(_write(directory, "disclosures.ndjson", lines))
     for digest in sorted(blobs):
-        content = Blob.objects.get(digest=digest).content.encode()
+        content = _blob(digest)
         name = f"extra/blobs/{digest.removeprefix('sha256:')}"
         files.append(_write(directory, name, [content], end=b""))
     text = (
@@ -108,6 +109,18 @@ def _write_bundle(directory: Path, checkpoint: Checkpoint) -> None:
     for file in sorted(files, key=lambda each: each.name.encode()):
         text += f"file {file.digest} {file.length} {file.name}\n"
     (directory / "manifest").write_bytes(signed_note(text, ledger_signer()).encode())
+
+
+def _blob(digest: str) -> bytes:
+    """The bytes kept under a digest. Raises `LedgerError` when they are gone or other ones."""
+    blob = Blob.objects.filter(digest=digest).first()
+    content = b"" if blob is None else blob.content.encode()
+    if blob is None or "sha256:" + hashlib.sha256(content).hexdigest() != digest:
+        raise LedgerError(
+            f"The value {digest} is {'missing' if blob is None else 'another one'}; nothing was exported. "
+            "The database was changed: compare it with a backup and the last export."
+        )
+    return content
 
 
 def _write(directory: Path, name: str, parts: Iterable[bytes], end: bytes = b"\n") -> BundleFile:
@@ -137,6 +150,4 @@ def _blobs_named(line: str) -> set[str]:
     else:
         for operation in operations:
             values += [operation.get("before"), operation["after"], *operation.get("before_any", ())]
-    return {
-        value["blob"] for value in values if isinstance(value, dict) and set(value) == {"blob", "size"}
-    }
+    return {value["blob"] for value in values if is_by_digest(value)}

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.interleaved import measure, table
 
-ROUNDS, INNER = 60, 3
+ROUNDS, INNER = 40, 3
 BARE = "one row, no ledger"
 
 

@@ -51,7 +51,7 @@ class NewKeyPage(Page):
         answer = self.show(
             "countersign/sdk_key.html",
             title=_("SDK key for %s") % environment.name,
-            environment=environment,
+            here=environment,
             key=made,
             secret=secret,
             dsn=keys.dsn(environment, secret),

@@ -47,4 +47,7 @@ def _announce(environment: str, put: Callable[[RedisStore], object]) -> None:
                 "Redis did not take %s; read planes find it in the database", environment, exc_info=True
             )
     for callback in _listeners:
-        callback(environment)
+        try:
+            callback(environment)
+        except Exception:
+            logger.exception("A read plane did not hear of %s; it will find it in a store", environment)

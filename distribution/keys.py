@@ -18,6 +18,7 @@ from audit.signing import signed_note, snapshot_signer
 from distribution import announcements
 from distribution.models import Keyring, SdkKey
 from distribution.read_plane import keyring
+from flags.documents import refuse_unstorable
 from flags.models import Environment
 
 
@@ -29,6 +30,7 @@ def issue(actor: Actor, environment: Environment, name: str, side: str) -> tuple
     side = SdkKey.Side(side)
     if not name.strip():
         raise ValueError("name: is empty; say which service will use the key")
+    refuse_unstorable("name", name)
     secret = f"{'cs_server' if side == SdkKey.Side.SERVER else 'cs_client'}_{secrets.token_urlsafe(32)}"
     key = SdkKey(
         environment=environment,

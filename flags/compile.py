@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from audit.jcs import canonical
 from flags.documents import definition_document, flag_line, segment_line, segments_named
 from flags.models import Environment, FlagConfiguration, Segment
+
+# What writers leave out where it is empty, false or null.
+_LEFT_OUT = frozenset(
+    {"regions", "prerequisites", "targets", "rules", "constraints", "killed", "client_side", "negate"}
+    | {"missing", "included", "excluded", "off", "change"}
+)
 
 
 def body(environment: Environment) -> bytes:
@@ -19,15 +28,40 @@ def body(environment: Environment) -> bytes:
         key = configuration.flag.key
         definition = definition_document(configuration.flag)
         line = flag_line(definition, configuration.document, configuration.version, configuration.change_id)
-        lines[key] = canonical([key, line])
+        lines[key] = canonical([key, _flag(line)])
         names |= segments_named(configuration.document)
     segments = {
-        segment.key: _without_nulls(segment_line(segment))
+        segment.key: _segment(segment_line(segment))
         for segment in Segment.objects.filter(project_id=environment.project_id, key__in=names)
     }
     ordered = [canonical({"segments": segments}), *(lines[key] for key in sorted(lines, key=str.encode))]
     return b"".join(line + b"\n" for line in ordered)
 
 
-def _without_nulls(members: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in members.items() if value is not None}
+def _flag(line: Mapping[str, Any]) -> dict[str, Any]:
+    shown = _present(line)
+    if "rules" in shown:
+        shown["rules"] = [
+            _present({**rule, "constraints": _constraints(rule.get("constraints", ()))})
+            for rule in shown["rules"]
+        ]
+    return shown
+
+
+def _segment(line: Mapping[str, Any]) -> dict[str, Any]:
+    shown = _present(line)
+    if "rules" in shown:
+        shown["rules"] = [_constraints(constraints) for constraints in shown["rules"]]
+    return shown
+
+
+def _constraints(constraints: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    shown = [_present(constraint) for constraint in constraints]
+    for constraint in shown:
+        if constraint["operator"] == "exists":
+            constraint.pop("values", None)
+    return shown
+
+
+def _present(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value or name not in _LEFT_OUT}

@@ -191,7 +191,7 @@ class NewPlanPage(ConfigurationPage):
             title=_("Roll out %(flag)s in %(environment)s")
             % {"flag": self.flag.key, "environment": self.environment.name},
             flag=self.flag,
-            environment=self.environment,
+            here=self.environment,
             form=form,
             summary=wording.summary(self.document),
             is_configured=self.document is not None,

@@ -125,6 +125,7 @@ class ReviewPage(Page):
         environments = list(self.project.environments.all())
         effects = effects_of(row.change, environments)
         reviews = list(row.reviews.all())
+        reached = set(row.environments.values_list("pk", flat=True))
         ids = [f"CR-{row.number}" + (f".{n}" if n > 1 else "") for n in range(1, row.revision + 1)]
         events = list(
             Event.objects.filter(change_id__in=ids, type__in=EVENT_WORDS).order_by("log_id", "index")[:200]
@@ -140,7 +141,7 @@ class ReviewPage(Page):
             row=row,
             who=names[row.proposer],
             is_own=row.proposer == self.actor.id,
-            where=[each for each in environments if each.pk in self._where(row)],
+            where=[each for each in environments if each.pk in reached],
             now_effects=[effect for effect in effects if not effect.label],
             later_effects=[effect for effect in effects if effect.label],
             approvers=sorted(names[member] for member in standing),
@@ -154,9 +155,6 @@ class ReviewPage(Page):
             ),
             **self._possible(row, {r.reviewer for r in current if r.verdict != Review.Verdict.COMMENTED}),
         )
-
-    def _where(self, row: ChangeRequest) -> set[int]:
-        return set(row.environments.values_list("pk", flat=True))
 
     def _possible(self, row: ChangeRequest, judged: set[str]) -> dict[str, Any]:
         """What this person may do, and where they may not, why, and who can."""
@@ -180,7 +178,7 @@ class ReviewPage(Page):
             "can_withdraw": row.is_open and own and self.holds("change.propose"),
             "can_edit": row.is_open and own and self.holds("change.propose") and row.plan_id is None,
             "can_comment": self.holds("change.comment"),
-            "is_waiting": ready and row.scheduled_at is not None and row.scheduled_at > timezone.now(),
+            "is_later": row.scheduled_at is not None and row.scheduled_at > timezone.now(),
         }
 
     def _drifts(self, row: ChangeRequest, effects: list[Effect]) -> list[Drift]:

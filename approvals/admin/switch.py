@@ -320,7 +320,7 @@ class SwitchPage(ConfigurationPage):
             % {"flag": self.flag.key, "environment": self.environment.name},
             form=form,
             flag=self.flag,
-            environment=self.environment,
+            here=self.environment,
             configuration=self.configuration,
             summary=wording.summary(self.document),
             is_on=wording.is_on(self.document),
@@ -349,7 +349,7 @@ class KillPage(ConfigurationPage):
             title=_("Kill %(flag)s in %(environment)s")
             % {"flag": self.flag.key, "environment": self.environment.name},
             flag=self.flag,
-            environment=self.environment,
+            here=self.environment,
             summary=wording.summary(self.document),
             off=off,
             back=self.back,

@@ -12,6 +12,8 @@ from flag_server import FlagServer, flag_server
 from signed_snapshots import SigningKey, a_flag, body_of, signed
 
 from countersign import Client, DsnError, Snapshot, SnapshotError
+from countersign.dsn import read_dsn
+from countersign.last_known_good import LastKnownGood
 
 ON = {"variant": "on"}
 KEY = SigningKey()
@@ -98,7 +100,7 @@ def test_before_the_first_snapshot_the_caller_s_default_applies():
     ids=["unsigned", "older", "rewritten", "environment", "origin", "cut", "html", "500", "redirect", "gone"],
 )
 def test_a_client_keeps_what_it_has_and_says_why(server, spoil, reason):
-    with client_of(server, timeout=0.5) as client:
+    with client_of(server) as client:
         client.wait_until_ready(10)
         if reason.startswith("cannot"):
             server.status = 500
@@ -150,15 +152,29 @@ def test_without_a_verify_key_signature_and_origin_are_not_checked(server):
         assert client.wait_until_ready(10)
 
 
-def test_past_max_staleness_flags_take_their_safe_state(server):
+class Clock:
+    """The time, as the client sees it; a test moves it on."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+def test_past_max_staleness_flags_take_their_safe_state(server, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("countersign.client.time", clock)
     keeps = {"fail_safe": "last_known_good", "default": ON}
     flags = {"off": a_flag(default=ON), "keep": a_flag(**keeps), "none": a_flag(default=ON, off=None)}
     publish(server, {**flags, "typed": a_flag(**keeps)})
-    with client_of(server, max_staleness=0.2, poll_interval=0.05) as client:
+    with client_of(server, max_staleness=3600) as client:
         client.wait_until_ready(10)
         assert client.get_boolean_details("off", False).reason == "STATIC"
         server.status = 503
-        eventually(lambda: client.status().stale)
+        eventually(lambda: client.status().failures)
+        assert client.get_boolean_details("off", False).reason == "STATIC"
+        clock.ahead = 3700.0
+        assert client.status().stale
         off = client.get_boolean_details("off", True)
         assert (off.value, off.variant, off.reason, off.flag_metadata["cause"]) == (
             False,
@@ -242,6 +258,25 @@ def test_get_all_gives_null_where_the_caller_s_default_applies(tmp_path):
     assert client.get_all({}) == {"a": None, "b": None}
 
 
+def test_all_values_are_of_one_snapshot(tmp_path):
+    client = Client.from_file(a_file(tmp_path, {"a": a_flag(default=ON), "b": a_flag(default=ON)}))
+    newer = Snapshot.parse(signed(body_of({"a": a_flag(), "b": a_flag()}), version=1288))
+
+    class Swapping(dict):
+        def get(self, name, default=None):
+            client._snapshot = newer  # as the polling thread may at any moment
+            return default
+
+    targeted = {name: a_flag(default=ON, targets={"on": ["u"]}) for name in ("a", "b")}
+    client._snapshot = Snapshot.parse(signed(body_of(targeted)))
+    assert client.get_all(Swapping()) == {"a": True, "b": True}
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no name")
+
+
 @pytest.mark.parametrize("context", [5, "text", [1], object()])
 def test_a_method_never_raises_whatever_the_context(tmp_path, context):
     client = Client.from_file(
@@ -249,7 +284,28 @@ def test_a_method_never_raises_whatever_the_context(tmp_path, context):
     )
     details = client.get_boolean_details("f", True, context)
     assert (details.value, details.error_code) == (True, "GENERAL")
-    assert client.get_boolean_details(["f"], True).error_code == "GENERAL"  # type: ignore[arg-type]
+    for key in (["f"], Unspeakable()):
+        assert client.get_boolean_details(key, True).value is True
+    assert client.get_boolean_details(["f"], True).error_code == "GENERAL"
+    assert details.flag_metadata == {"snapshot_version": 1287}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"poll_interval": 0},
+        {"poll_interval": float("nan")},
+        {"poll_interval": float("inf")},
+        {"timeout": -1},
+        {"timeout": float("inf")},
+        {"max_staleness": -1},
+        {"max_staleness": float("nan")},
+        {"max_bytes": 0},
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        Client("http://k@127.0.0.1:9/shop/production", **settings)
 
 
 @pytest.mark.parametrize(
@@ -269,12 +325,30 @@ def test_a_method_never_raises_whatever_the_context(tmp_path, context):
         "https://k@flags.example.com/shop/production?verify=x",
         "https://k@flags.example.com/shop/production#x",
         "https://k%0d%0aX:y@flags.example.com/shop/production",
+        "https://secret%20key@flags.example.com/shop/production",
+        "https://secr%C3%A9t@flags.example.com/shop/production",
+        "https://secret/key@flags.example.com/shop/production",
+        "https://secret#key@flags.example.com/shop/production",
+        "https://k@flags example.com/shop/production",
+        "https://k@flags..\xe9xample.com/shop/production",
+        "https://k@" + "\xe9" * 70 + ".com/shop/production",
+        "https://k@flags.example.com:0/shop/production",
+        "https://k@flags.example.com:99999/shop/production",
+        "https://k@[::1/shop/production",
+        "https://k@flags.example.com/shop/production?verify=",
     ],
 )
 def test_a_dsn_that_cannot_be_meant_is_refused(dsn):
     with pytest.raises(DsnError) as refused:
         Client(dsn)
     assert "secret" not in str(refused.value)
+
+
+def test_a_dsn_s_host_and_key_are_read_as_the_network_needs_them():
+    dsn = read_dsn("https://a%2Bb~c%3D@Fl\xe4gs.example.com:8443/shop/production/\n")
+    assert (dsn.sdk_key, dsn.address) == ("a+b~c=", "https://xn--flgs-moa.example.com:8443")
+    assert "a+b" not in repr(dsn)
+    assert read_dsn("http://k@[::1]:8000/shop/production").address == "http://[::1]:8000"
 
 
 def test_the_dsn_comes_from_the_environment_when_omitted(server, monkeypatch):
@@ -303,6 +377,37 @@ def test_a_client_starts_from_its_last_known_good_file_while_the_server_is_away(
     with client_of(server, cache_dir=tmp_path) as client:
         assert not client.status().ready
         assert client.status().last_error
+
+
+def test_a_file_that_could_not_be_written_is_not_confirmed_as_fresh(server, tmp_path, monkeypatch):
+    write = LastKnownGood.write
+    with client_of(server, cache_dir=tmp_path) as client:
+        eventually(lambda: 304 in server.answered)
+        (file,) = tmp_path.iterdir()
+        hour_ago = time.time() - 3600
+
+        def full(self, raw):
+            os.utime(file, (hour_ago, hour_ago))
+            raise OSError("no space left")
+
+        monkeypatch.setattr(LastKnownGood, "write", full)
+        publish(server, {"banner": a_flag()}, version=1288)
+        eventually(lambda: "no space left" in (client.status().last_error or ""))
+        server.answered.clear()
+        eventually(lambda: server.answered.count(304) > 2)
+        assert file.stat().st_mtime < hour_ago + 60
+        monkeypatch.setattr(LastKnownGood, "write", write)
+        eventually(lambda: b"version 1288" in file.read_bytes())
+        eventually(lambda: client.status().last_error is None)
+
+
+def test_a_file_that_somebody_removed_is_written_again(server, tmp_path):
+    with client_of(server, cache_dir=tmp_path) as client:
+        eventually(lambda: 304 in server.answered)
+        (file,) = tmp_path.iterdir()
+        file.unlink()
+        eventually(file.exists)
+        eventually(lambda: client.status().last_error is None)
 
 
 def test_an_older_snapshot_than_the_last_known_good_one_is_refused(server, tmp_path):
@@ -339,6 +444,7 @@ def test_a_closed_client_answers_and_no_longer_polls(server):
     client = client_of(server)
     client.wait_until_ready(10)
     client.close()
+    eventually(lambda: not client._thread.is_alive())
     count = len(server.requests)
     time.sleep(0.1)
     assert len(server.requests) == count

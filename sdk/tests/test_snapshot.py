@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import rfc8785
 from signed_snapshots import ENVIRONMENT, SigningKey, a_flag, body_of, head_of, signed
@@ -109,6 +112,54 @@ def test_a_head_that_is_not_exactly_the_seven_lines_is_an_unknown_format(changes
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.replace(b"\n", b"\r\n"),
+        lambda raw: raw.replace(b"\n", b"\r\n", 1),
+        lambda raw: b"\xef\xbb\xbf" + raw,
+        lambda raw: b"\n" + raw,
+        lambda raw: raw + b"\n",
+        lambda raw: raw + b"\0",
+        lambda raw: raw.replace(b"origin ", b"origin  ", 1),
+        lambda raw: raw.replace(b"version 1287", b"version +1287", 1),
+        lambda raw: raw.replace(b"version 1287", b"version 1287 ", 1),
+        lambda raw: raw.replace(b"version 1287", b"Version 1287", 1),
+        lambda raw: raw.replace(b"version 1287", b"version " + b"9" * 5000, 1),
+        lambda raw: raw.replace(b"\nversion 1287\ncreated", b"\ncreated", 1),
+        lambda raw: raw.replace(b"sha256:", b"sha512:", 1),
+        lambda raw: raw.replace("\u2014".encode(), b"-", 1),
+        lambda raw: raw.replace("\n\u2014".encode(), "\n\n\u2014".encode(), 1),
+    ],
+)
+def test_a_file_in_any_other_form_is_refused(change):
+    raw = signed(BODY)
+    assert change(raw) != raw
+    with pytest.raises(SnapshotError):
+        Snapshot.parse(change(raw))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"x" * 10_000_000,
+        head_of(BODY, origin="o" * 1_000_000).encode() + b"\n" + "\u2014 o aaaa\n".encode() + b"\n" + BODY,
+        head_of(BODY).encode() + b"\n" + "\u2014 ".encode() + b"o" * 1_000_000 + b" a\n\n" + BODY,
+        signed(b'{"segments":{}}\n["b",1]\n["' + b"a" * 900_000 + b'",1]\n'),
+    ],
+    ids=["one line", "origin", "signer", "key"],
+)
+def test_a_reason_is_short_however_long_the_nonsense(raw):
+    with pytest.raises(SnapshotError) as refused:
+        Snapshot.parse(raw, verify=[SigningKey().vkey] if b"origin oo" in raw[:100] else ())
+    assert len(str(refused.value)) < 500
+
+
+def test_a_key_that_is_none_is_not_called_a_bad_signature():
+    with pytest.raises(SnapshotError, match="a key to verify with cannot be used"):
+        Snapshot.parse(signed(BODY), verify=["nonsense"])
+
+
+@pytest.mark.parametrize(
     "raw", [b"", b"<html>\n\n</html>\n\n", b"\n\n\n\n", head_of(BODY).encode() + b"\n\n" + BODY]
 )
 def test_what_is_no_snapshot_is_refused(raw):
@@ -193,6 +244,34 @@ def test_a_mismatch_tells_version_and_change_but_no_cause():
     result = with_lines(line_of("banner", change="CR-3")).evaluate("banner", {}, "string")
     assert (result.error_code, result.value, result.variant) == ("TYPE_MISMATCH", None, None)
     assert dict(result.metadata) == {"flag_version": 7, "change": "CR-3", "snapshot_version": 1287}
+
+
+def test_what_a_caller_changes_at_any_depth_is_seen_by_nobody_else():
+    def deep() -> dict:
+        return {"a": [{"b": [[{"c": 1}]]}], "d": {"e": {"f": [2]}}}
+
+    snapshot = with_lines(line_of("banner", type="object", variants={"off": deep(), "on": {}}))
+    for expected_type in (None, "object"):
+        value = snapshot.evaluate("banner", {}, expected_type).value
+        value["a"][0]["b"][0][0]["c"] = value["d"]["e"]["f"][0] = 9
+        value["d"]["e"]["g"] = 9
+        assert snapshot.evaluate("banner", {}).value == deep()
+
+
+def test_threads_that_meet_at_a_flag_s_first_use_agree():
+    needing = {f"f{n}": a_flag(prerequisites=[{"flag": f"f{n + 1}", "variants": ["off"]}]) for n in range(40)}
+    raw = signed(body_of({**needing, "f40": a_flag()}))
+    for _ in range(5):
+        snapshot, start = Snapshot.parse(raw), threading.Barrier(8)
+
+        def ask(snapshot: Snapshot = snapshot, start: threading.Barrier = start) -> list:
+            start.wait()
+            return [snapshot.evaluate(key, {"targetingKey": "u"}) for key in needing]
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = [future.result() for future in [pool.submit(ask) for _ in range(8)]]
+        assert all(answer == answers[0] for answer in answers)
+        assert {result.reason for result in answers[0]} == {"DEFAULT", "STATIC"}
 
 
 def test_a_returned_object_is_the_caller_s_own_copy():

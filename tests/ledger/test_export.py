@@ -14,7 +14,7 @@ from django.core.management import call_command
 from audit import export
 from audit.export import export_bundle
 from audit.ledger import LedgerError, trusted_log
-from audit.models import Disclosure, Event
+from audit.models import Blob, Disclosure, Event
 from countersign.bundle import BundleError, Report, Trust, verify_bundle
 from tests.cast import Cast
 from tests.ledger.busy_log import fill
@@ -175,24 +175,14 @@ def _export_with(changed: Any, cast: Cast, directory: Path, monkeypatch: pytest.
     export_bundle(cast.actor("auditor"), directory / "bundle")
 
 
-def test_a_blob_that_is_missing_or_changed_is_not_exported(
-    busy: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stored", [None, "{}"], ids=["missing", "changed"])
+def test_a_large_value_that_is_not_what_the_event_names_is_not_exported(
+    cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: str | None
 ) -> None:
-    from audit.models import Blob
-
-    genuine = Blob.objects.get
-
-    def changed(**members: Any) -> Blob:
-        blob = genuine(**members)
-        blob.content = blob.content.replace("user-000001", "user-999999")
-        return blob
-
-    def missing(**_: Any) -> Blob:
-        raise Blob.DoesNotExist
-
-    for wrong in (changed, missing):
-        with monkeypatch.context() as patch:
-            patch.setattr(Blob.objects, "get", wrong)
-            with pytest.raises(LedgerError, match="nothing was exported"):
-                export_bundle(busy.actor("auditor"), tmp_path / "bundle")
-        assert list(tmp_path.iterdir()) == []
+    digest = f"sha256:{'0' * 64}"
+    if stored is not None:
+        Blob.objects.create(digest=digest, content=stored)
+    monkeypatch.setattr(export, "_blobs_named", lambda line: {digest})
+    with pytest.raises(LedgerError, match="nothing was exported"):
+        export_bundle(cast.actor("auditor"), tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []

@@ -250,7 +250,8 @@ class Client:
         snapshot = self._snapshot  # read once, so that all values are of one moment
         if snapshot is None:
             return {}
-        return {key: self._evaluate(snapshot, key, context, None).value for key in snapshot.keys()}
+        keys = snapshot.keys()
+        return {key: self._evaluate(snapshot, key, context, None).value for key in keys}
 
     def evaluate(
         self, flag_key: str, context: Mapping[str, Any] | None = None, expected_type: str | None = None

@@ -106,6 +106,7 @@ class Fetcher:
             reason = str(error) or type(error).__name__
             raise FetchError(f"{self._dsn.address} cannot be reached: {reason}; check the network") from None
         if len(body) > self._max_bytes:
+            response.close()  # it may own the socket, and go on receiving
             self.close()
             raise FetchError(
                 f"{self._dsn.address} answers more than {self._max_bytes} bytes; raise max_bytes if it may"
@@ -116,8 +117,8 @@ class Fetcher:
             encoding = response.getheader("Content-Encoding", "identity")
             if encoding.lower() != "identity":
                 raise FetchError(
-                    f"{self._dsn.address}{PATH} answers with Content-Encoding {encoding[:40]!r}, which was not "
-                    "asked for; let the proxy in between pass the bytes on untouched"
+                    f"{self._dsn.address}{PATH} answers with Content-Encoding {encoding[:40]!r}, which was "
+                    "not asked for; let the proxy in between pass the bytes on untouched"
                 )
             return Fetched(body)
         if response.status == http.HTTPStatus.NOT_MODIFIED and etag is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from bundle_writer import (
     write,
 )
 
-from countersign.bundle import BundleError, verify_bundle
+from countersign.bundle import BundleError, verify_bundle, verify_bundles
 
 BIG = {"text": "x" * 9000}
 WITNESS = Key("witness.example.org/w1", 9, kind=4)
@@ -49,36 +50,111 @@ def refused(bundle: Path, ledger: Ledger, reason: str) -> None:
     assert str(refusal.value).isprintable()
 
 
-def test_no_single_byte_of_any_file_can_be_changed(tmp_path: Path) -> None:
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[list[Path], Ledger]:
+    """Two bundles in sequence, the second with a file of every kind that a bundle can have."""
     ledger = small_ledger()
-    salt, _ = salted("name", "Alice")
-    disclosures = [{"index": 1, "name": "name", "salt": salt, "value": "Alice"}]
-    bundle = write(
-        tmp_path / "b", ledger, previous=3, disclosures=disclosures, extra={"extra/note.txt": b"seen"}
+    ledger.document(None, stand_in(BIG), "project/shop/flag/big")
+    _, closed = salted("name", "Bob")
+    ledger.document(OFF, ON, "project/shop/flag/banner", personal={"name": closed})
+    salt, _ = salted("name", "Bob")
+    disclosures = [{"index": ledger.size - 1, "name": "name", "salt": salt, "value": "Bob"}]
+    whole = write(
+        tmp_path / "b",
+        ledger,
+        first=5,
+        previous=3,
+        disclosures=disclosures,
+        blobs=[BIG],
+        extra={"extra/note.txt": b"seen"},
     )
-    verify_bundle(bundle, trust(ledger))
-    for path in [path for path in bundle.rglob("*") if path.is_file()]:
+    names = {path.relative_to(whole).parts[0] for path in whole.rglob("*")}
+    assert names == {*_KINDS, "extra", "manifest"}
+    bundles = [write(tmp_path / "a", ledger, size=5), whole]
+    verify_bundles(bundles, trust(ledger))
+    return bundles, ledger
+
+
+_KINDS = {
+    "checkpoint",
+    "entries.ndjson",
+    "prefix",
+    "previous.checkpoint",
+    "consistency",
+    "disclosures.ndjson",
+}
+
+
+def files_of(bundle: Path) -> list[Path]:
+    return sorted(path for path in bundle.rglob("*") if path.is_file())
+
+
+def test_no_single_byte_of_any_file_can_be_changed(pair: tuple[list[Path], Ledger]) -> None:
+    bundles, ledger = pair
+    trusted = trust(ledger)
+    for path in files_of(bundles[1]):
         original = path.read_bytes()
-        for position in range(len(original)):
+        # A blob is bound by its digest alone, as the files beside it are: not each of its bytes is another case.
+        step = 97 if "blobs" in path.parts else 1
+        for position in range(0, len(original), step):
             changed = bytearray(original)
             changed[position] ^= 1 + position % 255
             path.write_bytes(changed)
             with pytest.raises(BundleError):
-                verify_bundle(bundle, trust(ledger))
+                verify_bundles(bundles, trusted)
         path.write_bytes(original)
-    verify_bundle(bundle, trust(ledger))
+    verify_bundles(bundles, trusted)
 
 
-@pytest.mark.parametrize("change_length", [-1, 1])
-def test_no_file_can_be_cut_or_continued(tmp_path: Path, change_length: int) -> None:
-    ledger = small_ledger()
-    bundle = write(tmp_path / "b", ledger)
-    for path in list(bundle.iterdir()):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-1],
+        lambda data: data[1:],
+        lambda data: data[: len(data) // 2] + data[len(data) // 2 + 1 :],
+        lambda data: data + b"\n",
+        lambda data: data + b"\0",
+        lambda data: data + data,
+        lambda data: b"\n" + data,
+        lambda data: b"\xef\xbb\xbf" + data,
+        lambda data: data.replace(b"\n", b"\r\n") + b"\r\n",
+        lambda data: b"",
+    ],
+)
+def test_no_file_can_be_cut_or_continued(
+    pair: tuple[list[Path], Ledger], change: Callable[[bytes], bytes]
+) -> None:
+    bundles, ledger = pair
+    for path in files_of(bundles[1]):
         original = path.read_bytes()
-        path.write_bytes(original[:-1] if change_length < 0 else original + b"\n")
+        path.write_bytes(change(original))
         with pytest.raises(BundleError):
-            verify_bundle(bundle, trust(ledger))
+            verify_bundles(bundles, trust(ledger))
         path.write_bytes(original)
+
+
+def test_no_file_can_be_added_removed_renamed_or_exchanged(pair: tuple[list[Path], Ledger]) -> None:
+    bundles, ledger = pair
+    for path in files_of(bundles[1]):
+        original, other = path.read_bytes(), path.with_name(path.name + "2")
+        path.rename(other)
+        with pytest.raises(BundleError):
+            verify_bundles(bundles, trust(ledger))
+        other.unlink()
+        with pytest.raises(BundleError):
+            verify_bundles(bundles, trust(ledger))
+        path.write_bytes(original)
+        other.write_bytes(original)
+        with pytest.raises(BundleError):
+            verify_bundles(bundles, trust(ledger))
+        other.unlink()
+        for second in files_of(bundles[1]):
+            if second != path:
+                path.write_bytes(second.read_bytes())
+                with pytest.raises(BundleError):
+                    verify_bundles(bundles, trust(ledger))
+        path.write_bytes(original)
+    verify_bundles(bundles, trust(ledger))
 
 
 def test_a_file_that_the_manifest_does_not_list_is_refused(tmp_path: Path) -> None:

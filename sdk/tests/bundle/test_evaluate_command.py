@@ -51,16 +51,45 @@ def test_a_flag_that_is_not_there_is_an_answer(snapshot: str, capsys: pytest.Cap
 
 def test_a_snapshot_by_another_key_is_refused(snapshot: str, capsys: pytest.CaptureFixture[str]) -> None:
     other = Key("flags.example.com/snapshots", 2)
-    for vkey in (other.vkey, "nonsense"):
-        assert main(["evaluate", snapshot, "banner", "--verify", vkey]) == 1
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.startswith("refused: ")
+    assert main(["evaluate", snapshot, "banner", "--verify", other.vkey]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("refused: ")
 
 
-@pytest.mark.parametrize("context", ["{", "[]", "null", "[" * 100_000])
-def test_a_context_that_is_no_object_is_wrong_usage(snapshot: str, context: str) -> None:
+def test_a_key_that_is_none_is_wrong_usage(snapshot: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", snapshot, "banner", "--verify", KEY.vkey, "--verify", "nonsense"]) == 2
+    assert "--verify" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        "{",
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"a":1,"a":2}',
+        '{"a":NaN}',
+        '{"a":"\udcff"}',
+        '{"a":"\\ud800"}',
+        "\ufeff{}",
+    ],
+)
+def test_a_context_that_is_no_object_is_wrong_usage(
+    snapshot: str, context: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["evaluate", snapshot, "banner", "--context", context]) == 2
+    assert "--context" in capsys.readouterr().err
+
+
+def test_an_integer_beyond_every_double_s_precision_is_taken(snapshot: str) -> None:
+    assert main(["evaluate", snapshot, "banner", "--context", '{"a":' + "9" * 300 + "}"]) == 0
+
+
+def test_an_error_says_what_to_do(snapshot: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", snapshot, "nothing"]) == 0
+    assert "create the flag" in json.loads(capsys.readouterr().out)["error_message"]
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
