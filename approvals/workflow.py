@@ -341,12 +341,7 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
         require(actor, "change.approve", request.project)
         if actor.id == request.proposer:
             raise StateError(f"{request.change_id} is your own change; somebody else has to approve it.")
-        if not eligible({actor.id}, "change.approve", request.project):
-            raise StateError("Only people approve changes; a service account does not count as a reviewer.")
-        _require_open(request)
-        _require_seen(request, digest)
-        if _verdicts(request).filter(reviewer=actor.id).exists():
-            raise StateError(f"You have reviewed {request.change_id} already.")
+        _require_reviewable(actor, "change.approve", request, digest)
         _record_verdict(record, request, "approved", comment)
         if request.state == State.IN_REVIEW and len(_approvers(request)) >= request.required_approvals:
             request.state = State.APPROVED
@@ -364,10 +359,7 @@ def reject(actor: Actor, request: ChangeRequest, *, digest: str, comment: str = 
         require(actor, "change.reject", request.project)
         if actor.id == request.proposer:
             raise StateError(f"{request.change_id} is your own change; withdraw it.")
-        _require_open(request)
-        _require_seen(request, digest)
-        if _verdicts(request).filter(reviewer=actor.id).exists():
-            raise StateError(f"You have reviewed {request.change_id} already.")
+        _require_reviewable(actor, "change.reject", request, digest)
         _record_verdict(record, request, "rejected", comment)
         _close(record, request, State.REJECTED)
     return request
@@ -626,6 +618,16 @@ def _locked(request: ChangeRequest) -> ChangeRequest:
 def _require_open(request: ChangeRequest) -> None:
     if not request.is_open:
         raise StateError(f"{request.change_id} is {request.get_state_display().lower()}; it is closed.")
+
+
+def _require_reviewable(actor: Actor, verb: str, request: ChangeRequest, seen: str) -> None:
+    """Refuse a verdict by a service account, on a closed request, on another revision, or a second one."""
+    if not eligible({actor.id}, verb, request.project):
+        raise StateError("Only people review changes; a service account does not count as a reviewer.")
+    _require_open(request)
+    _require_seen(request, seen)
+    if _verdicts(request).filter(reviewer=actor.id).exists():
+        raise StateError(f"You have reviewed {request.change_id} already.")
 
 
 def _require_seen(request: ChangeRequest, seen: str) -> None:

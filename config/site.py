@@ -22,14 +22,14 @@ PAGES = (
 )
 
 
-class SignInForm(AuthenticationForm):  # type: ignore[misc]
+class SignInForm(AuthenticationForm):
     """Anyone active may sign in; what they may see is a question of memberships, not of `is_staff`."""
 
     def confirm_login_allowed(self, user: Any) -> None:
         AnyoneActive.confirm_login_allowed(self, user)
 
 
-class ControlPlaneSite(UnfoldAdminSite):  # type: ignore[misc]
+class ControlPlaneSite(UnfoldAdminSite):
     """Unfold's site for everybody with an account. Stock model pages keep asking for their permissions."""
 
     login_form = SignInForm
@@ -44,9 +44,7 @@ class ControlPlaneSite(UnfoldAdminSite):  # type: ignore[misc]
     def extra_urls(self) -> list[URLPattern]:
         """The pages of all apps. Signing in is asked for here, so that no page can forget to."""
         return [
-            URLPattern(
-                pattern.pattern, self.admin_view(pattern.callback), pattern.default_args, pattern.name
-            )
+            URLPattern(pattern.pattern, self.admin_view(pattern.callback), pattern.default_args, pattern.name)
             for module in PAGES
             for pattern in import_module(module).urlpatterns
         ]

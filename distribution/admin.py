@@ -85,8 +85,8 @@ class RevokeKeyPage(Page):
         return self.show(
             title=_("Revoke %s") % key.name,
             text=_(
-                "Services that use %(name)s (%(hint)s…) in %(environment)s get no new snapshots within a second. "
-                "They keep serving what they have. This cannot be undone."
+                "Services that use %(name)s (%(hint)s…) in %(environment)s get no new snapshots "
+                "from a second later on. They keep serving what they have. This cannot be undone."
             )
             % {"name": key.name, "hint": key.hint, "environment": key.environment.name},
             button=_("Revoke key"),

@@ -1,4 +1,7 @@
-"""A change of an environment hints the publisher. A lost hint costs latency only: a sweep finds the same rows."""
+"""A change of an environment hints the publisher. A lost hint costs latency only: a sweep finds the same rows.
+
+Without a broker nobody would sweep either, and a kill must not wait for it: then this process publishes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import logging
 from typing import Any
 
 from django.dispatch import receiver
+from kombu.exceptions import OperationalError
 
+from distribution import publish
 from flags.signals import environment_changed
 
 logger = logging.getLogger(__name__)
@@ -19,7 +24,6 @@ def hint_publisher(environment: str, **_: Any) -> None:
 
     try:
         publish_due.apply_async(retry=False)
-    except Exception:
-        logger.warning(
-            "The publisher could not be hinted about %s; the sweep will find it", environment, exc_info=True
-        )
+    except OperationalError:
+        logger.warning("The broker cannot be reached: publishing %s from this process", environment)
+        publish.publish_due()

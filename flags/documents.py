@@ -264,9 +264,7 @@ def check_segments_fit(
         for segment in Segment.objects.filter(project_id=environment.project_id, key__in=names)
     }
     used |= {key: document for key, document in segments.items() if key in names}
-    line = {
-        key: {**document, "version": version, "change": change_id} for key, document in used.items()
-    }
+    line = {key: {**document, "version": version, "change": change_id} for key, document in used.items()}
     if (size := len(canonical({"segments": line}))) > LONGEST_LINE:
         raise DocumentError(
             "segments",

@@ -1,4 +1,4 @@
-"""Accounts of the installation, for its superusers: making people and passwords. Roles are given per project."""
+"""Accounts of the installation, for its superusers: people and passwords. Roles are given per project."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from access.models import User
 
 
-class AccountCreationForm(UserCreationForm):  # type: ignore[misc]
-    class Meta(UserCreationForm.Meta):  # type: ignore[misc]
+class AccountCreationForm(UserCreationForm):
+    class Meta(UserCreationForm.Meta):
         model = User
 
 
-class AccountChangeForm(UserChangeForm):  # type: ignore[misc]
-    class Meta(UserChangeForm.Meta):  # type: ignore[misc]
+class AccountChangeForm(UserChangeForm):
+    class Meta(UserChangeForm.Meta):
         model = User
 
 
 @admin.register(User)
-class AccountAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
+class AccountAdmin(DjangoUserAdmin, ModelAdmin):
     """The stock form for accounts. The pseudonym is shown, never changed; nobody is deleted here.
 
     An account that acted is named in the ledger for ever, so it is made inactive instead.

@@ -46,7 +46,7 @@ class Page(View):
         return self.place.project
 
     def holds(self, verb: str) -> bool:
-        """Whether the actor holds the verb here, without a query: for what to offer, not for what to allow."""
+        """Whether the actor holds the verb here, without a query: for what to offer, not what to allow."""
         return verb in self.place.verbs
 
     @property
@@ -80,7 +80,7 @@ def shown(
     request: HttpRequest, template: str, context: dict[str, Any], fragment: bool = False, status: int = 200
 ) -> HttpResponse:
     """Render inside Unfold's shell, or as the bare part for our dialog."""
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     shell = {} if fragment else admin.site.each_context(request)
     base = "countersign/fragment.html" if fragment else "countersign/base.html"
     return render(request, template, {**shell, **context, "layout": base}, status=status)

@@ -41,9 +41,13 @@ class GrantForm(forms.Form):
         text = self.cleaned_data["who"].strip()
         people = User.objects.filter(Q(username=text) | Q(email__iexact=text), is_active=True)
         found = {user.pseudonym for user in people}
-        found |= set(ServiceAccount.objects.filter(name=text, is_active=True).values_list("pseudonym", flat=True))
+        found |= set(
+            ServiceAccount.objects.filter(name=text, is_active=True).values_list("pseudonym", flat=True)
+        )
         if len(found) != 1:
-            reason = _("Several accounts match; use the user name.") if found else _("No active account matches.")
+            reason = (
+                _("Several accounts match; use the user name.") if found else _("No active account matches.")
+            )
             raise forms.ValidationError(reason)
         self.member = found.pop()
         return text
@@ -96,7 +100,7 @@ class PeoplePage(Page):
             roles=roles,
             form=form,
             can_manage=can_manage,
-            administrators=[person["name"] for person in people if self._manages(person["memberships"])],
+            administrators=[names[member] for member, rows in held.items() if self._manages(rows)],
         )
 
     @staticmethod

@@ -38,6 +38,10 @@ class Endpoint(ViewSet):
     shown_once: tuple[str, ...] = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        sent = request._request
+        if not sent.META.get("CONTENT_LENGTH"):
+            # A chunked body has no length, which Django REST framework takes for no body.
+            sent.META["CONTENT_LENGTH"] = str(len(sent.body))
         super().initial(request, *args, **kwargs)
         # PostgreSQL has no text with U+0000: no stored key can be meant.
         if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):

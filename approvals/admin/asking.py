@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +17,20 @@ from approvals.workflow import InvalidError
 SOON, AT, BY_HAND = "soon", "at", "by-hand"
 
 
+class DocumentField(forms.JSONField):
+    """A JSON document to read and edit: indented, members in order, empty where there is none."""
+
+    def __init__(self, *, rows: int = 14, **kwargs: Any) -> None:
+        attributes = {"rows": rows, "spellcheck": "false", "class": "cs-code"}
+        super().__init__(widget=forms.Textarea(attrs=attributes), **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            # A string is what was typed; a document that is one would not be valid anywhere here.
+            return value or ""
+        return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+
+
 class WhyForm(forms.Form):
     """Rationale and ticket, required where the policies say so."""
 
@@ -27,7 +42,10 @@ class WhyForm(forms.Form):
         help_text=_("For those who review now and those who audit later."),
     )
     ticket = forms.CharField(
-        label=_("Ticket"), max_length=200, required=False, help_text=_("Its key or address, such as SHOP-412.")
+        label=_("Ticket"),
+        max_length=200,
+        required=False,
+        help_text=_("Its key or address, such as SHOP-412."),
     )
 
     def __init__(self, *args: Any, needs: Requirements, **kwargs: Any) -> None:

@@ -1,7 +1,8 @@
-"""What a change does, operation by operation, in words and as documents: for reviews and the ledger's pages."""
+"""What a change does, operation by operation, in words and as documents: for reviews and the ledger."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from flags import wording
 from flags.models import Environment
 from flags.subjects import Subject
+from flags.templatetags.countersign import seconds
+
+_WAIT = re.compile(r"\b(\d{1,12}) s after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,11 @@ class Effect:
     @property
     def text(self) -> str:
         return str(self.subject)
+
+    @property
+    def when(self) -> str:
+        """The label with its seconds in words: `stage 2, 2 d after stage 1`."""
+        return _WAIT.sub(lambda found: f"{seconds(int(found[1]))} after", self.label)
 
 
 def sentences_of(subject: Subject, place: str, before: Any, after: Any) -> tuple[str, ...]:

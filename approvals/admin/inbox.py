@@ -65,16 +65,18 @@ class RequestListPage(Page):
             rows = rows.filter(environments__key=key)
         if (state := asked.get("state")) in ChangeRequest.State.values:
             rows = rows.filter(state=state)
-        page = Paginator(rows.prefetch_related("environments", "reviews").order_by("-pk"), PAGE_SIZE).get_page(
-            asked.get("page")
-        )
+        page = Paginator(
+            rows.prefetch_related("environments", "reviews").order_by("-pk"), PAGE_SIZE
+        ).get_page(asked.get("page"))
         debts = self._debts()
         found = list(page.object_list)
         places = {each.key: each.name for each in environments}
         names = display_names({row.proposer for row in found} | {debt.killed_by for debt in debts})
         return self.show(
             page=page,
-            rows=[{"request": row, "who": names[row.proposer], "approvals": _approvals(row)} for row in found],
+            rows=[
+                {"request": row, "who": names[row.proposer], "approvals": _approvals(row)} for row in found
+            ],
             which=which,
             tabs=WHICH,
             environments=environments,

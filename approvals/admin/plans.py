@@ -88,7 +88,8 @@ class PlanPage(Page):
 
     def _find(self, number: int) -> RolloutPlan:
         rows = RolloutPlan.objects.select_related("flag__project", "environment__project")
-        return get_object_or_404(rows, environment__project=self.project, number=number)
+        plan: RolloutPlan = get_object_or_404(rows, environment__project=self.project, number=number)
+        return plan
 
 
 class PlanForm(WhyForm):
@@ -169,7 +170,9 @@ class NewPlanPage(ConfigurationPage):
                 self.flag,
                 self.environment,
                 form.stages,
-                title=f"Roll out {self.flag.key} in {self.environment.name} in {len(form.stages)} stages"[:200],
+                title=f"Roll out {self.flag.key} in {self.environment.name} in {len(form.stages)} stages"[
+                    :200
+                ],
                 rationale=form.cleaned_data["rationale"],
                 ticket=form.cleaned_data["ticket"],
             )
@@ -203,7 +206,7 @@ def _shares(plan: RolloutPlan) -> list[str]:
 
 
 def _stages(plan: RolloutPlan, started: datetime | None) -> list[dict[str, Any]]:
-    """The stages with what is known of their times: past ones from the plan's start, coming ones from the next."""
+    """The stages with what is known of their times: past ones from the start, coming ones from the next."""
     found: list[dict[str, Any]] = []
     at = started
     for number, stage in enumerate(plan.stages, start=1):

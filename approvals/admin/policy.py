@@ -46,12 +46,15 @@ class PolicyPage(Page):
         except ValidationError as error:
             form.add_error(None, error)
             return self._show(environment, form, 422)
-        self.say(_("Policy of %s changed. Open requests are held to it when they are applied.") % environment.name)
+        self.say(
+            _("Policy of %s changed. Open requests are held to it when they are applied.") % environment.name
+        )
         return self.go("environment-list")
 
     def _environment(self, key: str) -> Environment:
         rows = Environment.objects.select_related("project").filter(project=self.project)
-        return get_object_or_404(rows, key=key)
+        environment: Environment = get_object_or_404(rows, key=key)
+        return environment
 
     def _show(self, environment: Environment, form: PolicyForm, status: int = 200) -> HttpResponse:
         return self.show(

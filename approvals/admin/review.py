@@ -110,7 +110,7 @@ class ReviewPage(Page):
     def _schedule(self, row: ChangeRequest) -> None:
         form = ScheduleForm(self.request.POST, needs=Requirements(row.required_approvals))
         if not form.is_valid():
-            self.complain(" ".join(text for texts in form.errors.values() for text in texts))
+            self.complain(" ".join(str(text) for texts in form.errors.values() for text in texts))
             return
         at = form.cleaned_data["moment"] if form.cleaned_data["when"] == AT else None
         workflow.schedule(self.actor, row, at)
@@ -124,7 +124,7 @@ class ReviewPage(Page):
     def _show(self, row: ChangeRequest) -> HttpResponse:
         environments = list(self.project.environments.all())
         effects = effects_of(row.change, environments)
-        reviews = list(row.reviews.all())
+        reviews = list(row.reviews.select_related("event"))
         reached = set(row.environments.values_list("pk", flat=True))
         ids = [f"CR-{row.number}" + (f".{n}" if n > 1 else "") for n in range(1, row.revision + 1)]
         events = list(
@@ -198,16 +198,20 @@ class ReviewPage(Page):
 
     def _timeline(self, events: list[Event], reviews: list[Review], names: dict[str, str]) -> list[Moment]:
         moments = []
+        proposer = events[0].actor if events else ""
+        icon: str
+        what: Any
         for event in events:
             icon, what = EVENT_WORDS[event.type]
             moments.append(Moment(event.time, icon, names[event.actor], str(what), revision=event.change_id))
         for review in reviews:
             icon, what = REVIEW_WORDS[Review.Verdict(review.verdict)]
-            if review.verdict == Review.Verdict.REJECTED and review.reviewer == self._proposer(events):
+            if review.verdict == Review.Verdict.REJECTED and review.reviewer == proposer:
                 icon, what = "undo", _("took it back")
             moments.append(
                 Moment(
-                    review.created_at,
+                    # A verdict's time is the ledger's, like that of the events around it.
+                    review.event.time if review.event else review.created_at,
                     icon,
                     names[review.reviewer],
                     str(what),
@@ -216,10 +220,6 @@ class ReviewPage(Page):
                 )
             )
         return sorted(moments, key=lambda each: each.at)
-
-    @staticmethod
-    def _proposer(events: list[Event]) -> str:
-        return events[0].actor if events else ""
 
 
 class ScheduleForm(AskForm):

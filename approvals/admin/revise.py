@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
@@ -12,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page
 from approvals import workflow
 from approvals.admin import inbox
-from approvals.admin.asking import WhyForm, place_error
+from approvals.admin.asking import DocumentField, WhyForm, place_error
 from approvals.models import ChangeRequest
 from approvals.policies import requirements
 from approvals.workflow import ConflictError, GateError, InvalidError
@@ -30,11 +29,7 @@ class ReviseForm(WhyForm):
         super().__init__(*args, **kwargs)
         self.subjects = subjects
         for number, subject in enumerate(subjects):
-            self.fields[f"after-{number}"] = forms.JSONField(
-                label=Subject.parse(subject).key,
-                widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "false", "class": "cs-code"}),
-                help_text=subject,
-            )
+            self.fields[f"after-{number}"] = DocumentField(label=_("Document"), help_text=subject)
             self.fields[f"base-{number}"] = forms.IntegerField(widget=forms.HiddenInput)
 
     @property
@@ -53,7 +48,7 @@ class RevisePage(Page):
         now = standings(self.project, self._afters(row))
         initial: dict[str, Any] = {"title": row.title, "rationale": row.rationale, "ticket": row.ticket}
         for index, (subject, after) in enumerate(self._afters(row).items()):
-            initial[f"after-{index}"] = json.dumps(after, ensure_ascii=False, indent=2, sort_keys=True)
+            initial[f"after-{index}"] = after
             initial[f"base-{index}"] = now[subject].version
         return self._show(row, self._form(row, None, initial))
 

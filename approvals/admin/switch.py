@@ -30,6 +30,8 @@ from flags.templatetags.countersign import plain
 
 ON, OFF = "on", "off"
 KEEP, ALL, SPLIT = "keep", "all", "split"
+# What telling a document in words may raise while somebody is still typing it.
+_UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError)
 
 
 class SwitchForm(AskForm):
@@ -37,8 +39,12 @@ class SwitchForm(AskForm):
 
     base = forms.IntegerField(widget=forms.HiddenInput)
     next = forms.CharField(required=False, widget=forms.HiddenInput)
-    state = forms.ChoiceField(label=_("Switch"), choices=[(ON, _("On")), (OFF, _("Off"))], widget=forms.RadioSelect)
-    serve = forms.ChoiceField(label=_("Who gets what"), required=False, widget=forms.RadioSelect, initial=KEEP)
+    state = forms.ChoiceField(
+        label=_("Switch"), choices=[(ON, _("On")), (OFF, _("Off"))], widget=forms.RadioSelect
+    )
+    serve = forms.ChoiceField(
+        label=_("Who gets what"), required=False, widget=forms.RadioSelect, initial=KEEP
+    )
     variant = forms.ChoiceField(label=_("Variant"), required=False)
     percent = forms.DecimalField(
         label=_("Percentage"), required=False, min_value=0, max_value=100, max_digits=6, decimal_places=3
@@ -51,7 +57,9 @@ class SwitchForm(AskForm):
         help_text=_("The whole configuration. Where you edit it, it replaces the choices above."),
     )
 
-    def __init__(self, *args: Any, flag: Flag, environment: Environment, shown: Document, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, flag: Flag, environment: Environment, shown: Document, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.flag, self.environment, self.shown = flag, environment, shown
         variants = [(name, name) for name in flag.variants]
@@ -229,7 +237,7 @@ class SwitchPage(ConfigurationPage):
             return {"effects": [], "button": self._verb(form, None, when)}
         try:
             effects = wording.effects(self.environment.name, form.shown, after)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except _UNREADABLE:
             # A document that was typed may be anything; the gate will say where it is wrong.
             effects = [str(_("The document changes; it is checked when you ask."))]
         nothing = after == form.shown and self.document is not None
@@ -255,15 +263,16 @@ class SwitchPage(ConfigurationPage):
 
     def _title(self, before: Document, after: Document) -> str:
         name, where = self.flag.key, self.environment.name
-        was, now = wording.rollout_share(before), wording.rollout_share(after)
-        if wording.is_on(before) != wording.is_on(after):
-            verb = "on" if wording.is_on(after) else "off"
-            share = f" for {now[0]}" if now else ""
-            text = f"Turn {name} {verb} in {where}{share}"
-        elif now and now != was:
-            text = f"{name} in {where}: {was[0] if was else 'everyone'} → {now[0]} {now[1]}"
-        else:
-            text = f"Change {name} in {where}"
+        text = f"Change {name} in {where}"
+        try:
+            was, now = wording.rollout_share(before), wording.rollout_share(after)
+            if wording.is_on(before) != wording.is_on(after):
+                share = f" for {now[0]}" if now else ""
+                text = f"Turn {name} {'on' if wording.is_on(after) else 'off'} in {where}{share}"
+            elif now and now != was:
+                text = f"{name} in {where}: {was[0] if was else 'everyone'} → {now[0]} {now[1]}"
+        except _UNREADABLE:
+            pass  # the gate says where the document is wrong
         return text[:200]
 
     def _form(self, data: QueryDict | None, shown: Document) -> SwitchForm:

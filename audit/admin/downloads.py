@@ -29,7 +29,9 @@ def download_report(request: HttpRequest) -> HttpResponseBase:
     """The CSV of all changes in the projects whose evidence this person may take; streamed."""
     projects = projects_where(request_actor(request), "audit.export")
     if not projects.exists():
-        raise PermissionDenied("The report needs the role Auditor or Administrator; ask an administrator of a project.")
+        raise PermissionDenied(
+            "The report needs the role Auditor or Administrator; ask an administrator of a project."
+        )
     name = f"countersign-changes-{timezone.now():%Y-%m-%d}.csv"
     lines = report.csv_lines(report.changes_of(projects))
     return StreamingHttpResponse(
@@ -64,7 +66,9 @@ def download_bundle(request: HttpRequest) -> HttpResponseBase:
         return redirect("admin:audit")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return FileResponse(packed, as_attachment=True, filename=f"{name}.zip", headers={"Cache-Control": "no-store"})
+    return FileResponse(
+        packed, as_attachment=True, filename=f"{name}.zip", headers={"Cache-Control": "no-store"}
+    )
 
 
 def _zipped(bundle: Path) -> Any:

@@ -106,9 +106,7 @@ class EventListPage(Page):
                     rows = rows.filter(time__lte=moment)
         return rows, filtered
 
-    def _about(
-        self, rows: QuerySet[Event], text: str, environments: list[Environment]
-    ) -> QuerySet[Event]:
+    def _about(self, rows: QuerySet[Event], text: str, environments: list[Environment]) -> QuerySet[Event]:
         """Events about a flag or segment named exactly, by index; any other text is looked for."""
         key = self.project.key
         name = text.removeprefix("flag/").removeprefix("segment/")

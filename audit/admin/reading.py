@@ -78,10 +78,10 @@ def told(project: Project, events: Sequence[Event], environments: Iterable[Envir
     data = {event.pk: json.loads(event.line)["data"] for event in events}
     blobs = _blobs(data.values())
     requests = _requests(project, events)
-    reviewers = {
-        review.reviewer for request in requests.values() for review in request.reviews.all()
+    reviewers = {review.reviewer for request in requests.values() for review in request.reviews.all()}
+    members = {
+        event.subject.rpartition("/")[2] for event in events if event.type.startswith("access.v1.member")
     }
-    members = {event.subject.rpartition("/")[2] for event in events if event.type.startswith("access.v1.member")}
     names = display_names({event.actor for event in events} | reviewers | members)
     places = {environment.key: environment.name for environment in environments}
     return [
@@ -162,7 +162,10 @@ def _said(
     tail = event.subject.split("/")[2:] if event.subject.startswith("project/") else event.subject.split("/")
     if isinstance(before, dict) and isinstance(after, dict):
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-        words = tuple(f"{name.replace('_', ' ')}: {_brief(before.get(name))} → {_brief(after.get(name))}" for name in changed)
+        words = tuple(
+            f"{name.replace('_', ' ')}: {_brief(before.get(name))} → {_brief(after.get(name))}"
+            for name in changed
+        )
         return " ".join(tail), words
     return " ".join(tail).replace("-", " ") if len(tail) < 2 else f"{tail[0].replace('-', ' ')} {tail[1]}", ()
 
@@ -201,6 +204,8 @@ def _requests(project: Project, events: Iterable[Event]) -> dict[str, ChangeRequ
     for event in events:
         if match := _NUMBER.match(event.change_id):
             numbers[event.change_id] = int(match[1])
-    rows = ChangeRequest.objects.filter(project=project, pk__in=set(numbers.values())).prefetch_related("reviews")
+    rows = ChangeRequest.objects.filter(project=project, pk__in=set(numbers.values())).prefetch_related(
+        "reviews"
+    )
     found = {row.pk: row for row in rows}
     return {change_id: found[number] for change_id, number in numbers.items() if number in found}

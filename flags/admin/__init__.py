@@ -1,1 +1,1 @@
-"""The pages of the catalogue. `urls` lists them; nothing is imported here, so that packages may use each other."""
+"""The pages of the catalogue. `urls` lists them; nothing is imported here: packages may use each other."""

@@ -62,7 +62,7 @@ class EnvironmentListPage(Page):
                 "policy": policy_in_words(needs[each.pk]),
                 "needs": needs[each.pk],
                 "snapshot": snapshots.get(each.pk),
-                "is_behind": snapshots.get(each.pk, {}).get("version", 0) < each.revision,
+                "is_behind": each.pk not in snapshots or snapshots[each.pk]["version"] < each.revision,
                 "keys": [key for key in keys.get(each.pk, []) if key.revoked_at is None],
                 "revoked": [key for key in keys.get(each.pk, []) if key.revoked_at is not None],
             }
@@ -103,7 +103,10 @@ class NewEnvironmentForm(EnvironmentForm):
     """The same with the key."""
 
     key = forms.CharField(
-        label=_("Key"), max_length=128, validators=[validate_key], help_text=_("In addresses and DSNs; for good.")
+        label=_("Key"),
+        max_length=128,
+        validators=[validate_key],
+        help_text=_("In addresses and DSNs; for good."),
     )
     field_order = ("key", "name")
 
@@ -133,9 +136,7 @@ class NewEnvironmentPage(Page):
         return self.go("environment-list")
 
     def _show(self, form: forms.Form, status: int = 200) -> HttpResponse:
-        return self.show(
-            status=status, form=form, button=_("Make environment"), back_name="environment-list"
-        )
+        return self.show(status=status, form=form, button=_("Make environment"), back_name="environment-list")
 
 
 class EditEnvironmentPage(Page):
@@ -147,9 +148,12 @@ class EditEnvironmentPage(Page):
     def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         environment = self._find(key)
         initial: dict[str, Any] = {
-            name: getattr(environment, name) for name in ("name", "kind", "protected", "position", "bucketing")
+            name: getattr(environment, name)
+            for name in ("name", "kind", "protected", "position", "bucketing")
         }
-        return self._show(environment, EnvironmentForm(initial={**initial, "regions": ", ".join(environment.regions)}))
+        return self._show(
+            environment, EnvironmentForm(initial={**initial, "regions": ", ".join(environment.regions)})
+        )
 
     def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         environment = self._find(key)

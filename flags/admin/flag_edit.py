@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
 from access.models import Membership, User
-from approvals.admin.asking import WhyForm, place_error
+from approvals.admin.asking import DocumentField, WhyForm, place_error
 from approvals.admin.once import change_once
 from approvals.models import ChangeRequest
 from approvals.policies import Requirements
@@ -40,14 +39,18 @@ class DefinitionForm(WhyForm):
         label=_("Description"), required=False, max_length=4_000, widget=forms.Textarea(attrs={"rows": 2})
     )
     kind = forms.ChoiceField(label=_("Kind"), choices=Flag.Kind.choices, initial=Flag.Kind.RELEASE)
-    variants = forms.JSONField(
+    variants = DocumentField(
         label=_("Variants"),
-        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "cs-code"}),
+        rows=4,
         help_text=_('Names and values as a JSON object, such as {"on": true, "off": false}.'),
     )
-    owner = forms.ChoiceField(label=_("Owner"), required=False, help_text=_("Hears of it when it expires or gets stale."))
+    owner = forms.ChoiceField(
+        label=_("Owner"), required=False, help_text=_("Hears of it when it expires or gets stale.")
+    )
     team = forms.CharField(label=_("Team"), required=False, max_length=128)
-    tags = forms.CharField(label=_("Tags"), required=False, max_length=500, help_text=_("Separated by commas."))
+    tags = forms.CharField(
+        label=_("Tags"), required=False, max_length=500, help_text=_("Separated by commas.")
+    )
     purpose = forms.CharField(
         label=_("Purpose"),
         required=False,
@@ -186,7 +189,7 @@ class EditFlagPage(Page):
         flag = self._find(key)
         initial = {
             **{name: getattr(flag, name) for name in ("name", "description", "kind", "team", "purpose")},
-            "variants": json.dumps(flag.variants, ensure_ascii=False),
+            "variants": flag.variants,
             "owner": flag.owner_id or "",
             "tags": ", ".join(flag.tags),
             "docs_url": flag.docs_url,
@@ -233,14 +236,15 @@ class EditFlagPage(Page):
         rows = flag.history.filter(version=form.cleaned_data["base"])
         seen = rows.first()
         before = definition_document(seen) if seen else {}
-        data = form.data.copy()
+        data = self.request.POST.copy()
         data["base"] = str(flag.version)
         again = self._form(flag, data, {})
         said = wording.definition_effects(flag.key, before, definition_document(flag))
         return self._show(flag, again, 409, conflict={"effects": said, "seen": form.cleaned_data["base"]})
 
     def _find(self, key: str) -> Flag:
-        flag = Flag.objects.filter(project=self.project, key=key).select_related("project").first()
+        rows = Flag.objects.filter(project=self.project, key=key)
+        flag: Flag | None = rows.select_related("project").first()
         if flag is None:
             raise Http404
         return flag

@@ -159,7 +159,9 @@ class FlagListPage(Page):
         now = timezone.now()
         pending = open_by_subject(self.project)
         cells = cells_of(self.project, flags, environments, pending)
-        stale = set(lifecycle.stale(now).filter(pk__in=[flag.pk for flag in flags]).values_list("pk", flat=True))
+        stale = set(
+            lifecycle.stale(now).filter(pk__in=[flag.pk for flag in flags]).values_list("pk", flat=True)
+        )
         return [
             Row(
                 flag,

@@ -32,7 +32,10 @@ class ProjectForm(forms.Form):
 
     name = forms.CharField(label=_("Name"), max_length=128)
     key = forms.CharField(
-        label=_("Key"), max_length=128, validators=[validate_key], help_text=_("In addresses and DSNs; for good.")
+        label=_("Key"),
+        max_length=128,
+        validators=[validate_key],
+        help_text=_("In addresses and DSNs; for good."),
     )
     flag_key_pattern = forms.CharField(
         label=_("Pattern for flag keys"),
@@ -70,5 +73,10 @@ class NewProjectPage(View):
         return redirect("admin:environment-list", project.key)
 
     def _show(self, request: HttpRequest, form: ProjectForm, status: int = 200) -> HttpResponse:
-        context = {"place": place_of(request), "title": _("New project"), "form": form, "button": _("Make project")}
+        context = {
+            "place": place_of(request),
+            "title": _("New project"),
+            "form": form,
+            "button": _("Make project"),
+        }
         return shown(request, "countersign/form.html", context, status=status)

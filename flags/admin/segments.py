@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
-from approvals.admin.asking import WhyForm, place_error
+from approvals.admin.asking import DocumentField, WhyForm, place_error
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
@@ -89,12 +89,12 @@ class SegmentForm(WhyForm):
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "cs-code"}),
         help_text=_("Targeting keys, one a line."),
     )
-    rules = forms.JSONField(
+    rules = DocumentField(
         label=_("Rules"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "class": "cs-code"}),
+        rows=10,
         help_text=_(
-            'A list of rules; each is a list of constraints that all hold, such as '
+            "A list of rules; each is a list of constraints that all hold, such as "
             '[[{"attribute": "country", "operator": "in", "values": ["DE", "AT"]}]].'
         ),
     )
@@ -190,7 +190,7 @@ class EditSegmentPage(Page):
         except ConflictError:
             seen = segment.history.filter(version=form.cleaned_data["base"]).first()
             said = wording.segment_effects(segment.key, seen.document if seen else None, segment.document)
-            data = form.data.copy()
+            data = request.POST.copy()
             data["base"] = str(segment.version)
             conflict = {"effects": said, "seen": form.cleaned_data["base"]}
             return self._show(segment, self._form(segment, data), 409, conflict=conflict)
@@ -211,7 +211,7 @@ class EditSegmentPage(Page):
         initial = {
             "included": "\n".join(document.get("included", ())),
             "excluded": "\n".join(document.get("excluded", ())),
-            "rules": document.get("rules", []),
+            "rules": document.get("rules"),
             "base": segment.version,
         }
         self.reached = environments_using(segment.key, self.project.pk)

@@ -15,8 +15,12 @@ urlpatterns = [
     path("p/<str:project>/new-segment/", segments.NewSegmentPage.as_view(), name="segment-new"),
     path("p/<str:project>/segments/<str:key>/", segments.SegmentPage.as_view(), name="segment"),
     path("p/<str:project>/segments/<str:key>/edit/", segments.EditSegmentPage.as_view(), name="segment-edit"),
-    path("p/<str:project>/environments/", environments.EnvironmentListPage.as_view(), name="environment-list"),
-    path("p/<str:project>/new-environment/", environments.NewEnvironmentPage.as_view(), name="environment-new"),
+    path(
+        "p/<str:project>/environments/", environments.EnvironmentListPage.as_view(), name="environment-list"
+    ),
+    path(
+        "p/<str:project>/new-environment/", environments.NewEnvironmentPage.as_view(), name="environment-new"
+    ),
     path(
         "p/<str:project>/environments/<str:key>/edit/",
         environments.EditEnvironmentPage.as_view(),

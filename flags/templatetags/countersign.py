@@ -100,7 +100,7 @@ def with_query(context: template.Context, **changes: Any) -> str:
 
 @register.inclusion_tag("countersign/diff.html")
 def diff(before: Any, after: Any) -> dict[str, Any]:
-    """Two JSON values line by line; what is left out and put in is said by sign and word, not by colour alone."""
+    """Two JSON values line by line; sign and word say what went and what came, not colour alone."""
     from audit.admin.linediff import lines
 
     return {"lines": lines(before, after)}

@@ -271,7 +271,7 @@ def test_threads_that_meet_at_a_flag_s_first_use_agree():
         with ThreadPoolExecutor(8) as pool:
             answers = [future.result() for future in [pool.submit(ask) for _ in range(8)]]
         assert all(answer == answers[0] for answer in answers)
-        assert {result.reason for result in answers[0]} == {"DEFAULT", "STATIC"}
+        assert {result.reason for result in answers[0]} == {"DEFAULT"}
 
 
 def test_a_returned_object_is_the_caller_s_own_copy():

@@ -89,7 +89,9 @@ def test_two_administrators_who_remove_each_other_leave_one(committed_cast: Cast
     assert Membership.objects.filter(project=cast.project, role=Role.ADMINISTRATOR).count() == 1
 
 
-def test_service_accounts_are_made_by_organisation_administrators_under_names_of_their_own(cast: Cast) -> None:
+def test_service_accounts_are_made_by_organisation_administrators_under_names_of_their_own(
+    cast: Cast,
+) -> None:
     with pytest.raises(ForbiddenError):
         grants.create_service_account(cast.actor("administrator"), "pipeline")
     grants.create_service_account(cast.actor("root"), "pipeline")

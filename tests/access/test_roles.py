@@ -46,7 +46,9 @@ def request(cast: Cast) -> ChangeRequest:
 def plan(cast: Cast) -> RolloutPlan:
     cast.approve(cast.propose(OFF))
     flag = Flag.objects.get(key="banner")
-    cast.approve(rollouts.propose_plan(cast.actor("author"), flag, cast.production, STAGES, title="t", rationale="r"))
+    cast.approve(
+        rollouts.propose_plan(cast.actor("author"), flag, cast.production, STAGES, title="t", rationale="r")
+    )
     return RolloutPlan.objects.get()
 
 
@@ -62,40 +64,63 @@ def operations(cast: Cast) -> list[dict[str, Any]]:
 # verb: what has to be there before, and the function that owns the verb
 OWNERS: dict[str, list[tuple[Callable[[Cast], Any], Callable[[Cast, Actor, Any], Any]]]] = {
     "change.propose": [
-        (lambda cast: None, lambda cast, who, _: workflow.propose(
-            who, cast.project, operations(cast), title="t", rationale="r")),
+        (
+            lambda cast: None,
+            lambda cast, who, _: workflow.propose(
+                who, cast.project, operations(cast), title="t", rationale="r"
+            ),
+        ),
     ],
     "change.comment": [(request, lambda cast, who, made: workflow.comment(who, made, "Hello"))],
     "change.approve": [(request, lambda cast, who, made: workflow.approve(who, made, digest=made.digest))],
     "change.reject": [(request, lambda cast, who, made: workflow.reject(who, made, digest=made.digest))],
-    "change.apply": [(lambda cast: cast.approve(request(cast)), lambda cast, who, made: workflow.apply(who, made))],
+    "change.apply": [
+        (lambda cast: cast.approve(request(cast)), lambda cast, who, made: workflow.apply(who, made))
+    ],
     "change.schedule": [(request, lambda cast, who, made: workflow.schedule(who, made, None))],
     "rollout.pause": [
         (plan, lambda cast, who, made: rollouts.pause(who, made)),
         (plan, lambda cast, who, made: rollouts.abort(who, made)),
     ],
     "flag.kill": [
-        (lambda cast: cast.approve(cast.propose()), lambda cast, who, _: workflow.kill(who, BANNER, cast.project)),
+        (
+            lambda cast: cast.approve(cast.propose()),
+            lambda cast, who, _: workflow.kill(who, BANNER, cast.project),
+        ),
     ],
     "emergency.review": [(killed, lambda cast, who, made: workflow.review_emergency(who, made))],
     "project.administer": [
-        (lambda cast: None, lambda cast, who, _: catalogue.save_environment(
-            who, cast.project, "staging", {"name": "Staging"})),
+        (
+            lambda cast: None,
+            lambda cast, who, _: catalogue.save_environment(
+                who, cast.project, "staging", {"name": "Staging"}
+            ),
+        ),
     ],
     "policy.change": [
-        (lambda cast: None, lambda cast, who, _: policies.set_policy(
-            who, cast.production, {"required_approvals": 2})),
+        (
+            lambda cast: None,
+            lambda cast, who, _: policies.set_policy(who, cast.production, {"required_approvals": 2}),
+        ),
     ],
     "sdk_key.manage": [
         (lambda cast: None, lambda cast, who, _: keys.issue(who, cast.production, "web", "server")),
-        (lambda cast: keys.issue(cast.actor("administrator"), cast.production, "web", "server")[0],
-         lambda cast, who, made: keys.revoke(who, made)),
+        (
+            lambda cast: keys.issue(cast.actor("administrator"), cast.production, "web", "server")[0],
+            lambda cast, who, made: keys.revoke(who, made),
+        ),
     ],
     "access.manage": [
-        (lambda cast: None, lambda cast, who, _: grants.grant(
-            who, cast.project, cast.users["outsider"].pseudonym, Role.VIEWER)),
-        (lambda cast: Membership.objects.get(member=cast.users["viewer"].pseudonym),
-         lambda cast, who, made: grants.revoke(who, made)),
+        (
+            lambda cast: None,
+            lambda cast, who, _: grants.grant(
+                who, cast.project, cast.users["outsider"].pseudonym, Role.VIEWER
+            ),
+        ),
+        (
+            lambda cast: Membership.objects.get(member=cast.users["viewer"].pseudonym),
+            lambda cast, who, made: grants.revoke(who, made),
+        ),
     ],
 }
 # These have no function here: lists, pages and downloads narrow a queryset by them.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 from django.db import OperationalError
 from django.utils import timezone
 
@@ -14,6 +16,7 @@ from access import grants
 from access.models import ApiToken
 from audit import ledger
 from audit.ledger import LedgerError
+from flags.api import Projects
 from flags.models import FlagConfiguration
 from tests.api.conftest import Answer, Api
 from tests.cast import ON
@@ -66,6 +69,22 @@ def test_hostile_json_is_a_clean_400(api: Api, subtests: Any) -> None:
 def test_a_body_above_1_mib_is_413_on_every_way_in(api: Api) -> None:
     big = b'{"title": "' + b"x" * (1024 * 1024) + b'"}'
     check(api("author", "POST", PROPOSE, raw=big), 413, "too-large")
+
+
+def test_a_chunked_body_is_read_like_any_other(api: Api) -> None:
+    def send(raw: bytes) -> Any:
+        headers = {"authorization": f"Bearer {api.token('root')}", "content-type": "application/json"}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/api/v1/projects",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "query_string": b"",
+        }
+        return Projects.as_view({"post": "create"})(ASGIRequest(scope, BytesIO(raw)))
+
+    assert send(b'{"key": "chunky", "name": "Chunky"}').status_code == 201
+    assert send(b"x" * (1024 * 1024 + 1)).status_code == 413
 
 
 def test_a_body_that_is_not_json_is_415(api: Api) -> None:

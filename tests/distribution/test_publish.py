@@ -78,7 +78,9 @@ def test_a_split_a_kill_and_a_segment_arrive(shop: Cast) -> None:
     snapshot = newest(shop.production)
     assert snapshot.evaluate("banner", USER).metadata["rule"] == "beta"
     assert snapshot.evaluate("banner", {"targetingKey": "user-2"}).value is False
-    workflow.kill(shop.actor("on_call"), Subject("configuration", "shop", "banner", "production"), shop.project)
+    workflow.kill(
+        shop.actor("on_call"), Subject("configuration", "shop", "banner", "production"), shop.project
+    )
     publish.publish_due()
     killed = newest(shop.production).evaluate("banner", USER)
     assert (killed.value, killed.metadata["cause"]) == (False, "killed")
@@ -86,7 +88,9 @@ def test_a_split_a_kill_and_a_segment_arrive(shop: Cast) -> None:
 
 def test_a_snapshot_is_what_the_specification_says_to_the_byte(shop: Cast) -> None:
     """Members that are empty, false or null are left out by writers."""
-    shop.approve(shop.propose({**ON, "rules": [], "regions": {}, "killed": False, "prerequisites": [], "targets": {}}))
+    shop.approve(
+        shop.propose({**ON, "rules": [], "regions": {}, "killed": False, "prerequisites": [], "targets": {}})
+    )
     publish.publish_due()
     segments, line = newest(shop.production).body.splitlines()
     assert segments == b'{"segments":{}}'
@@ -135,7 +139,9 @@ def test_publishers_at_once_agree_on_one_snapshot(committed_cast: Cast) -> None:
     assert Snapshot.objects.filter(environment=cast.production).count() == 1
 
 
-def test_an_environment_that_fails_does_not_hold_up_the_others(shop: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_fails_does_not_hold_up_the_others(
+    shop: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = compile.body
 
     def body(environment: Environment) -> bytes:
@@ -193,7 +199,9 @@ def test_a_key_is_in_the_next_keyring_by_its_hash_until_it_is_revoked(
     assert DatabaseStore().get_keyring("shop/development") is None
 
 
-def test_keyrings_are_announced_after_the_commit_only(committed_cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keyrings_are_announced_after_the_commit_only(
+    committed_cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
     heard: list[str] = []
     monkeypatch.setattr(announcements, "_listeners", [heard.append])
     keys.issue(committed_cast.actor("administrator"), committed_cast.production, "web", "server")
@@ -204,7 +212,8 @@ def test_keyrings_are_announced_after_the_commit_only(committed_cast: Cast, monk
 
 
 @pytest.mark.parametrize(
-    ("name", "side"), [("", "server"), (" ", "server"), ("web", "middle"), ("a\x00b", "server"), ("a\ud800", "server")]
+    ("name", "side"),
+    [("", "server"), (" ", "server"), ("web", "middle"), ("a\x00b", "server"), ("a\ud800", "server")],
 )
 def test_a_key_without_a_name_or_of_no_side_is_refused(shop: Cast, name: str, side: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (one refusal speaks of the side, the other of the name)

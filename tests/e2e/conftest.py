@@ -46,11 +46,15 @@ class Servers:
             stdout=subprocess.DEVNULL,
         )
 
-    def stop(self) -> None:
-        """Take both away at once."""
+    def stop_redis(self) -> None:
+        """Take Redis away."""
         if self._redis.poll() is None:
             self._redis.kill()
             self._redis.wait()
+
+    def stop(self) -> None:
+        """Take both away at once."""
+        self.stop_redis()
         try:
             os.kill(self._postmaster, signal.SIGQUIT)
         except ProcessLookupError:

@@ -86,6 +86,10 @@ def test_with_postgresql_and_redis_stopped_services_are_answered_from_memory(
     _, before, body = installation.get("/sdk/v1/snapshot", **headers)
     assert toggle(installation, "page-size", {"enabled": True, "off": "small", "default": {"variant": "large"}})[0] == 201
     eventually(lambda: serves(installation, "page-size", "large"), "worker and beat publish the change")
+    servers.stop_redis()
+    document = {"enabled": True, "off": "small", "default": {"variant": "medium"}}
+    assert toggle(installation, "page-size", document)[0] == 201
+    eventually(lambda: serves(installation, "page-size", "medium"), "without Redis the web process publishes")
     servers.stop()
     for _ in range(20):
         assert installation.evaluate("payment-provider")["status"] == 200

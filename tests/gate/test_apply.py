@@ -25,7 +25,9 @@ def test_an_unprotected_environment_applies_at_once_through_the_same_door(cast: 
     request = cast.propose(environment="development")
     assert request.state == ChangeRequest.State.APPLIED
     assert configuration(cast, "development").document == ON
-    types = list(Event.objects.filter(change_id=request.change_id).order_by("index").values_list("type", flat=True))
+    types = list(
+        Event.objects.filter(change_id=request.change_id).order_by("index").values_list("type", flat=True)
+    )
     assert types == [
         "approvals.v1.change_request.proposed",
         "flags.v1.configuration.updated",

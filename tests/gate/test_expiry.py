@@ -27,7 +27,11 @@ DAY = timedelta(days=1)
 def expiring(cast: Cast, key: str = "banner", **members: Any) -> None:
     """Create a flag that expires tomorrow and belongs to the author."""
     cast.flag(
-        key, owner=cast.users["author"].pseudonym, expires_at=timestamp(timezone.now() + DAY), temporary=True, **members
+        key,
+        owner=cast.users["author"].pseudonym,
+        expires_at=timestamp(timezone.now() + DAY),
+        temporary=True,
+        **members,
     )
 
 
@@ -95,7 +99,9 @@ def test_a_date_that_is_set_later_is_approved_for_what_is_on_then(cast: Cast, la
 def test_where_something_else_stands_there_one_new_request_is_made(cast: Cast, later: Clock) -> None:
     expiring(cast, on_expiry="off")
     cast.approve(cast.propose())
-    workflow.kill(cast.actor("on_call"), Subject("configuration", "shop", "banner", "production"), cast.project)
+    workflow.kill(
+        cast.actor("on_call"), Subject("configuration", "shop", "banner", "production"), cast.project
+    )
     later(DAY)
     expire_flags()
     expire_flags()
@@ -126,7 +132,9 @@ def test_a_request_that_could_not_be_made_is_made_the_next_time(
 ) -> None:
     expiring(cast, on_expiry="off")
     cast.approve(cast.propose())
-    workflow.kill(cast.actor("on_call"), Subject("configuration", "shop", "banner", "production"), cast.project)
+    workflow.kill(
+        cast.actor("on_call"), Subject("configuration", "shop", "banner", "production"), cast.project
+    )
     later(DAY)
 
     def broken(*_: Any, **__: Any) -> None:
@@ -186,7 +194,9 @@ class Broken:
 
 
 @pytest.mark.parametrize("task", [expire_flags, alert_stale_flags])
-def test_a_mail_server_that_fails_holds_up_nothing(cast: Cast, later: Clock, settings: Any, task: Any) -> None:
+def test_a_mail_server_that_fails_holds_up_nothing(
+    cast: Cast, later: Clock, settings: Any, task: Any
+) -> None:
     for key in ("banner", "other"):
         expiring(cast, key, on_expiry="off")
         cast.propose(key=key, environment="development")

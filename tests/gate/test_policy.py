@@ -66,7 +66,12 @@ def test_a_policy_change_is_in_the_ledger_whole(cast: Cast) -> None:
 
 @pytest.mark.parametrize(
     "members",
-    [{"required_approvals": -1}, {"required_approvals": 21}, {"required_approvals": "x"}, {"require_ticket": "x"}],
+    [
+        {"required_approvals": -1},
+        {"required_approvals": 21},
+        {"required_approvals": "x"},
+        {"require_ticket": "x"},
+    ],
     ids=repr,
 )
 def test_a_policy_that_cannot_be_is_refused_by_member(cast: Cast, members: Any) -> None:

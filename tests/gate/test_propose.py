@@ -47,12 +47,20 @@ BANNER_IN_PRODUCTION = "project/shop/environment/production/flag/banner"
         ([], "operations", "is empty"),
         (["banner"], "operations[0]", "must be an object"),
         ([set_to("nonsense", ON)], "operations[0].subject", "no flag configuration"),
-        ([set_to("project/shop/environment//flag/banner", ON)], "operations[0].subject", "no flag configuration"),
+        (
+            [set_to("project/shop/environment//flag/banner", ON)],
+            "operations[0].subject",
+            "no flag configuration",
+        ),
         ([set_to("project/shop/flag/a\x00b", BANNER)], "operations[0].subject", r"U\+0000"),
         ([set_to("project/shop/flag/a b", BANNER)], "key", "is no key"),
         ([set_to(f"project/shop/flag/{'a' * 129}", BANNER)], "key", "is no key"),
         ([set_to("project/other/flag/banner", BANNER)], "operations[0].subject", "not in the project shop"),
-        ([set_to("project/shop/environment/moon/flag/banner", ON)], "operations[0].subject", "no environment moon"),
+        (
+            [set_to("project/shop/environment/moon/flag/banner", ON)],
+            "operations[0].subject",
+            "no environment moon",
+        ),
         ([set_to("project/shop/environment/production/flag/x", ON)], "operations[0].subject", "no flag x"),
         ([set_to(BANNER_IN_PRODUCTION, None)], "operations[0].after", "must be an object"),
         ([set_to(BANNER_IN_PRODUCTION, [])], "operations[0].after", "must be an object"),
@@ -88,24 +96,54 @@ def test_what_stands_there_already_is_no_change(shop: Cast) -> None:
         ({**ON, "default": {"variant": "blue"}}, "flags.banner.default.variant"),
         ({**ON, "off": "blue"}, "flags.banner.off"),
         ({**ON, "enabled": "yes"}, "flags.banner.enabled"),
-        ({**split(0), "default": {"split": {**split(1)["default"]["split"], "weights": [["on", 0]]}}},
-         "flags.banner.default.split.weights"),
-        ({**ON, "rules": [{"id": "r", "constraints": [
-            {"attribute": "", "operator": "in_segment", "values": ["ghosts"]}], "serve": {"variant": "on"}}]},
-         "flags.banner.rules[0].constraints[0].values[0]"),
-        ({**ON, "rules": [{"id": "r", "constraints": [
-            {"attribute": "plan", "operator": "resembles", "values": ["pro"]}], "serve": {"variant": "on"}}]},
-         "flags.banner.rules[0].constraints[0].operator"),
+        (
+            {**split(0), "default": {"split": {**split(1)["default"]["split"], "weights": [["on", 0]]}}},
+            "flags.banner.default.split.weights",
+        ),
+        (
+            {
+                **ON,
+                "rules": [
+                    {
+                        "id": "r",
+                        "constraints": [{"attribute": "", "operator": "in_segment", "values": ["ghosts"]}],
+                        "serve": {"variant": "on"},
+                    }
+                ],
+            },
+            "flags.banner.rules[0].constraints[0].values[0]",
+        ),
+        (
+            {
+                **ON,
+                "rules": [
+                    {
+                        "id": "r",
+                        "constraints": [{"attribute": "plan", "operator": "resembles", "values": ["pro"]}],
+                        "serve": {"variant": "on"},
+                    }
+                ],
+            },
+            "flags.banner.rules[0].constraints[0].operator",
+        ),
         ({**ON, "rules": 7}, "flags.banner.rules"),
         ({**ON, "rules": [7]}, "flags.banner.rules[0]"),
-        ({**ON, "rules": [{"id": "r", "constraints": 7, "serve": {"variant": "on"}}]},
-         "flags.banner.rules[0].constraints"),
+        (
+            {**ON, "rules": [{"id": "r", "constraints": 7, "serve": {"variant": "on"}}]},
+            "flags.banner.rules[0].constraints",
+        ),
         ({**ON, "regions": {"moon": True}}, "regions.moon"),
         ({**ON, "regions": 7}, "flags.banner.regions"),
         ({**ON, "regions": ["eu"]}, "flags.banner.regions"),
         ({**ON, "prerequisites": 7}, "flags.banner.prerequisites"),
-        ({**ON, "prerequisites": [{"flag": "ghost", "variants": ["on"]}]}, "flags.banner.prerequisites[0].flag"),
-        ({**ON, "prerequisites": [{"flag": ["x"], "variants": ["on"]}]}, "flags.banner.prerequisites[0].flag"),
+        (
+            {**ON, "prerequisites": [{"flag": "ghost", "variants": ["on"]}]},
+            "flags.banner.prerequisites[0].flag",
+        ),
+        (
+            {**ON, "prerequisites": [{"flag": ["x"], "variants": ["on"]}]},
+            "flags.banner.prerequisites[0].flag",
+        ),
         ({**ON, "prerequisites": [{"flag": "banner", "variants": ["on"]}]}, "flags.banner.prerequisites"),
         ({**ON, "targets": {"on": ["u1"], "off": ["u1"]}}, "flags.banner.targets"),
         ({**ON, "type": "boolean"}, "type"),
@@ -353,7 +391,10 @@ def test_segments_that_no_client_could_read_together_are_refused(shop: Cast) -> 
     for number, name in enumerate(names):
         document = {"included": [f"{number}-{key:035d}" for key in range(10_000)]}
         workflow.change(
-            shop.actor("author"), shop.project, [set_to(f"project/shop/segment/{name}", document)], title="Many"
+            shop.actor("author"),
+            shop.project,
+            [set_to(f"project/shop/segment/{name}", document)],
+            title="Many",
         )
 
     def using(*used: str) -> dict[str, Any]:
@@ -376,9 +417,7 @@ def test_segments_that_no_client_could_read_together_are_refused(shop: Cast) -> 
 
 
 def proposal(request: ChangeRequest) -> Any:
-    event = Event.objects.get(
-        type="approvals.v1.change_request.proposed", change_id=request.change_id
-    )
+    event = Event.objects.get(type="approvals.v1.change_request.proposed", change_id=request.change_id)
     return json.loads(event.line)["data"]["change"]
 
 

@@ -33,7 +33,10 @@ def test_a_change_is_one_row_with_who_what_why_and_who_approved(shop: Cast) -> N
     row = rows(shop.project)[-1]
     assert tuple(row) == report.COLUMNS
     assert (row["project"], row["environment"], row["what"], row["key"]) == (
-        "shop", "production", "configuration", "banner"
+        "shop",
+        "production",
+        "configuration",
+        "banner",
     )
     assert (row["who"], row["by way of"]) == ("Reviewer", "ui")
     assert (row["why"], row["ticket"], row["change request"]) == ("Went well", "SHOP-7", request.change_id)
@@ -45,7 +48,9 @@ def test_a_change_is_one_row_with_who_what_why_and_who_approved(shop: Cast) -> N
 
 def test_kills_definitions_and_segments_are_in_it_and_nothing_else(shop: Cast) -> None:
     shop.approve(shop.propose())
-    workflow.kill(shop.actor("on_call"), Subject("configuration", "shop", "banner", "production"), shop.project)
+    workflow.kill(
+        shop.actor("on_call"), Subject("configuration", "shop", "banner", "production"), shop.project
+    )
     segment = {"subject": "project/shop/segment/beta", "after": {"included": ["u1"]}}
     workflow.change(shop.actor("author"), shop.project, [segment], title="Beta")
     found = [(row["what"], row["event"].rpartition(".")[2], row["approved by"]) for row in rows(shop.project)]
@@ -85,7 +90,9 @@ def test_an_approval_of_an_earlier_revision_is_not_shown_as_one_of_the_later(sho
     workflow.apply(shop.actor("author"), edited)
     row = rows(shop.project)[-1]
     assert (row["change request"], row["approved by"], row["why"]) == (
-        edited.change_id, "Second Reviewer", "Edited"
+        edited.change_id,
+        "Second Reviewer",
+        "Edited",
     )
 
 
@@ -95,7 +102,9 @@ def large(count: int) -> dict[str, Any]:
 
 def test_queries_do_not_grow_with_the_rows_of_a_chunk(shop: Cast) -> None:
     def counted() -> int:
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             rows(shop.project)
         return len(queries)
 

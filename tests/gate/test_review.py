@@ -220,7 +220,9 @@ def test_a_comment_is_no_verdict_and_no_evidence(shop: Cast) -> None:
     assert shop.approve(request).state == State.APPLIED
 
 
-@pytest.mark.parametrize("text", [" ", "x" * 4_001, "a\x00b", "a\ud800b"], ids=["empty", "long", "nul", "surrogate"])
+@pytest.mark.parametrize(
+    "text", [" ", "x" * 4_001, "a\x00b", "a\ud800b"], ids=["empty", "long", "nul", "surrogate"]
+)
 def test_a_comment_that_cannot_be_kept_is_refused_by_name(shop: Cast, text: str) -> None:
     request = shop.propose()
     with pytest.raises(InvalidError) as caught:

@@ -39,7 +39,12 @@ def shop(cast: Cast) -> Cast:
 
 def propose(cast: Cast, stages: Any = STAGES, by: str = "author") -> ChangeRequest:
     return rollouts.propose_plan(
-        cast.actor(by), Flag.objects.get(key="banner"), cast.production, stages, title="Roll out", rationale="why"
+        cast.actor(by),
+        Flag.objects.get(key="banner"),
+        cast.production,
+        stages,
+        title="Roll out",
+        rationale="why",
     )
 
 
@@ -160,7 +165,9 @@ def test_a_plan_that_met_a_change_by_hand_can_be_ended_and_leaves_that_change(sh
 
 def test_a_kill_in_between_stays(shop: Cast, later: Clock) -> None:
     plan = running(shop)
-    workflow.kill(shop.actor("on_call"), Subject("configuration", "shop", "banner", "production"), shop.project)
+    workflow.kill(
+        shop.actor("on_call"), Subject("configuration", "shop", "banner", "production"), shop.project
+    )
     later(HOUR)
     carry_out_due()
     plan.refresh_from_db()

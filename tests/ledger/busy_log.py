@@ -70,7 +70,9 @@ def fill(cast: Cast) -> None:
     key, _ = keys.issue(administrator, cast.production, "web", "client")
     keys.revoke(administrator, key)
     grants.grant(administrator, cast.project, cast.users["viewer"].pseudonym, Role.AUDITOR)
-    grants.revoke(administrator, Membership.objects.get(member=cast.users["viewer"].pseudonym, role=Role.AUDITOR))
+    grants.revoke(
+        administrator, Membership.objects.get(member=cast.users["viewer"].pseudonym, role=Role.AUDITOR)
+    )
     catalogue.save_environment(administrator, cast.project, "production", {"name": "Live"})
 
 

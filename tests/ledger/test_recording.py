@@ -52,7 +52,9 @@ def test_an_inner_failure_takes_its_rows_and_events_with_it_and_the_outer_goes_o
             project_of(cast, inner, "two")
             raise ZeroDivisionError
         project_of(cast, outer, "three")
-    assert list(Event.objects.filter(index__gte=size).order_by("index").values_list("project", flat=True)) == [
+    assert list(
+        Event.objects.filter(index__gte=size).order_by("index").values_list("project", flat=True)
+    ) == [
         "one",
         "three",
     ]

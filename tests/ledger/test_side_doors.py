@@ -28,7 +28,9 @@ DOORS: dict[str, Callable[[], object]] = {
     "update": lambda: FlagConfiguration.objects.update(document=OFF),
     "base manager": lambda: FlagConfiguration._base_manager.update(document=OFF),
     "related manager": lambda: Flag.objects.get().configurations.update(document=OFF),
-    "bulk_update": lambda: FlagConfiguration.objects.bulk_update([FlagConfiguration.objects.get()], ["document"]),
+    "bulk_update": lambda: FlagConfiguration.objects.bulk_update(
+        [FlagConfiguration.objects.get()], ["document"]
+    ),
     "bulk_create": lambda: FlagConfiguration.objects.bulk_create([FlagConfiguration()]),
     "queryset delete": lambda: FlagConfiguration.objects.all().delete(),
     "instance delete": lambda: FlagConfiguration.objects.get().delete(),
@@ -74,7 +76,11 @@ def test_the_database_itself_refuses_to_change_the_ledger(applied: Cast, stateme
     sign_current()
     Blob.objects.create(digest="sha256:0", content="{}")
     lines = list(Event.objects.order_by("index").values_list("line", flat=True))
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
     assert list(Event.objects.order_by("index").values_list("line", flat=True)) == lines
 

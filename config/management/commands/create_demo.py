@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from access import grants
@@ -39,9 +39,16 @@ class Command(BaseCommand):
         parser.add_argument("--base-url", default=settings.BASE_URL)
 
     def handle(self, *args: Any, base_url: str, **options: Any) -> None:
+        unfinished = settings.DATA_DIR / "demo.unfinished"
+        if unfinished.exists():
+            raise CommandError(
+                f"The demo was interrupted while it was made. Remove {settings.DATA_DIR}"
+                f"{'' if settings.ON_SQLITE else ' and empty the database'}, then start again."
+            )
         if Project.objects.exists():
             self.stdout.write("There is data already; nothing was added.")
             return
+        unfinished.touch()
         now = timezone.now()
         self.cast = self._people()
         self.root = self.cast["admin"]
@@ -60,6 +67,7 @@ class Command(BaseCommand):
         for environment in publish.due():
             publish.publish(environment.pk)
         self._write_file(base_url)
+        unfinished.unlink()
         self.stdout.write("Two projects, with people, flags, requests and a rollout, are there to look around in.")
 
     # --- people -------------------------------------------------------------------------------

@@ -330,11 +330,11 @@ class Client:
         if fetcher is None:
             return None
         try:
-            fetched = fetcher.fetch(None if snapshot is None else snapshot.etag)
-            if fetched.raw is None:
+            raw = fetcher.fetch(None if snapshot is None else snapshot.etag)
+            if raw is None:
                 self._answered = time.monotonic()
             else:
-                fresh = Snapshot.parse(fetched.raw, verify=self._verify, environment=self._environment)
+                fresh = Snapshot.parse(raw, verify=self._verify, environment=self._environment)
                 self._use(fresh, 0.0)
         except (FetchError, SnapshotError) as error:
             self._failures += 1

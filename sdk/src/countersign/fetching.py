@@ -8,7 +8,6 @@ import math
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -26,13 +25,6 @@ class FetchError(Exception):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A good answer: the snapshot's bytes, or None where the server says that nothing has changed."""
-
-    raw: bytes | None
 
 
 class _PunctualReader(io.RawIOBase):
@@ -93,8 +85,11 @@ class Fetcher:
         }
         self._connection: http.client.HTTPConnection | None = None
 
-    def fetch(self, etag: str | None) -> Fetched:
-        """Asks for the snapshot, or for another than ``etag``'s. Raises FetchError; follows no redirect."""
+    def fetch(self, etag: str | None) -> bytes | None:
+        """The snapshot's bytes; None where the server says that it still is ``etag``'s.
+
+        Raises FetchError; follows no redirect.
+        """
         headers = dict(self._headers)
         if etag is not None:
             headers["If-None-Match"] = etag
@@ -120,9 +115,9 @@ class Fetcher:
                     f"{self._dsn.address}{PATH} answers with Content-Encoding {encoding[:40]!r}, which was "
                     "not asked for; let the proxy in between pass the bytes on untouched"
                 )
-            return Fetched(body)
+            return body
         if response.status == http.HTTPStatus.NOT_MODIFIED and etag is not None:
-            return Fetched(None)
+            return None
         # Not its reason phrase: that is the server's to choose, at any length.
         hint = _REDIRECTED if 300 <= response.status < 400 else _HINTS.get(response.status, "trying again")
         raise FetchError(

@@ -1,4 +1,4 @@
-"""What a hostile bundle can cost: time and memory stay within what it weighs on disk, and nothing slips in between."""
+"""What a hostile bundle can cost: no more than it weighs on disk, and only what was checked is used."""
 
 from __future__ import annotations
 

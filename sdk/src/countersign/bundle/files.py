@@ -236,7 +236,9 @@ class BundleFiles:
 def _read(file: BinaryIO, name: str, limit: int) -> bytes:
     """The rest of the file, which is refused before it is read when it is longer than ``limit`` bytes."""
     try:
-        data = file.read(limit + 1) if os.fstat(file.fileno()).st_size <= limit else None
+        size = os.fstat(file.fileno()).st_size
+        # One byte more than there are: a buffer of the limit's size would be the greater part of the memory.
+        data = file.read(size + 1) if size <= limit else None
     except OSError as error:
         raise BundleError(name, error.strerror or "cannot be read") from None
     if data is None or len(data) > limit:
