@@ -40,7 +40,7 @@ class TokenAuthentication(BaseAuthentication):
             .filter(hash=ApiToken.hash_of(secret.strip()))
             .first()
         )
-        holder: User | ServiceAccount | None = token and (token.user or token.service_account)
+        holder = (token.user or token.service_account) if token else None
         if token is None or holder is None or not token.is_usable or not holder.is_active:
             raise AuthenticationFailed("The token is unknown, expired or revoked; make a new one.")
         now = timezone.now()
@@ -48,18 +48,19 @@ class TokenAuthentication(BaseAuthentication):
         if token.last_used_at is None or token.last_used_at < now - timedelta(minutes=1):
             ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
         request_id = request.headers.get("X-Request-Id", "")[:64]
+        principal: User | ServicePrincipal
         if isinstance(holder, User):
             actor, principal = user_actor(holder, "api", request_id), holder
         else:
             actor, principal = service_actor(holder, "api", request_id), ServicePrincipal(holder)
-        request._request.countersign_actor = actor
+        request._request.countersign_actor = actor  # type: ignore[attr-defined]  # see request_actor
         return principal, token
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TokenScheme(OpenApiAuthenticationExtension):
     """How the token appears in the OpenAPI document."""
 
     target_class = "access.authentication.TokenAuthentication"

@@ -25,7 +25,7 @@ class NameTakenError(ValueError):
 
 
 def _hold(project: Any) -> None:
-    """Let one grant or revocation of a project in at a time: each names what it found, and one admin stays."""
+    """Let one grant or revocation of a project in at a time, so that each names what it found."""
     type(project)._default_manager.select_for_update().get(pk=project.pk)
 
 

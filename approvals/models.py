@@ -41,7 +41,7 @@ class ApprovalPolicy(Tracked):
 
 
 class ChangeRequest(models.Model):
-    """A proposed change, and what became of it. `change` is what the reviewers saw; `digest` binds them to it."""
+    """A proposed change, and what became of it. `change` is what reviewers saw; `digest` binds them to it."""
 
     class State(models.TextChoices):
         IN_REVIEW = "in_review", "In review"

@@ -23,11 +23,11 @@ _TYPE = "flags.v1.configuration.updated"
 def stage_operations(
     flag: Flag, environment: Environment, current: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]
 ) -> list[Operation]:
-    """One operation per stage, each from the one before, and a `revert` from any of them to what stands now."""
+    """One operation per stage, each from the one before, and a `revert` from any to what stands now."""
     subject = str(Subject("configuration", flag.project.key, flag.key, environment.key))
     values = []
     for stage in stages:
-        split = {
+        split: dict[str, Any] = {
             "by": "targetingKey",
             "seed": flag.key,
             "hash": str(environment.bucketing),
@@ -114,7 +114,7 @@ def _off_at(definition: Any) -> datetime | None:
 
 
 def _off_at_of(project: Project, key: str) -> datetime | None:
-    flag = Flag.objects.filter(project=project, key=key, on_expiry=Flag.OnExpiry.OFF).first()
+    flag: Flag | None = Flag.objects.filter(project=project, key=key, on_expiry=Flag.OnExpiry.OFF).first()
     if flag is None or flag.expires_at is None or flag.expires_at <= timezone.now():
         return None
     return flag.expires_at.astimezone(UTC)

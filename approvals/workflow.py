@@ -87,7 +87,8 @@ def propose(
     `operations`: `{"subject", "after"}` each, of different subjects. `base`: the version of each subject
     that the proposer saw; left out, what stands now. `not_before`: the approval holds from then on.
     `scheduled_at`: our task applies it then (with `not_before`: not before that), or as soon as it is
-    approved afterwards; None: when somebody does. `labelled`: further operations carried out later under the same approval (stages, expiry, revert).
+    approved afterwards; None: when somebody does. `labelled`: further operations carried out later under
+    the same approval (stages, expiry, revert).
 
     Raises `ForbiddenError`, `InvalidError` (also for what the policies ask for), `ConflictError`.
     """
@@ -537,6 +538,8 @@ def _approvers(request: ChangeRequest) -> set[str]:
 def _is_recorded(review: Review) -> bool:
     """Whether the ledger holds, or this transaction will append, the approval that the row claims."""
     approved = ("approvals.v1.change_request.approved", review.reviewer, review.change_id)
+    if review.event_id is None:
+        return False
     pending = {event.id: event for event in current().pending}.get(review.event_id)
     event = pending or Event.objects.filter(pk=review.event_id).first()
     return event is not None and (event.type, event.actor, event.change_id) == approved

@@ -18,7 +18,8 @@ def ledger_is_append_only(databases: Any = None, **_: Any) -> list[Error]:
             errors.append(
                 Error(
                     f"The append-only triggers {', '.join(gone)} are missing from database '{alias}'.",
-                    hint="A migration that rebuilt a table dropped them; add one that calls audit.triggers.install.",
+                    hint="A migration that rebuilt a table dropped them; add one that calls "
+                    "audit.triggers.install.",
                     id="audit.E001",
                 )
             )

@@ -47,7 +47,7 @@ def current_log(*, lock: bool = False) -> Log:
 
 
 def open_log(**_: Any) -> Log:
-    """Open this installation's ledger if it has none; its first event names the log key. Runs after `migrate`."""
+    """Open the ledger if there is none; its first event names the log key. Runs after `migrate`."""
     from audit.recording import PendingEvent
 
     with transaction.atomic():

@@ -25,7 +25,10 @@ _ED25519 = b"\x01"
 class Signer(Protocol):
     """Something that holds a key and signs with it."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The key's name: the log's origin, or the installation's with `/snapshots`."""
+        ...
 
     @property
     def vkey(self) -> str:

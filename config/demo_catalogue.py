@@ -30,7 +30,9 @@ def off(variant: str = "on", off: str = "off") -> Document:
     return {"enabled": False, "off": off, "default": {"variant": variant}}
 
 
-def split(seed: str, percent: int, first: str = "on", second: str = "off", off: str | None = None) -> Document:
+def split(
+    seed: str, percent: int, first: str = "on", second: str = "off", off: str | None = None
+) -> Document:
     """`percent` of everyone get `first`, the others `second`."""
     weights = [[first, percent * 1_000], [second, 100_000 - percent * 1_000]]
     return {
@@ -83,11 +85,17 @@ SEGMENTS: dict[str, dict[str, Document]] = {
             "included": ["customer-1017", "customer-2204"],
             "rules": [[{"attribute": "plan", "operator": "in", "values": ["beta"]}]],
         },
-        "internal-staff": {"rules": [[{"attribute": "email_domain", "operator": "in", "values": ["example.com"]}]]},
-        "nordics": {"rules": [[{"attribute": "country", "operator": "in", "values": ["SE", "NO", "DK", "FI"]}]]},
+        "internal-staff": {
+            "rules": [[{"attribute": "email_domain", "operator": "in", "values": ["example.com"]}]]
+        },
+        "nordics": {
+            "rules": [[{"attribute": "country", "operator": "in", "values": ["SE", "NO", "DK", "FI"]}]]
+        },
     },
     "bank": {
-        "premium-customers": {"rules": [[{"attribute": "tier", "operator": "in", "values": ["gold", "platinum"]}]]},
+        "premium-customers": {
+            "rules": [[{"attribute": "tier", "operator": "in", "values": ["gold", "platinum"]}]]
+        },
     },
 }
 
@@ -117,7 +125,9 @@ _SHOP_FLAGS: list[Demo] = [
         "configurations": {
             "development": on("stripe", "none"),
             "staging": split("payment-provider", 50, "adyen", "stripe", "none"),
-            "production": ruled(split("payment-provider", 90, "adyen", "stripe", "none"), segment("nordics", "stripe")),
+            "production": ruled(
+                split("payment-provider", 90, "adyen", "stripe", "none"), segment("nordics", "stripe")
+            ),
         },
         "ticket": "SHOP-140",
     },
@@ -144,7 +154,11 @@ _SHOP_FLAGS: list[Demo] = [
         "key": "page-size",
         "age": 66,
         "definition": typed(
-            "Products per page", "integer", {"small": 12, "medium": 24, "large": 48}, "operational", client_side=True
+            "Products per page",
+            "integer",
+            {"small": 12, "medium": 24, "large": 48},
+            "operational",
+            client_side=True,
         ),
         "configurations": {
             "development": on("large", "small"),
@@ -220,7 +234,11 @@ _SHOP_FLAGS: list[Demo] = [
         "key": "dark-mode",
         "age": 24,
         "definition": boolean("Dark mode", client_side=True, tags=["design"]),
-        "configurations": {"development": on(), "staging": on(), "production": ruled(off(), segment("internal-staff"))},
+        "configurations": {
+            "development": on(),
+            "staging": on(),
+            "production": ruled(off(), segment("internal-staff")),
+        },
         "ticket": "SHOP-371",
     },
     {
@@ -247,13 +265,19 @@ _SHOP_FLAGS: list[Demo] = [
         "definition": typed(
             "Delivery slots",
             "object",
-            {"two-hours": {"hours": 2, "days": 3}, "half-day": {"hours": 5, "days": 7}, "off": {"hours": 24, "days": 1}},
+            {
+                "two-hours": {"hours": 2, "days": 3},
+                "half-day": {"hours": 5, "days": 7},
+                "off": {"hours": 24, "days": 1},
+            },
             "operational",
             team="Logistics",
         ),
         "configurations": {
             "development": on("two-hours"),
-            "production": ruled(on("half-day"), where("city", "in", "Berlin", "Hamburg", variant="two-hours")),
+            "production": ruled(
+                on("half-day"), where("city", "in", "Berlin", "Hamburg", variant="two-hours")
+            ),
         },
         "ticket": "SHOP-381",
     },
@@ -292,7 +316,11 @@ _BANK_FLAGS: list[Demo] = [
         "key": "transfer-limit",
         "age": 50,
         "definition": typed(
-            "Daily transfer limit", "integer", {"low": 1000, "standard": 5000, "high": 20000}, "permission", critical=True
+            "Daily transfer limit",
+            "integer",
+            {"low": 1000, "standard": 5000, "high": 20000},
+            "permission",
+            critical=True,
         ),
         "configurations": {
             "development": on("high", "low"),
@@ -337,7 +365,12 @@ _BANK_FLAGS: list[Demo] = [
         "age": 18,
         "owner": "mara",
         "definition": typed(
-            "Fraud model", "string", {"v3": "fraud-v3", "v4": "fraud-v4"}, "operational", critical=True, team="Risk"
+            "Fraud model",
+            "string",
+            {"v3": "fraud-v3", "v4": "fraud-v4"},
+            "operational",
+            critical=True,
+            team="Risk",
         ),
         "configurations": {
             "development": on("v4", "v3"),
@@ -352,7 +385,10 @@ _BANK_FLAGS: list[Demo] = [
         "definition": typed(
             "App theme",
             "object",
-            {"classic": {"accent": "#1d4ed8", "rounded": False}, "fresh": {"accent": "#0f766e", "rounded": True}},
+            {
+                "classic": {"accent": "#1d4ed8", "rounded": False},
+                "fresh": {"accent": "#0f766e", "rounded": True},
+            },
             "experiment",
             client_side=True,
         ),

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from celery.beat import EmbeddedService, Scheduler
+from celery.beat import Scheduler, Service
 from django.conf import settings
 
 from audit.signing import snapshot_signer
@@ -77,21 +77,23 @@ class EmbeddedTasks:
             without_heartbeat=True,
         )
         # The plain scheduler keeps nothing on disk: every task finds its own work.
-        self._beat = EmbeddedService(celery_app, max_interval=1, thread=True, scheduler_cls=Scheduler)
-        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+        self._beat = Service(celery_app, max_interval=1, scheduler_cls=Scheduler)
+        self._threads = [
+            threading.Thread(target=self._work, name="worker", daemon=True),
+            threading.Thread(target=self._beat.start, name="beat", daemon=True),
+        ]
 
     def start(self) -> None:
         """Start both threads."""
-        self._thread.start()
-        self._beat.daemon = True
-        self._beat.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Ask both to stop, and wait a little for the task that is running; it may run again later."""
         self._beat.stop()
-        self._worker.should_stop = 0
         self._worker.stop()
-        self._thread.join(timeout=10)
+        for thread in self._threads:
+            thread.join(timeout=10)
 
     def _work(self) -> None:
         try:

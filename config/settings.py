@@ -204,5 +204,10 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    "loggers": {"celery.beat": {"level": "WARNING"}, "kombu": {"level": "ERROR"}, "celery.worker": {"level": "WARNING"}, "celery.app.trace": {"level": "WARNING"}},
+    "loggers": {
+        "celery.beat": {"level": "WARNING"},
+        "kombu": {"level": "ERROR"},
+        "celery.worker": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
 }

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from distribution.models import Keyring, Snapshot
 
 Result = TypeVar("Result")
+Row = TypeVar("Row", Snapshot, Keyring)
 
 
 class DatabaseStore:
@@ -22,14 +23,14 @@ class DatabaseStore:
 
     def get_snapshot(self, environment: str) -> bytes | None:
         def newest() -> bytes | None:
-            row = _of(Snapshot, environment).first()
+            row = _of(Snapshot.objects.all(), environment).first()
             return row.raw if row else None
 
         return _returning_connection(newest)
 
     def get_keyring(self, environment: str) -> bytes | None:
         def newest() -> bytes | None:
-            row = _of(Keyring, environment).first()
+            row = _of(Keyring.objects.all(), environment).first()
             return bytes(row.raw) if row else None
 
         return _returning_connection(newest)
@@ -48,11 +49,9 @@ def _versions() -> dict[str, tuple[int, int]]:
     return {environment: (pair[0], pair[1]) for environment, pair in newest.items()}
 
 
-def _of(model, environment: str):  # type: ignore[no-untyped-def]
+def _of(rows: QuerySet[Row], environment: str) -> QuerySet[Row]:
     project, _, key = environment.partition("/")
-    return model._default_manager.filter(environment__project__key=project, environment__key=key).order_by(
-        "-version"
-    )
+    return rows.filter(environment__project__key=project, environment__key=key).order_by("-version")
 
 
 def _returning_connection(read: Callable[[], Result]) -> Result:

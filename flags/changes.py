@@ -36,7 +36,7 @@ class State:
 
 
 def read(project: Project, subject: Subject, *, lock: bool = False) -> State:
-    """The state at a subject. `lock` holds the row until the transaction ends (on SQLite the transaction does).
+    """The state at a subject. `lock` holds the row until the transaction ends (SQLite: the transaction does).
 
     Raises `NotFoundError` when the flag or environment of a configuration does not exist.
     """
@@ -54,7 +54,7 @@ def write(
     change_id: str,
     data: Mapping[str, Any] | None = None,
 ) -> tuple[PendingEvent, list[Environment]]:
-    """Carry out one operation: the row, its history, its event, and the revision of each environment it reaches.
+    """Carry out one operation: row, history, event, and the revision of each environment it reaches.
 
     Returns the event and those environments. The caller has compared `before`; validity was checked.
     """
@@ -117,16 +117,16 @@ def _served(definition: Document) -> Document:
 def _row(
     project: Project, subject: Subject, *, lock: bool = False
 ) -> Flag | FlagConfiguration | Segment | None:
+    rows: QuerySet[Any]
     if subject.kind == "segment":
-        return _maybe_locked(Segment.objects, lock).filter(project=project, key=subject.key).first()
-    if subject.kind == "definition":
-        return _maybe_locked(Flag.objects, lock).filter(project=project, key=subject.key).first()
-    flag, environment = _flag(project, subject.key), _environment(project, subject.environment)
-    return _maybe_locked(FlagConfiguration.objects, lock).filter(flag=flag, environment=environment).first()
-
-
-def _maybe_locked(manager: Any, lock: bool) -> Any:
-    return manager.select_for_update() if lock else manager
+        rows = Segment.objects.filter(project=project, key=subject.key)
+    elif subject.kind == "definition":
+        rows = Flag.objects.filter(project=project, key=subject.key)
+    else:
+        flag, environment = _flag(project, subject.key), _environment(project, subject.environment)
+        rows = FlagConfiguration.objects.filter(flag=flag, environment=environment)
+    row: Flag | FlagConfiguration | Segment | None = (rows.select_for_update() if lock else rows).first()
+    return row
 
 
 def _new_row(project: Project, subject: Subject) -> Flag | FlagConfiguration | Segment:

@@ -110,12 +110,13 @@ def segments_named(document: Mapping[str, Any]) -> set[str]:
 
 def configurations_with(member: str, environments: Iterable[Environment]) -> QuerySet[FlagConfiguration]:
     """Configurations whose document mentions a word, for narrowing down before looking closely."""
-    return (
+    rows: QuerySet[FlagConfiguration] = (
         FlagConfiguration.objects.filter(environment__in=list(environments))
         .annotate(text=Cast("document", CharField()))
         .filter(text__contains=f'"{member}"')
         .select_related("flag", "environment__project")
     )
+    return rows
 
 
 def environments_using(segment_key: str, project_id: int) -> list[Environment]:

@@ -15,7 +15,8 @@ from flags.subjects import Subject
 KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 validate_key = RegexValidator(
     rf"\A{KEY}\Z",
-    "A key starts with a letter or digit; letters, digits, dots, underscores and hyphens follow, 128 at most.",
+    "A key starts with a letter or digit; letters, digits, dots, underscores and hyphens follow, "
+    "128 at most.",
 )
 
 

@@ -34,7 +34,7 @@ def move(record: Recording, plan: RolloutPlan, **members: Any) -> None:
 
 
 def stage_done(record: Recording, plan: RolloutPlan) -> None:
-    """Count a stage; the next one is due after this one's hold time (seconds), after the last one it is done."""
+    """Count a stage; the next is due after its hold time (seconds), after the last the plan is done."""
     done = plan.done + 1
     if done == len(plan.stages):
         move(record, plan, done=done, state=RolloutPlan.State.DONE, problem="")

@@ -10,7 +10,7 @@ from flags.models import Notice
 
 @shared_task
 def alert_stale_flags() -> None:
-    """Tell the owner of each stale flag, once a month. May run twice: the notice's unique row is the claim."""
+    """Tell the owner of each stale flag, once a month. May run twice: the notice's row is the claim."""
     now = timezone.now()
     for flag in stale(now).select_related("owner", "project"):
         _, claimed = Notice.objects.get_or_create(flag=flag, kind="stale", about=now.strftime("%Y-%m"))

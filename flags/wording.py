@@ -72,7 +72,7 @@ def rule(entry: Mapping[str, Any]) -> str:
 
 
 def summary(document: Document | None) -> str:
-    """One sentence on what a configuration does: `*on* for segment beta; 25 % *on*, 75 % *off* for everyone else`."""
+    """What a configuration does: `segment beta get *on*; everyone else: 25 % *on*, 75 % *off*`."""
     if document is None:
         return "not configured here: callers get their default"
     off = f"*{document['off']}*" if document.get("off") else "the caller's default"
@@ -96,7 +96,8 @@ def summary(document: Document | None) -> str:
 
 
 def effects(where: str, before: Document | None, after: Document | None) -> list[str]:
-    """What a change of a configuration does, one sentence each: `Production: 5 % → 25 % of everyone get *on*`."""
+    """What a change of a configuration does, one sentence each, as in
+    `Production: 5 % → 25 % of everyone get *on*`."""
     if after is None:
         return [f"{where}: removed"]
     found = []

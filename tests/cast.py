@@ -109,7 +109,13 @@ def assemble() -> Cast:
         founder,
         project,
         "production",
-        {"name": "Production", "kind": "production", "protected": True, "position": 2, "regions": ["eu", "us"]},
+        {
+            "name": "Production",
+            "kind": "production",
+            "protected": True,
+            "position": 2,
+            "regions": ["eu", "us"],
+        },
     )
     cast = Cast(project, development, production, {"root": root})
     roles = {

@@ -20,7 +20,11 @@ SUITES: list[tuple[str, list[str], dict[str, str]]] = [
     ("SDK and verifier", [*PYTEST, "-c", "sdk/tests/pytest.ini", "sdk/tests"], {}),
     ("server on SQLite", [*PYTEST, "tests"], {}),
     # The read plane knows no database.
-    ("server on PostgreSQL", [*PYTEST, "tests", "--ignore", "tests/read_plane"], {"TEST_DATABASE": "postgresql"}),
+    (
+        "server on PostgreSQL",
+        [*PYTEST, "tests", "--ignore", "tests/read_plane"],
+        {"TEST_DATABASE": "postgresql"},
+    ),
 ]
 _COUNT = re.compile(r"(\d+) (passed|failed|error|errors|skipped)")
 

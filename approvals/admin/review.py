@@ -160,7 +160,7 @@ class ReviewPage(Page):
         """What this person may do, and where they may not, why, and who can."""
         own = row.proposer == self.actor.id
         may_review = self.holds("change.approve") and not own and self.actor.id not in judged
-        why_not = ""
+        why_not: Any = ""
         if row.is_open and not may_review:
             if own:
                 why_not = _("This is your own change, so somebody else approves it.")

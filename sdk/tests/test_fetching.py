@@ -42,7 +42,7 @@ def answering(*answers: bytes | Callable[[socket.socket], None]) -> Iterator[str
 
 
 def fetch(dsn: str, *, timeout: float = 10.0, max_bytes: int = 1000) -> bytes | None:
-    fetcher = Fetcher(read_dsn(dsn), timeout=timeout, max_bytes=max_bytes, user_agent="test")
+    fetcher = Fetcher(read_dsn(dsn), timeout=timeout, max_bytes=max_bytes)
     try:
         return fetcher.fetch(None)
     finally:
@@ -64,6 +64,7 @@ def without_end(piece: bytes, start: bytes = b"") -> Callable[[socket.socket], N
         (b"", "cannot be reached"),
         (b"HTTP/1.1 OK\r\n\r\n", "cannot be reached"),
         (b"nonsense " * 20_000, "cannot be reached"),
+        (b"x" * 60_000 + b"\r\n\r\n", "cannot be reached"),
         (OK + b"Content-Length: many\r\nConnection: close\r\n\r\n" + b"x" * 2000, "more than 1000 bytes"),
         (OK + b"Content-Length: 9999999999\r\n\r\n" + b"x" * 2000, "more than 1000 bytes"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "cannot be reached"),
@@ -130,7 +131,7 @@ def test_the_next_answer_has_all_the_time_again(monkeypatch):
         connection.sendall(OK + b"Content-Length: 1\r\n\r\n2")
 
     with answering(twice) as dsn:
-        fetcher = Fetcher(read_dsn(dsn), timeout=10.0, max_bytes=10, user_agent="test")
+        fetcher = Fetcher(read_dsn(dsn), timeout=10.0, max_bytes=10)
         first = fetcher.fetch(None)
         assert fetcher._connection is not None
         fetcher._connection.sock.settimeout(0.001)  # what a slow first answer leaves behind

@@ -213,7 +213,7 @@ def test_a_service_account_proposes_but_never_counts_as_a_reviewer(
     address = f"change-requests/{stage.request.number}/approve"
     answer = api.post("pipeline", address, {"digest": stage.request.digest})
     assert answer.status == 409
-    assert "Only people approve" in answer.body["detail"]
+    assert "a service account does not count as a reviewer" in answer.body["detail"]
     assert api.get("author", f"change-requests/{stage.request.number}").body["state"] == "in_review"
     made = api.post("pipeline", "change-requests", stage.body("change"))
     assert made.status == 201

@@ -51,7 +51,10 @@ class Chromium:
         page = context.new_page()
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("response", lambda answer: answer.status >= 400 and problems.append(f"{answer.status} {answer.url}"))
+        page.on(
+            "response",
+            lambda answer: answer.status >= 400 and problems.append(f"{answer.status} {answer.url}"),
+        )
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.goto("/admin/login/")
         page.get_by_label("Username").fill(username)

@@ -56,7 +56,11 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-        own = {"COUNTERSIGN_DATA": str(self.directory), "COUNTERSIGN_PORT": str(self.port), "EMAIL_URL": "dummymail://"}
+        own = {
+            "COUNTERSIGN_DATA": str(self.directory),
+            "COUNTERSIGN_PORT": str(self.port),
+            "EMAIL_URL": "dummymail://",
+        }
         stores = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
         return {**inherited, **own, **{name: url for name, url in stores.items() if url}}
 
@@ -130,7 +134,10 @@ class Installation:
             f"{self.base_url}/api/v1/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.demo['tokens'][role]}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self.demo['tokens'][role]}",
+                "Content-Type": "application/json",
+            },
         )
         status, _, answer = self._send(request)
         return status, json.loads(answer) if answer else None

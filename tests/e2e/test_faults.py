@@ -65,13 +65,17 @@ def test_with_the_sqlite_file_locked_services_are_answered_from_memory(
 def test_a_change_reaches_a_service_without_a_restart(embedded: Installation) -> None:
     status, answer = toggle(embedded, "budget-banner-missing", ON)
     assert status == 422, answer
-    status, answer = toggle(embedded, "recommendation-weight", {**ON, "off": "none", "default": {"variant": "strong"}})
+    status, answer = toggle(
+        embedded, "recommendation-weight", {**ON, "off": "none", "default": {"variant": "strong"}}
+    )
     assert status == 201, answer
     eventually(lambda: serves(embedded, "recommendation-weight", "strong"), "the service sees the change")
 
 
 def test_after_a_power_cut_everything_that_was_applied_is_served(embedded: Installation) -> None:
-    status, answer = toggle(embedded, "page-size", {"enabled": True, "off": "small", "default": {"variant": "large"}})
+    status, answer = toggle(
+        embedded, "page-size", {"enabled": True, "off": "small", "default": {"variant": "large"}}
+    )
     assert status == 201, answer
     embedded.kill()  # at once: the publisher may not have seen the change yet
     embedded.start()
@@ -84,7 +88,12 @@ def test_with_postgresql_and_redis_stopped_services_are_answered_from_memory(
     installation, servers = with_servers
     headers = {"Authorization": f"Bearer {installation.sdk_key('shop/production')}"}
     _, before, body = installation.get("/sdk/v1/snapshot", **headers)
-    assert toggle(installation, "page-size", {"enabled": True, "off": "small", "default": {"variant": "large"}})[0] == 201
+    assert (
+        toggle(installation, "page-size", {"enabled": True, "off": "small", "default": {"variant": "large"}})[
+            0
+        ]
+        == 201
+    )
     eventually(lambda: serves(installation, "page-size", "large"), "worker and beat publish the change")
     servers.stop_redis()
     document = {"enabled": True, "off": "small", "default": {"variant": "medium"}}

@@ -97,5 +97,11 @@ def test_a_change_is_asked_for_reviewed_served_explained_and_proved(
 
 def verify(bundle: Path, trust: Path) -> subprocess.CompletedProcess[str]:
     """`countersign verify`, as an auditor runs it: with the SDK package alone."""
-    command = [str(Path(sys.executable).with_name("countersign")), "verify", str(bundle), "--trust", str(trust)]
+    command = [
+        str(Path(sys.executable).with_name("countersign")),
+        "verify",
+        str(bundle),
+        "--trust",
+        str(trust),
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={}, cwd="/")

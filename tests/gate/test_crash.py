@@ -1,4 +1,4 @@
-"""A process that is killed at any moment between approval and snapshot: all of it or nothing, and then all."""
+"""A process killed at any moment between approval and snapshot: all of it or nothing, and then all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flags.models import Environment, FlagConfiguration
 from tests.cast import OFF, Cast, split
 
 # Statements between two crashes; SQLite's process costs less to start and to lose.
-STRIDE = {"sqlite": 2, "postgresql": 7}
+STRIDE = {"sqlite": 1, "postgresql": 5}
 
 
 def in_a_child_killed_before(statement: int, cast: Cast, request: ChangeRequest) -> bool:

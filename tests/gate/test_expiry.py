@@ -15,6 +15,7 @@ from approvals.models import ChangeRequest
 from approvals.tasks import expire_flags
 from audit.ledger import timestamp
 from audit.models import Event
+from flags import catalogue
 from flags.models import Flag, FlagConfiguration, Notice
 from flags.subjects import Subject
 from flags.tasks import alert_stale_flags
@@ -115,9 +116,6 @@ def test_where_something_else_stands_there_one_new_request_is_made(cast: Cast, l
 
 def test_a_flag_with_a_long_name_is_asked_about_as_well(cast: Cast, later: Clock) -> None:
     key = "x" * 128
-    cast.production.name = "y" * 128
-    from flags import catalogue
-
     catalogue.save_environment(cast.actor("administrator"), cast.project, "production", {"name": "y" * 128})
     expiring(cast, key, on_expiry="off")
     cast.approve(cast.propose(key=key, title="On"))

@@ -40,9 +40,9 @@ def test_nobody_approves_twice(shop: Cast) -> None:
     policies.set_policy(shop.actor("administrator"), shop.production, {"required_approvals": 2})
     request = shop.propose()
     shop.approve(request)
-    with pytest.raises(StateError, match="reviewed .* already"):
+    with pytest.raises(StateError, match=r"reviewed .* already"):
         shop.approve(request)
-    with pytest.raises(StateError, match="reviewed .* already"):
+    with pytest.raises(StateError, match=r"reviewed .* already"):
         workflow.reject(shop.actor("reviewer"), request, digest=request.digest)
     assert Review.objects.count() == 1
 

@@ -11,6 +11,7 @@ from access.roles import Role
 from approvals import policies, rollouts, workflow
 from distribution import keys
 from flags import catalogue
+from flags.documents import definition_document
 from flags.models import Flag
 from flags.subjects import Subject
 from tests.cast import OFF, ON, Cast, split
@@ -78,6 +79,4 @@ def fill(cast: Cast) -> None:
 
 def definition() -> dict[str, Any]:
     """The banner's, as it stands."""
-    from flags.documents import definition_document
-
     return definition_document(Flag.objects.get(key="banner"))

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from audit import export
+from access.permissions import system_actor
+from audit import export, tree
 from audit.export import export_bundle
 from audit.ledger import LedgerError, trusted_log
 from audit.models import Blob, Disclosure, Event
@@ -57,8 +58,6 @@ def test_the_trust_file_that_the_server_prints_accepts_it(busy: Cast, tmp_path: 
 
 
 def test_a_bundle_of_an_empty_installation_is_accepted(db: None, tmp_path: Path) -> None:
-    from access.permissions import system_actor
-
     export_bundle(system_actor("command-line"), tmp_path / "bundle")
     assert verify_bundle(tmp_path / "bundle", trust()).size == 2
 
@@ -149,8 +148,6 @@ def test_a_full_disk_leaves_nothing_behind(
 def test_stored_events_that_were_changed_are_not_exported(
     cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from audit import tree
-
     whole, seen = tree.leaf_hash, [0]
 
     def changed(entry: bytes) -> bytes:

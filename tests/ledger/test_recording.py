@@ -16,7 +16,7 @@ from django.utils import timezone
 from access.models import Membership
 from approvals import workflow
 from approvals.models import ChangeRequest
-from audit import ledger
+from audit import blobs, ledger
 from audit.ledger import EVENT_LIMIT, LedgerError
 from audit.models import Blob, Disclosure, Event, Log
 from audit.recording import UnrecordedWriteError, current, recording
@@ -30,6 +30,16 @@ def project_of(cast: Cast, record: Any, key: str) -> Project:
     record.event("flags.v1.project.created", project.ledger_subject, before=None, after=project.document)
     project.save()
     return project
+
+
+def failing(cast: Cast, *keys: str) -> None:
+    """Record each project inside the recording of the one before, and fail at the end of the outermost."""
+    with recording(cast.actor("root")) as record:
+        project_of(cast, record, keys[0])
+        for key in keys[1:]:
+            with recording(cast.actor("root")) as inner:
+                project_of(cast, inner, key)
+        raise ZeroDivisionError
 
 
 def test_an_inner_recording_joins_the_outer_and_the_outermost_appends(cast: Cast) -> None:
@@ -48,27 +58,19 @@ def test_an_inner_failure_takes_its_rows_and_events_with_it_and_the_outer_goes_o
     root, size = cast.actor("root"), Event.objects.count()
     with recording(root) as outer:
         project_of(cast, outer, "one")
-        with pytest.raises(ZeroDivisionError), recording(root) as inner:
-            project_of(cast, inner, "two")
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            failing(cast, "two")
         project_of(cast, outer, "three")
-    assert list(
-        Event.objects.filter(index__gte=size).order_by("index").values_list("project", flat=True)
-    ) == [
-        "one",
-        "three",
-    ]
+    recorded = Event.objects.filter(index__gte=size).order_by("index").values_list("project", flat=True)
+    assert list(recorded) == ["one", "three"]
     assert set(Project.objects.values_list("key", flat=True)) == {"shop", "other", "one", "three"}
 
 
 def test_a_failure_of_the_outer_leaves_nothing(cast: Cast) -> None:
     size = Event.objects.count()
     history = Project.history.count()
-    with pytest.raises(ZeroDivisionError), recording(cast.actor("root")) as outer:
-        project_of(cast, outer, "one")
-        with recording(cast.actor("root")) as inner:
-            project_of(cast, inner, "two")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        failing(cast, "one", "two")
     assert Event.objects.count() == size
     assert Project.objects.count() == 2
     assert Project.history.count() == history
@@ -105,7 +107,7 @@ def test_without_a_ledger_nothing_changes_and_the_refusal_says_so(
 ) -> None:
     size = Event.objects.count()
     with monkeypatch.context() as patch:
-        patch.setattr(ledger.Log, "objects", Log.objects.none().__class__(Log).none())
+        patch.setattr(ledger.Log, "objects", Log.objects.none())
         with pytest.raises(LedgerError, match="There is no ledger"):
             workflow.apply(cast.actor("author"), approved)
     nothing_changed(approved, size)
@@ -198,11 +200,13 @@ def test_a_history_row_names_its_event_and_its_actor(cast: Cast) -> None:
 
 
 def test_large_values_are_kept_only_with_the_event_that_names_them(cast: Cast) -> None:
-    from audit import blobs
+    def fail(after: Any) -> None:
+        with recording(cast.actor("root")) as record:
+            record.event("test.v1.large", "project/shop/x", before=None, after=after)
+            raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), recording(cast.actor("root")) as record:
-        record.event("test.v1.large", "project/shop/x", before=None, after={"text": "x" * 9_000})
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail({"text": "x" * 9_000})
     assert not Blob.objects.exists()
     value = {"text": "x" * (8_192 - len('{"text":""}'))}
     assert blobs.event_value(value) is value

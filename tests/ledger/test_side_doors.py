@@ -90,6 +90,10 @@ def test_a_history_row_without_its_event_cannot_be_committed(applied: Cast) -> N
 
     row = FlagConfiguration.history.first()
     row.pk, row.event_id = None, uuid.uuid4()
-    with pytest.raises(DatabaseError), transaction.atomic():
+
+    def commit() -> None:
         row.save(force_insert=True)
         connection.check_constraints()
+
+    with pytest.raises(DatabaseError), transaction.atomic():
+        commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -118,8 +119,6 @@ def test_a_head_that_was_changed_is_not_signed(cast: Cast, when: str, what: str)
     log, signed = current_log(), Checkpoint.objects.count()
     if what == "root":
         other = hashlib.sha256(b"another history")
-        import base64
-
         tampered(frontier=[base64.b64encode(other.digest()).decode(), *log.frontier[1:]])
     else:
         tampered(size=log.size - 1)

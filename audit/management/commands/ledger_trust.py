@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from audit.ledger import trusted_log
 from approvals.policies import requirements
+from audit.ledger import trusted_log
 from flags.models import Environment
 
 

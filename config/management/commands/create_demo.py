@@ -57,7 +57,9 @@ class Command(BaseCommand):
             for key, segments in SEGMENTS.items():
                 for segment, document in segments.items():
                     clock.forward(hours=3)
-                    self._change("mara", key, f"project/{key}/segment/{segment}", document, f"New segment {segment}")
+                    self._change(
+                        "mara", key, f"project/{key}/segment/{segment}", document, f"New segment {segment}"
+                    )
             for key, spec in PROJECTS.items():
                 for flag in spec["flags"]:
                     clock.to(now - timedelta(days=flag["age"]))
@@ -68,7 +70,9 @@ class Command(BaseCommand):
             publish.publish(environment.pk)
         self._write_file(base_url)
         unfinished.unlink()
-        self.stdout.write("Two projects, with people, flags, requests and a rollout, are there to look around in.")
+        self.stdout.write(
+            "Two projects, with people, flags, requests and a rollout, are there to look around in."
+        )
 
     # --- people -------------------------------------------------------------------------------
 
@@ -113,7 +117,11 @@ class Command(BaseCommand):
             definition["expires_at"] = timestamp(now + timedelta(days=flag["expires_in"]))
         key = flag["key"]
         self._change(
-            flag.get("author", "mara"), project_key, f"project/{project_key}/flag/{key}", definition, f"New flag {key}"
+            flag.get("author", "mara"),
+            project_key,
+            f"project/{project_key}/flag/{key}",
+            definition,
+            f"New flag {key}",
         )
         for environment, document in flag["configurations"].items():
             self._change(
@@ -126,7 +134,9 @@ class Command(BaseCommand):
                 ticket=flag.get("ticket", ""),
             )
 
-    def _change(self, author: str, project: str, subject: str, after: Any, title: str, **texts: str) -> ChangeRequest:
+    def _change(
+        self, author: str, project: str, subject: str, after: Any, title: str, **texts: str
+    ) -> ChangeRequest:
         """Propose, and have it approved by as many as it needs."""
         texts.setdefault("rationale", "Part of the setup.")
         request = workflow.change(
@@ -147,7 +157,9 @@ class Command(BaseCommand):
         shop = self.projects["shop"]
         production = Environment.objects.select_related("project").get(project=shop, key="production")
 
-        def propose(flag: str, document: Mapping[str, Any], title: str, why: str, **options: Any) -> ChangeRequest:
+        def propose(
+            flag: str, document: Mapping[str, Any], title: str, why: str, **options: Any
+        ) -> ChangeRequest:
             clock.forward(hours=5)
             subject = str(Subject("configuration", "shop", flag, "production"))
             return workflow.propose(
@@ -161,12 +173,21 @@ class Command(BaseCommand):
 
         from config.demo_catalogue import on, split
 
-        rejected = propose("dark-mode", on("on"), "Dark mode for everyone", "People ask for it.", ticket="SHOP-388")
+        rejected = propose(
+            "dark-mode", on("on"), "Dark mode for everyone", "People ask for it.", ticket="SHOP-388"
+        )
         workflow.reject(
-            self._actor("jonas"), rejected, digest=rejected.digest, comment="Contrast on the cart page first, please."
+            self._actor("jonas"),
+            rejected,
+            digest=rejected.digest,
+            comment="Contrast on the cart page first, please.",
         )
         withdrawn = propose(
-            "free-shipping-banner", on("off"), "Hide the banner", "The campaign ended early.", ticket="SHOP-402"
+            "free-shipping-banner",
+            on("off"),
+            "Hide the banner",
+            "The campaign ended early.",
+            ticket="SHOP-402",
         )
         workflow.withdraw(self._actor("mara"), withdrawn)
         clock.forward(hours=2)
@@ -210,7 +231,12 @@ class Command(BaseCommand):
         )
         workflow.approve(self._actor("jonas"), scheduled, digest=scheduled.digest, comment="Good luck!")
         approved = propose(
-            "gift-cards", on("on"), "Gift cards for everyone", "Legal signed off.", ticket="SHOP-365", scheduled_at=None
+            "gift-cards",
+            on("on"),
+            "Gift cards for everyone",
+            "Legal signed off.",
+            ticket="SHOP-365",
+            scheduled_at=None,
         )
         workflow.approve(self._actor("jonas"), approved, digest=approved.digest)
 

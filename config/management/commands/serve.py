@@ -42,7 +42,9 @@ class Command(BaseCommand):
         if not settings.EMBEDDED:
             celery = [str(tools / "celery"), "--app", "config", "--quiet"]
             schedule = str(settings.DATA_DIR / "beat-schedule")
-            commands.append([*celery, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "warning"])
+            commands.append(
+                [*celery, "worker", "--pool", "threads", "--concurrency", "4", "--loglevel", "warning"]
+            )
             commands.append([*celery, "beat", "--schedule", schedule, "--loglevel", "warning"])
         _run_together(commands)
 

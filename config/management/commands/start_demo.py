@@ -33,7 +33,7 @@ class Command(BaseCommand):
             roles = "; ".join(f"{', '.join(held)} in {project}" for project, held in user["roles"].items())
             self.stdout.write(f"  {username:8} {user['name']:16} {roles}")
         self.stdout.write(f"\nTokens and SDK DSNs for scripts: {path}\nStop with Ctrl-C.\n")
-        self.stdout._out.flush()
+        self.stdout.flush()
 
 
 def _password(demo: Any) -> str:

@@ -23,7 +23,6 @@ from countersign.snapshot import Snapshot, SnapshotError
 
 T = TypeVar("T")
 
-USER_AGENT = "countersign-python"
 LONGEST_BACKOFF = 60.0
 """Seconds between polls after many failures; a server's Retry-After may ask for up to five times that."""
 LONGEST_INTERVAL = 86_400.0
@@ -90,9 +89,7 @@ class Client:
         parsed = read_dsn(text)
         self._setup(context, parsed.verify, parsed.environment, max_staleness)
         self._poll_interval = poll_interval
-        self._fetcher: Fetcher | None = Fetcher(
-            parsed, timeout=timeout, max_bytes=max_bytes, user_agent=USER_AGENT
-        )
+        self._fetcher: Fetcher | None = Fetcher(parsed, timeout=timeout, max_bytes=max_bytes)
         self._cache = None if cache_dir is None else LastKnownGood(cache_dir, parsed.environment)
         if self._cache is not None:
             self._start_from_cache(self._cache)

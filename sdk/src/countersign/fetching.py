@@ -68,7 +68,7 @@ class _PunctualResponse(http.client.HTTPResponse):
 class Fetcher:
     """Fetches one environment's snapshot. Not for several threads at once."""
 
-    def __init__(self, dsn: Dsn, *, timeout: float, max_bytes: int, user_agent: str) -> None:
+    def __init__(self, dsn: Dsn, *, timeout: float, max_bytes: int) -> None:
         """``timeout``: seconds for each wait on the network; a whole answer may take ``PATIENCE`` times that.
 
         ``max_bytes``: a longer answer is refused.
@@ -76,12 +76,11 @@ class Fetcher:
         self._dsn = dsn
         self._timeout = timeout
         self._max_bytes = max_bytes
-        self._user_agent = user_agent
         self._headers = {
             "Accept": MEDIA_TYPE,
             "Accept-Encoding": "identity",
             "Authorization": f"Bearer {dsn.sdk_key}",
-            "User-Agent": user_agent,
+            "User-Agent": "countersign-python",
         }
         self._connection: http.client.HTTPConnection | None = None
 
@@ -98,7 +97,7 @@ class Fetcher:
             body = response.read(self._max_bytes + 1)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            reason = str(error) or type(error).__name__
+            reason = str(error)[:200] or type(error).__name__
             raise FetchError(f"{self._dsn.address} cannot be reached: {reason}; check the network") from None
         if len(body) > self._max_bytes:
             response.close()  # it may own the socket, and go on receiving
@@ -119,7 +118,7 @@ class Fetcher:
         if response.status == http.HTTPStatus.NOT_MODIFIED and etag is not None:
             return None
         # Not its reason phrase: that is the server's to choose, at any length.
-        hint = _REDIRECTED if 300 <= response.status < 400 else _HINTS.get(response.status, "trying again")
+        hint = _HINTS.get(response.status, "trying again")
         raise FetchError(
             f"{self._dsn.address}{PATH} answers {response.status}; {hint}",
             _seconds(response.getheader("Retry-After")),
@@ -127,9 +126,7 @@ class Fetcher:
 
     def afresh(self) -> Fetcher:
         """The same with a connection of its own, for the child of a fork."""
-        return Fetcher(
-            self._dsn, timeout=self._timeout, max_bytes=self._max_bytes, user_agent=self._user_agent
-        )
+        return Fetcher(self._dsn, timeout=self._timeout, max_bytes=self._max_bytes)
 
     def close(self) -> None:
         """Closes the connection, if there is one."""
@@ -165,6 +162,7 @@ class Fetcher:
 
 _REDIRECTED = "it is not followed, because the SDK key would go along; put the final address into the DSN"
 _HINTS = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _REDIRECTED),
     401: "the SDK key is not known or was revoked, put a valid one into the DSN",
     403: "the SDK key may not read snapshots, use a server-side one",
     404: "check the DSN's host",
