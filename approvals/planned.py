@@ -34,7 +34,7 @@ def stage_operations(
             "weights": [list(pair) for pair in stage["weights"]],
         }
         values.append({**current, "enabled": True, "default": {"split": split}})
-    operations = []
+    operations: list[Operation] = []
     for number, value in enumerate(values, start=1):
         wait = "at once" if number == 1 else f"{stages[number - 2]['hold']} s after stage {number - 1}"
         operations.append(

@@ -520,8 +520,9 @@ def _require_approved(request: ChangeRequest) -> None:
         )
     if request.change["required_approvals"] < needs.approvals:
         raise StateError(
-            f"{request.change_id} was proposed when {request.change['required_approvals']} approvals sufficed, "
-            f"now {needs.approvals} are needed; edit it so that it is reviewed under the present policy."
+            f"{request.change_id} was proposed when fewer approvals were needed "
+            f"({request.change['required_approvals']}, now {needs.approvals}); "
+            "edit it so that it is reviewed under the present policy."
         )
     not_before = request.change.get("not_before")
     if not_before and timestamp(timezone.now()) < not_before:
@@ -636,7 +637,8 @@ def _require_reviewable(actor: Actor, verb: str, request: ChangeRequest, seen: s
 def _require_seen(request: ChangeRequest, seen: str) -> None:
     if seen != request.digest:
         raise StateError(
-            f"{request.change_id} is not what you saw: it was edited meanwhile. Load it again and review that."
+            f"{request.change_id} is not what you saw: it was edited meanwhile. "
+            "Load it again and review that."
         )
 
 

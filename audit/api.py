@@ -117,6 +117,8 @@ class Events(Endpoint):
 
     def _seen(self, request: Request, project: str | None) -> QuerySet[Event]:
         projects = self.visible_or_refused(request, "audit.view", project)
+        if project is not None and projects.exists():
+            return Event.objects.filter(project=project).select_related("log")
         seen = Q(project__in=projects.values("key"))
         if is_organisation_administrator(self.actor(request)):
             seen |= Q(project="")  # tokens, the ledger itself: no project's, but the installation's

@@ -80,7 +80,8 @@ def _write_bundle(directory: Path, checkpoint: Checkpoint) -> None:
     if size != checkpoint.size or tree.root(frontier) != Log(frontier=checkpoint.frontier).root:
         raise LedgerError(
             f"{checkpoint.log.origin}: the stored events do not hash to the signed head at "
-            f"{checkpoint.size}; nothing was exported. The database was changed: compare it with a backup and the last export."
+            f"{checkpoint.size}; nothing was exported. "
+            "The database was changed: compare it with a backup and the last export."
         )
     files.append(_write(directory, "checkpoint", [checkpoint.note.encode()], end=b""))
     disclosures = (

@@ -46,19 +46,23 @@ class Event(models.Model):
     log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="events")
     index = models.BigIntegerField()
     time = models.DateTimeField(db_index=True)
-    type = models.CharField(max_length=128, db_index=True)
+    type = models.CharField(max_length=128)
     subject = models.CharField(max_length=700, blank=True)
-    actor = models.CharField(max_length=128, blank=True, db_index=True)
+    actor = models.CharField(max_length=128, blank=True)
     project = models.CharField(max_length=128, blank=True)
-    change_id = models.CharField(max_length=128, blank=True, db_index=True)
+    change_id = models.CharField(max_length=128, blank=True)
     line = models.TextField()
     leaf_hash = models.BinaryField(max_length=32)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["log", "index"], name="event_index_once"),)
         indexes = (
-            models.Index(fields=["project", "-index"], name="event_project_newest"),
-            models.Index(fields=["subject", "-index"], name="event_subject_newest"),
+            # Each ends in the order in which people read: newest first.
+            models.Index(fields=["project", "-log", "-index"], name="event_project_newest"),
+            models.Index(fields=["project", "type", "-log", "-index"], name="event_type_newest"),
+            models.Index(fields=["project", "actor", "-log", "-index"], name="event_actor_newest"),
+            models.Index(fields=["subject", "-log", "-index"], name="event_subject_newest"),
+            models.Index(fields=["change_id", "-log", "-index"], name="event_change_newest"),
         )
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A change of an environment hints the publisher. A lost hint costs latency only: a sweep finds it."""
+"""A change of an environment hints the publisher. A lost hint costs latency only: a sweep finds it.
 
 Without a broker nobody would sweep either, and a kill must not wait for it: then this process publishes.
 """

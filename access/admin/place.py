@@ -27,7 +27,7 @@ class Place:
 
 
 def place_of(request: HttpRequest) -> Place:
-    """The project named in the URL, else the one last visited, else the first that the actor may see.
+    """The project named in the URL, else the one last visited, else the oldest that the actor may see.
 
     A URL that names one which does not exist for the actor gives a place without a project.
     """
@@ -41,7 +41,7 @@ def place_of(request: HttpRequest) -> Place:
     wanted = named or request.session.get(_SESSION)
     project = next((each for each in projects if each.key == wanted), None)
     if project is None and named is None:
-        project = projects[0] if projects else None
+        project = min(projects, key=lambda each: each.pk, default=None)
     if named and project and request.session.get(_SESSION) != project.key:
         request.session[_SESSION] = project.key
     place = Place(actor, projects, project, _verbs(actor, project) if project else frozenset())

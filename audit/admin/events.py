@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
@@ -14,13 +15,14 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page
 from access.admin.place import place_of
 from access.models import Membership, ServiceAccount, User
+from approvals.models import ChangeRequest
 from audit.admin.reading import TYPES, told
 from audit.ledger import current_log
 from audit.models import Checkpoint, Event, Log, b64
 from flags.models import Environment, Flag, Segment
 from flags.subjects import Subject
 
-PAGE_SIZE = 40
+PAGE_SIZE = 25
 
 
 def audit(request: HttpRequest) -> HttpResponse:
@@ -75,19 +77,18 @@ class EventListPage(Page):
 
     def _filtered(self, environments: list[Environment]) -> tuple[QuerySet[Event], bool]:
         asked, key = self.request.GET, self.project.key
-        rows: QuerySet[Event] = Event.objects.filter(project=key)
-        filtered = False
+        text = asked.get("subject", "").strip()[:200]
+        rows, filtered = self._about(text, environments), bool(text)
         if (type_ := asked.get("type")) in TYPES:
             filtered, rows = True, rows.filter(type=type_)
         if actor := asked.get("actor", "").strip()[:128]:
             filtered, rows = True, rows.filter(actor=actor)
         if change := asked.get("change", "").strip()[:128]:
-            filtered, rows = True, rows.filter(Q(change_id=change) | Q(change_id__startswith=f"{change}."))
+            # Ids rather than a prefix, which would have to look at every event.
+            filtered, rows = True, rows.filter(change_id__in=_revisions(change))
         if (environment := asked.get("environment")) in {each.key for each in environments}:
             filtered = True
             rows = rows.filter(subject__startswith=f"project/{key}/environment/{environment}/")
-        if text := asked.get("subject", "").strip()[:200]:
-            filtered, rows = True, self._about(rows, text, environments)
         for name, end in (("from", timedelta()), ("to", timedelta(days=1))):
             if value := asked.get(name, "").strip():
                 filtered = True
@@ -106,9 +107,12 @@ class EventListPage(Page):
                     rows = rows.filter(time__lte=moment)
         return rows, filtered
 
-    def _about(self, rows: QuerySet[Event], text: str, environments: list[Environment]) -> QuerySet[Event]:
+    def _about(self, text: str, environments: list[Environment]) -> QuerySet[Event]:
         """Events about a flag or segment named exactly, by index; any other text is looked for."""
         key = self.project.key
+        rows: QuerySet[Event] = Event.objects.filter(project=key)
+        if not text:
+            return rows
         name = text.removeprefix("flag/").removeprefix("segment/")
         subjects = []
         if Flag.objects.filter(project=self.project, key=name).exists():
@@ -116,7 +120,20 @@ class EventListPage(Page):
             subjects += [str(Subject("configuration", key, name, each.key)) for each in environments]
         elif Segment.objects.filter(project=self.project, key=name).exists():
             subjects = [str(Subject("segment", key, name))]
-        return rows.filter(subject__in=subjects) if subjects else rows.filter(subject__icontains=text)
+        if subjects:
+            # These name the project; asked for it as well, SQLite would rather walk all its events.
+            return Event.objects.filter(subject__in=subjects)
+        return rows.filter(subject__icontains=text)
+
+
+def _revisions(change: str) -> list[str]:
+    """The ids of a request's revisions for `CR-12`; for any other id, itself alone."""
+    number = change.removeprefix("CR-")
+    request = (
+        ChangeRequest.objects.filter(pk=int(number)).first() if re.fullmatch(r"[0-9]{1,9}", number) else None
+    )
+    later = range(2, request.revision + 1) if request else ()
+    return [change, *(f"{change}.{revision}" for revision in later)]
 
 
 class EventPage(Page):

@@ -46,11 +46,11 @@ class Migration(migrations.Migration):
                 ),
                 ("index", models.BigIntegerField()),
                 ("time", models.DateTimeField(db_index=True)),
-                ("type", models.CharField(db_index=True, max_length=128)),
+                ("type", models.CharField(max_length=128)),
                 ("subject", models.CharField(blank=True, max_length=700)),
-                ("actor", models.CharField(blank=True, db_index=True, max_length=128)),
+                ("actor", models.CharField(blank=True, max_length=128)),
                 ("project", models.CharField(blank=True, max_length=128)),
-                ("change_id", models.CharField(blank=True, db_index=True, max_length=128)),
+                ("change_id", models.CharField(blank=True, max_length=128)),
                 ("line", models.TextField()),
                 ("leaf_hash", models.BinaryField(max_length=32)),
                 (
@@ -113,11 +113,23 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="event",
-            index=models.Index(fields=["project", "-index"], name="event_project_newest"),
+            index=models.Index(fields=["project", "-log", "-index"], name="event_project_newest"),
         ),
         migrations.AddIndex(
             model_name="event",
-            index=models.Index(fields=["subject", "-index"], name="event_subject_newest"),
+            index=models.Index(fields=["project", "type", "-log", "-index"], name="event_type_newest"),
+        ),
+        migrations.AddIndex(
+            model_name="event",
+            index=models.Index(fields=["project", "actor", "-log", "-index"], name="event_actor_newest"),
+        ),
+        migrations.AddIndex(
+            model_name="event",
+            index=models.Index(fields=["subject", "-log", "-index"], name="event_subject_newest"),
+        ),
+        migrations.AddIndex(
+            model_name="event",
+            index=models.Index(fields=["change_id", "-log", "-index"], name="event_change_newest"),
         ),
         migrations.AddConstraint(
             model_name="event",

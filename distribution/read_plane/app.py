@@ -65,7 +65,7 @@ class ReadPlane:
         except RefusedError as refused:
             answer = _refusal(path, refused)
         except Exception:
-            logger.exception("read plane: %s %a failed", scope["method"], path)
+            logger.exception("read plane: %s %a failed", scope["method"], path[:200])
             answer = _refusal(
                 path, RefusedError(500, "server: an unexpected error; it is in the server's log")
             )

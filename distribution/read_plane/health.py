@@ -19,21 +19,22 @@ def answer_ready(holder: Holder, refresher: Refresher) -> Answer:
 
     Ready means that there was contact with a source or the last-known-good directory, and that something can
     be served, or nothing was published. One environment that cannot be loaded degrades the answer but does
-    not take the others out of service.
+    not take the others out of service; neither does a store that knows only older versions than are in use.
     """
     environments = holder.environments()
     dependencies = refresher.dependencies()
-    expected = refresher.published()
+    expected, older = refresher.published(), refresher.older()
     loaded = {name for name, held in environments.items() if held.snapshot is not None}
     described = {
         name: _describe(name, environments.get(name, Held()), holder)
+        | ({"older_in_store": older[name]} if name in older else {})
         for name in sorted(expected | set(environments))
     }
     if not refresher.in_contact():
         status, code = "starting", 503
     elif expected and not loaded:
         status, code = "unavailable", 503
-    elif expected - loaded or any(dependency.failing for dependency in dependencies):
+    elif expected - loaded or older or any(dependency.failing for dependency in dependencies):
         status, code = "degraded", 200
     else:
         status, code = "ok", 200
@@ -49,7 +50,7 @@ def _describe(name: str, held: Held, holder: Holder) -> dict[str, Any]:
     """`age_seconds` since it was signed; `confirmed_seconds_ago` since a store named it as its newest."""
     described: dict[str, Any] = {"snapshot": None, "keyring": held.keyring.version if held.keyring else None}
     if held.snapshot is not None:
-        confirmed = holder.confirmed_age(name)
+        confirmed = holder.confirmed_age(name, "snapshot")
         described["snapshot"] = held.snapshot.version
         described["age_seconds"] = _age(str(held.snapshot.created))
         described["confirmed_seconds_ago"] = None if confirmed is None else round(confirmed, 1)

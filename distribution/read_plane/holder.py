@@ -17,6 +17,9 @@ from distribution.read_plane.keyring import Keyring, KeyringError, SdkKey, hash_
 
 Kind = Literal["snapshot", "keyring"]
 
+# Environments beyond which a refusal of one more is not remembered: a store that is not trusted names them.
+_MOST_REMEMBERED = 10_000
+
 
 class DocumentRefusedError(Exception):
     """A snapshot or keyring that was not taken; what was held before is still served."""
@@ -34,7 +37,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One environment: its documents, and what was last refused (None once something newer was taken)."""
+    """One environment: its documents, and what was last refused (None once a newer one of its kind was taken)."""
 
     snapshot: Snapshot | None = None
     keyring: Keyring | None = None
@@ -64,7 +67,7 @@ class Holder:
         self._verify = tuple(verify)
         self._state = _State()
         self._lock = threading.Lock()
-        self._confirmed: dict[str, float] = {}
+        self._confirmed: dict[tuple[str, Kind], float] = {}
 
     def environments(self) -> MappingProxyType[str, Held]:
         """Every environment of which anything is held or was refused, as of now; never changes afterwards."""
@@ -109,13 +112,13 @@ class Holder:
             raise self._refuse(environment, kind, source, reason)
         return True
 
-    def confirm(self, environment: str) -> None:
+    def confirm(self, environment: str, kind: Kind) -> None:
         """Note that a store just named the version held as its newest."""
-        self._confirmed[environment] = time.monotonic()
+        self._confirmed[environment, kind] = time.monotonic()
 
-    def confirmed_age(self, environment: str) -> float | None:
+    def confirmed_age(self, environment: str, kind: Kind) -> float | None:
         """Seconds since a store last confirmed what is held of `environment`; None for never."""
-        at = self._confirmed.get(environment)
+        at = self._confirmed.get((environment, kind))
         return None if at is None else time.monotonic() - at
 
     def _parse(self, environment: str, kind: Kind, raw: bytes) -> Snapshot | Keyring:
@@ -136,22 +139,28 @@ class Holder:
 
     def _swap(self, environment: str, document: Snapshot | Keyring) -> None:
         held = self._state.environments.get(environment, Held())
-        keys = self._state.keys
         if isinstance(document, Keyring):
-            held = replace(held, keyring=document, refusal=None)
+            kind: Kind = "keyring"
+            held = replace(held, keyring=document)
         else:
-            held = replace(held, snapshot=document, refusal=None)
+            kind = "snapshot"
+            held = replace(held, snapshot=document)
+        if held.refusal is not None and held.refusal.kind == kind:
+            held = replace(held, refusal=None)
         environments = {**self._state.environments, environment: held}
-        if isinstance(document, Keyring):
+        keys = self._state.keys
+        if kind == "keyring":
             keys = MappingProxyType(_merge_keys(environments))
         self._state = _State(MappingProxyType(environments), keys)
 
     def _refuse(self, environment: str, kind: Kind, source: str, reason: str) -> DocumentRefusedError:
         with self._lock:
-            held = self._state.environments.get(environment, Held())
-            held = replace(held, refusal=Refusal(kind, source, reason, time.time()))
-            environments = {**self._state.environments, environment: held}
-            self._state = _State(MappingProxyType(environments), self._state.keys)
+            environments = self._state.environments
+            if environment in environments or len(environments) < _MOST_REMEMBERED:
+                held = environments.get(environment, Held())
+                held = replace(held, refusal=Refusal(kind, source, reason, time.time()))
+                environments = MappingProxyType({**environments, environment: held})
+                self._state = _State(environments, self._state.keys)
         return DocumentRefusedError(f"{kind} of {environment} from {source} refused: {reason}")
 
 

@@ -45,9 +45,8 @@ class RedisStore:
             socket_connect_timeout=_TIMEOUT,
             socket_keepalive=True,
             health_check_interval=_HEALTH_CHECK,
-            retry=Retry(
-                NoBackoff(), 0
-            ),  # whoever calls has a rhythm of his own; hidden retries multiply waits
+            # Whoever calls has a rhythm of their own; hidden retries multiply waits.
+            retry=Retry(NoBackoff(), 0),
         )
         self._put = self._redis.register_script(_PUT)
 

@@ -18,11 +18,10 @@ from distribution.read_plane.store import Store, is_environment
 logger = logging.getLogger(__name__)
 
 # Seconds.
-_LONGEST_WAIT = (
-    2.0  # between attempts on a failing source: a revocation waits this long after contact returns
-)
+_LONGEST_WAIT = 2.0  # between attempts on a failing source: so long a revocation waits when contact returns
 _REFUSED_AGAIN = 5.0  # before a refused document of the same version is fetched again
 _KEEP_AGAIN = 5.0  # before a file that could not be written is tried again
+_CONFIRMED = 5.0  # since another source confirmed a version: one that names an older one is only late
 _STOPPING = 3.0  # for threads to end; they are daemons and hold nothing
 
 # Keyrings first: a revocation must not wait for megabytes of snapshots.
@@ -99,6 +98,18 @@ class Refresher:
         keeper = self._keeper.published if self._keeper else frozenset()
         return keeper.union(*(poller.published for poller in self._pollers))
 
+    def older(self) -> dict[str, dict[Kind, int]]:
+        """Environment -> kind -> the version that a store names though a newer one is in use.
+
+        Only what no source has confirmed lately: a store that is late is none of this, one that was restored
+        from a backup is. What it publishes is refused, revoked keys included, until its versions are higher.
+        """
+        found: dict[str, dict[Kind, int]] = {}
+        for poller in self._pollers:
+            for (environment, kind), version in poller.older.items():
+                found.setdefault(environment, {})[kind] = version
+        return found
+
     def in_contact(self) -> bool:
         """Whether a source was read through since the start, or the last-known-good directory gave any."""
         return any(poller.passed for poller in self._pollers) or bool(self._keeper and self._keeper.loaded)
@@ -133,8 +144,9 @@ class _Poller:
         self._interval = interval
         self._stop = stop
         self._swapped = swapped
-        self._refused: dict[tuple[str, Kind], tuple[int, float]] = {}
-        self._refusals_told: dict[tuple[str, Kind], str] = {}
+        self.older: Mapping[tuple[str, Kind], int] = {}
+        # What was refused: its version, when to ask for it again (monotonic seconds), and what the log was told.
+        self._refused: dict[tuple[str, Kind], tuple[int, float, str]] = {}
 
     def run(self) -> None:
         failures = 0
@@ -157,13 +169,14 @@ class _Poller:
                     return
                 if pair[position] > self._holder.version(environment, kind):
                     self._fetch(environment, kind, pair[position])
-        self._confirm(versions)
+        self._compare(versions)
+        self._refused = {of: told for of, told in self._refused.items() if of[0] in versions}
         self.published = frozenset(name for name, (snapshot, _) in versions.items() if snapshot)
         self.passed = True
         self.dependency.worked()
 
     def _fetch(self, environment: str, kind: Kind, version: int) -> None:
-        refused, again = self._refused.get((environment, kind), (0, 0.0))
+        refused, again, told = self._refused.get((environment, kind), (0, 0.0, ""))
         if refused == version and time.monotonic() < again:
             return
         self.dependency.asked()  # each answer is a sign of life of its own
@@ -174,23 +187,38 @@ class _Poller:
         try:
             swapped = self._holder.accept(environment, kind, bytes(raw), source=self.dependency.name)
         except DocumentRefusedError as error:
-            self._refused[environment, kind] = (version, time.monotonic() + _REFUSED_AGAIN)
-            if self._refusals_told.get((environment, kind)) != str(error):
-                self._refusals_told[environment, kind] = str(error)
+            self._refused[environment, kind] = (version, time.monotonic() + _REFUSED_AGAIN, str(error))
+            if told != str(error):
                 logger.error("%s", error)
             return
         self._refused.pop((environment, kind), None)
-        self._refusals_told.pop((environment, kind), None)
         if swapped:
             logger.info(
                 "%s of %s: version %s is in use", kind, environment, self._holder.version(environment, kind)
             )
             self._swapped()
 
-    def _confirm(self, versions: Mapping[str, tuple[int, int]]) -> None:
-        for environment, (snapshot, _) in versions.items():
-            if snapshot and snapshot == self._holder.version(environment, "snapshot"):
-                self._holder.confirm(environment)
+    def _compare(self, versions: Mapping[str, tuple[int, int]]) -> None:
+        """Note which documents in use the store confirms, and of which it knows an older one only."""
+        older: dict[tuple[str, Kind], int] = {}
+        for environment, pair in versions.items():
+            for kind, position in _KINDS:
+                named, held = pair[position], self._holder.version(environment, kind)
+                if named and named == held:
+                    self._holder.confirm(environment, kind)
+                elif 0 < named < held and self._unconfirmed(environment, kind):
+                    older[environment, kind] = named
+                    if (environment, kind) not in self.older:
+                        logger.error(
+                            "%s of %s: %s names version %s, and %s is in use; nothing older is taken, so after a "
+                            "restore from backup run `manage.py recover`",
+                            *(kind, environment, self.dependency.name, named, held),
+                        )
+        self.older = older
+
+    def _unconfirmed(self, environment: str, kind: Kind) -> bool:
+        age = self._holder.confirmed_age(environment, kind)
+        return age is None or age > _CONFIRMED
 
 
 class _Listener:

@@ -79,21 +79,18 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
     announced = header(scope, "content-length") or ""
     if announced.isdecimal() and (len(announced) > 20 or int(announced) > MAX_BODY):
         raise too_large
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()  # not a list of parts: HTTP/2 may send any number of empty ones
     try:
         async with asyncio.timeout(_BODY_TIME):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGoneError
-                part = message.get("body", b"")
-                size += len(part)
-                if size > MAX_BODY:
+                body += message.get("body", b"")
+                if len(body) > MAX_BODY:
                     raise too_large
-                parts.append(part)
                 if not message.get("more_body", False):
-                    return b"".join(parts)
+                    return bytes(body)
     except TimeoutError:
         raise RefusedError(
             408, f"body: did not arrive within {_BODY_TIME:.0f} seconds; send it again"

@@ -1,11 +1,10 @@
 """`GET /sdk/v1/snapshot`: the signed bytes, untouched, to server-side keys."""
 
+from countersign.snapshot import MEDIA_TYPE
 from distribution.read_plane.access import grant, identify
 from distribution.read_plane.answer import Answer, RefusedError, Scope
 from distribution.read_plane.holder import Holder
 from distribution.read_plane.request import already_has
-
-MEDIA_TYPE = "application/vnd.countersign.snapshot"
 
 
 def answer_snapshot(scope: Scope, holder: Holder, *, in_contact: bool) -> Answer:

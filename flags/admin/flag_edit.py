@@ -137,7 +137,10 @@ class NewFlagForm(DefinitionForm):
 
     def clean_variants(self) -> Any:
         given = self.cleaned_data["variants"]
-        return given if given is not None else VARIANTS[self.data.get("type", "boolean")]
+        if given is not None:
+            return given
+        # A type that does not exist is refused at its own field.
+        return VARIANTS.get(self.data.get("type", ""), VARIANTS["boolean"])
 
 
 class NewFlagPage(Page):

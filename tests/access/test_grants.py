@@ -27,7 +27,7 @@ def test_roles_of_a_person_are_one_document_in_the_ledger(cast: Cast) -> None:
     administrator, person = cast.actor("administrator"), cast.users["viewer"].pseudonym
     grants.grant(administrator, cast.project, person, Role.EDITOR)
     grants.grant(administrator, cast.project, person, Role.EDITOR)
-    for row in Membership.objects.filter(member=person):
+    for row in Membership.objects.filter(member=person).order_by("-role"):
         grants.revoke(administrator, row)
     events = Event.objects.filter(subject=f"access/project/shop/member/{person}").order_by("index")
     story = [json.loads(event.line)["data"] for event in events]

@@ -74,6 +74,17 @@ def test_one_environment_that_cannot_be_loaded_does_not_take_the_others_down(ope
     assert reply.json["environments"][STAGING]["refused"]["from"] == "database"
 
 
+def test_a_store_restored_from_a_backup_degrades_and_is_named(operator, plane, store, publisher):
+    store.publish(publisher, 5)
+    for kind in ("snapshot", "keyring"):
+        plane.holder.accept(PRODUCTION, kind, getattr(publisher, kind)(9), source="last known good")
+    plane.start()
+    eventually(lambda: operator.get("/readyz").json["status"] == "degraded")
+    reply = operator.get("/readyz")
+    assert reply.status == 200
+    assert reply.json["environments"][PRODUCTION]["older_in_store"] == {"snapshot": 5, "keyring": 5}
+
+
 def test_when_nothing_published_can_be_loaded_it_is_not_ready(operator, plane, store):
     store.put(PRODUCTION, "snapshot", 1, Publisher().snapshot())
     plane.start()

@@ -74,6 +74,15 @@ class TestBothDocuments:
         assert holder.version(PRODUCTION, kind) == 0
 
 
+def test_a_refusal_is_forgotten_with_a_newer_document_of_its_kind_only(holder, publisher):
+    with pytest.raises(DocumentRefusedError):
+        _take(holder, "snapshot", Publisher().snapshot(4))
+    _take(holder, "keyring", publisher.keyring())
+    assert holder.environments()[PRODUCTION].refusal.kind == "snapshot"
+    _take(holder, "snapshot", publisher.snapshot(4))
+    assert holder.environments()[PRODUCTION].refusal is None
+
+
 def test_a_key_finds_its_environment(holder, publisher):
     _take(holder, "keyring", publisher.keyring())
     _take(

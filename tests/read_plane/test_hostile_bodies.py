@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import tracemalloc
 
 import pytest
 
@@ -91,6 +92,28 @@ def test_a_stream_beyond_the_limit_is_cut_off(server):
     reply = server.request("POST", PATH, headers={"content-type": "application/json"}, messages=messages)
     assert reply.status == 413
     assert len(messages) == 100 - (MAX_BODY // 65536 + 1), "no more was read than needed"
+
+
+def test_pieces_of_nothing_take_no_memory(server):
+    def pieces():
+        for _ in range(100_000):
+            yield {"type": "http.request", "body": b"", "more_body": True}
+        yield {"type": "http.request", "body": b'{"context":{}}'}
+
+    class Endless(list):
+        source = pieces()
+
+        def pop(self, index):
+            return next(self.source)
+
+    headers = {"content-type": "application/json"}
+    tracemalloc.start()
+    try:
+        reply = server.request("POST", PATH, headers=headers, messages=Endless([None]))
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+    assert reply.status == 200
 
 
 def test_a_body_in_pieces_is_put_together(server):

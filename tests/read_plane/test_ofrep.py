@@ -1,6 +1,10 @@
 """OFREP: one flag or all of them, in the form that clients of the protocol read."""
 
+import asyncio
+
 import pytest
+
+from distribution.read_plane import ofrep
 
 from .client import Client
 from .conftest import eventually
@@ -156,6 +160,43 @@ class TestBulk:
         assert keys == [key for key in sorted(FLAGS) if browser.evaluate(key).status != 404]
         assert "banner" in keys
         assert "limit" not in keys
+
+    def test_other_requests_have_their_turn_meanwhile(self, serving, monkeypatch):
+        monkeypatch.setattr(ofrep, "_TURN", 0.0)
+        turns: list[int] = []
+
+        async def both():
+            task = asyncio.create_task(ticking())
+            answer = await bulk()
+            task.cancel()
+            return answer
+
+        async def ticking():
+            while True:
+                turns.append(1)
+                await asyncio.sleep(0)
+
+        async def bulk():
+            body = [{"type": "http.request", "body": b"{}"}]
+            sent = []
+
+            async def receive():
+                return body.pop()
+
+            async def send(message):
+                sent.append(message)
+
+            before = len(turns)
+            headers = [
+                (b"authorization", f"Bearer {SERVER_KEY}".encode()),
+                (b"content-type", b"application/json"),
+            ]
+            await serving({"type": "http", "method": "POST", "path": BULK, "headers": headers}, receive, send)
+            return sent[0]["status"], len(turns) - before
+
+        status, between = asyncio.run(both())
+        assert status == 200
+        assert between >= len(FLAGS) - 1
 
     def test_304_for_the_same_context_in_any_order(self, server):
         etag = server.post(BULK, {"context": {"a": 1, "b": {"c": 2, "d": 3}}}).headers["etag"]

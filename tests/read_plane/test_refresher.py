@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from distribution.read_plane import holder as holder_module
+from distribution.read_plane import refresher as refresher_module
 from distribution.read_plane.directory_store import DirectoryStore
 from distribution.read_plane.holder import Holder
 from distribution.read_plane.keyring import hash_of
@@ -57,7 +59,7 @@ def test_an_announcement_saves_the_interval(start, holder, store, publisher):
     eventually(refresher.in_contact)
     store.publish(publisher, 4)
     refresher.announce(PRODUCTION)
-    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 4, seconds=2)
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 4)
 
 
 def test_many_announcements_do_not_make_it_ask_without_end(start, store):
@@ -102,7 +104,7 @@ def test_one_source_that_hangs_does_not_hold_up_another(start, holder, store, pu
     try:
         refresher = start(("redis", Hanging()), ("database", store))
         store.publish(publisher, 2)
-        eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2, seconds=2)
+        eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
         eventually(lambda: _status(refresher)["redis"].get("error") == "no answer")
     finally:
         release.set()
@@ -148,9 +150,67 @@ def test_what_cannot_be_verified_is_refused_and_the_old_stays(start, holder, sto
     assert sum("refused" in record.getMessage() for record in caplog.records) == 1, (
         "told once, not at every poll"
     )
-    assert store.fetched < 6, "not fetched at every poll either"
     store.put(PRODUCTION, "snapshot", 7, publisher.snapshot(7))
     eventually(lambda: holder.version(PRODUCTION, "snapshot") == 7)
+
+
+def test_a_refused_document_is_not_fetched_at_every_poll(start, holder, store, publisher, monkeypatch):
+    monkeypatch.setattr(refresher_module, "_REFUSED_AGAIN", 3600.0)
+    store.put(PRODUCTION, "snapshot", 6, Publisher().snapshot(6))
+    polls: list[int] = []
+    versions = store.versions
+    store.versions = lambda: polls.append(1) or versions()
+    start(("database", store))
+    eventually(lambda: len(polls) > 5)
+    assert store.fetched == 1
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "keyring"])
+def test_a_store_that_was_restored_from_a_backup_is_told_of(start, holder, store, publisher, kind, caplog):
+    store.publish(publisher, 5)
+    holder.accept(PRODUCTION, kind, getattr(publisher, kind)(9), source="last known good")
+    refresher = start(("database", store))
+    eventually(refresher.older)
+    assert refresher.older() == {PRODUCTION: {kind: 5}}
+    polls: list[int] = []
+    versions = store.versions
+    store.versions = lambda: polls.append(1) or versions()
+    eventually(lambda: len(polls) > 3)
+    told = [record.getMessage() for record in caplog.records if "manage.py recover" in record.getMessage()]
+    assert len(told) == 1, "once, not at every poll"
+    store.publish(publisher, 10)
+    eventually(lambda: not refresher.older())
+    assert holder.version(PRODUCTION, kind) == 10
+
+
+def test_a_store_that_is_only_late_is_not_told_of(start, holder, store, publisher):
+    store.publish(publisher, 9)
+    late = MemoryStore()
+    late.publish(publisher, 8)
+    refresher = start(("database", store))
+    eventually(lambda: holder.confirmed_age(PRODUCTION, "snapshot") is not None)
+    second = start(("redis", late))
+    eventually(second.in_contact)
+    assert not refresher.older()
+
+
+def test_a_store_that_names_ever_other_environments_is_not_remembered(start, holder, monkeypatch, publisher):
+    monkeypatch.setattr(holder_module, "_MOST_REMEMBERED", 5)
+
+    class Inventive(MemoryStore):
+        named = 0
+
+        def versions(self):
+            self.named += 1
+            self.documents = {(f"shop/e{self.named}", "snapshot"): (1, b"x")}
+            return super().versions()
+
+    store = Inventive()
+    refresher = start(("redis", store))
+    eventually(lambda: store.named > 20)
+    assert len(holder.environments()) <= 5
+    assert len(refresher._pollers[0]._refused) <= 1
+    assert holder.accept(PRODUCTION, "snapshot", publisher.snapshot(), source="test")
 
 
 def test_a_store_s_odd_names_are_ignored(start, holder, store, publisher):
@@ -168,7 +228,7 @@ def test_an_older_store_is_no_confirmation(start, holder, store, publisher):
     holder.accept(PRODUCTION, "snapshot", publisher.snapshot(5), source="test")
     refresher = start(("redis", older))
     eventually(refresher.in_contact)
-    assert holder.confirmed_age(PRODUCTION) is None
+    assert holder.confirmed_age(PRODUCTION, "snapshot") is None
     assert holder.version(PRODUCTION, "snapshot") == 5
 
 
@@ -231,7 +291,7 @@ def test_redis_goes_and_comes_back(start, holder, publisher, redis_server):
     store.put_keyring(PRODUCTION, 1, publisher.keyring())
     store.put_snapshot(PRODUCTION, 1, publisher.snapshot())
     store.announce(PRODUCTION)
-    eventually(lambda: holder.find_key(SERVER_KEY) and holder.find_key(SERVER_KEY)[1], seconds=2)
+    eventually(lambda: holder.find_key(SERVER_KEY) and holder.find_key(SERVER_KEY)[1])
 
     redis_server.stop()
     eventually(lambda: _status(refresher)["announcements"]["status"] == "failing")

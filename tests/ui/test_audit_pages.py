@@ -1,0 +1,121 @@
+"""The ledger as a list: filters, paging by position, what an event tells."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from audit.admin import events as events_page
+from audit.checkpoints import sign_current
+from audit.models import Event
+from tests.cast import ON, Cast, split
+from tests.ui.conftest import Browser
+
+PAGE = "/admin/p/shop/audit/"
+
+
+@pytest.fixture
+def busy(cast: Cast) -> Cast:
+    cast.flag()
+    request = cast.propose(ON, rationale="the launch", ticket="SHOP-7")
+    cast.approve(request)
+    cast.flag("other")
+    cast.propose(split(10), key="other", environment="development")
+    return cast
+
+
+def shown(browser: Browser, query: str = "", name: str = "auditor") -> str:
+    return browser(name).get(PAGE + query).content.decode()
+
+
+def test_an_event_tells_who_what_under_which_change_and_who_approved(busy: Cast, browser: Browser) -> None:
+    html = shown(browser, "?type=flags.v1.configuration.updated&subject=banner")
+    for text in ("Production: turned on", "by web", "SHOP-7", "the launch", "Approved by"):
+        assert text in html
+    assert html.count('class="cs-event"') == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("?subject=banner", 2),
+        ("?subject=flag/other", 2),
+        ("?subject=no-such-thing", 0),
+        ("?type=flags.v1.flag.created", 2),
+        ("?environment=development", 1),
+        ("?change=CR-2", 4),
+        ("?from=2099-01-01", 0),
+        ("?to=2001-01-01", 0),
+        ("?subject=banner&from=2001-01-01&to=2099-01-01", 2),
+    ],
+)
+def test_filters_narrow_down(busy: Cast, browser: Browser, query: str, count: int) -> None:
+    assert shown(browser, query).count('class="cs-event"') == count
+
+
+def test_a_filter_by_person_takes_the_pseudonym(busy: Cast, browser: Browser) -> None:
+    reviewer = busy.users["reviewer"].pseudonym
+    html = shown(browser, f"?actor={reviewer}")
+    assert html.count('class="cs-event"') == Event.objects.filter(actor=reviewer).count() > 0
+
+
+def test_a_date_that_is_none_is_named(busy: Cast, browser: Browser) -> None:
+    assert "“soon” is no date" in shown(browser, "?from=soon")
+
+
+def test_pages_follow_each_other_without_gap_or_overlap(
+    busy: Cast, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_page, "PAGE_SIZE", 4)
+    client, query, seen = browser("auditor"), "", []
+    while True:
+        answer = client.get(PAGE + query)
+        seen += [item.event.index for item in answer.context["rows"]]
+        if answer.context["next_before"] is None:
+            break
+        query = f"?before={answer.context['next_before']}"
+    expected = Event.objects.filter(project="shop").order_by("-index").values_list("index", flat=True)
+    assert seen == list(expected)
+
+
+def test_nothing_is_counted(busy: Cast, browser: Browser) -> None:
+    client = browser("auditor")
+    with CaptureQueriesContext(connection) as captured:
+        client.get(PAGE)
+    on_events = [q["sql"] for q in captured if 'FROM "audit_event"' in q["sql"]]
+    assert on_events
+    assert not any("COUNT(" in sql.upper() for sql in on_events)
+    assert all("LIMIT" in sql for sql in on_events)
+
+
+def test_the_head_and_the_last_checkpoint_are_shown(busy: Cast, browser: Browser) -> None:
+    assert "none yet" in shown(browser)
+    checkpoint = sign_current()
+    assert f"signed at {checkpoint.size} events" in shown(browser)
+
+
+def test_exports_are_offered_to_those_who_may_export(busy: Cast, browser: Browser) -> None:
+    assert "Download report (CSV)" in shown(browser)
+    assert "Export evidence (bundle)" in shown(browser)
+    assert "Download report" not in shown(browser, name="author")
+
+
+def test_an_event_has_an_address_of_its_own(busy: Cast, browser: Browser) -> None:
+    event = Event.objects.filter(project="shop", type="flags.v1.configuration.updated").first()
+    html = browser("auditor").get(f"{PAGE}{event.pk}/").content.decode()
+    assert "The line that is hashed" in html
+    foreign = Event.objects.filter(project="other").first()
+    assert browser("auditor").get(f"{PAGE}{foreign.pk}/").status_code == 404
+
+
+def test_large_documents_are_shown_from_their_blobs(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    many = {**ON, "targets": {"off": [f"customer-{number:05}" for number in range(2_000)]}}
+    cast.propose(many, environment="development")
+    assert "customer-00042" in shown(browser, "?environment=development")
+
+
+def test_membership_changes_name_the_person_and_the_roles(busy: Cast, browser: Browser) -> None:
+    html = shown(browser, "?type=access.v1.membership.changed")
+    assert "Roles: none → Reviewer" in html

@@ -1,0 +1,216 @@
+"""Flags, segments, environments, keys and people through their pages."""
+
+from __future__ import annotations
+
+import re
+
+from access.models import Membership
+from approvals.models import ApprovalPolicy, ChangeRequest
+from distribution.models import SdkKey
+from flags.models import Environment, Flag, Segment
+from tests.cast import ON, Cast
+from tests.ui.conftest import Browser
+
+NEW = "/admin/p/shop/new-flag/"
+
+
+def flag_form(**members: str) -> dict[str, str]:
+    form = {
+        "key": "checkout",
+        "name": "Checkout",
+        "type": "boolean",
+        "kind": "release",
+        "variants": "",
+        "owner": "",
+        "tags": "a, b, a",
+        "temporary": "on",
+        "expires": "2099-12-31",
+        "on_expiry": "off",
+        "purpose": "the launch",
+    }
+    return {**form, **members}
+
+
+def test_a_flag_is_created_off_everywhere(cast: Cast, browser: Browser) -> None:
+    answer = browser("author").post(NEW, flag_form(owner=cast.users["author"].pseudonym))
+    assert answer["Location"] == "/admin/p/shop/flags/checkout/"
+    flag = Flag.objects.get()
+    assert flag.variants == {"on": True, "off": False}
+    assert flag.tags == ["a", "b"]
+    assert flag.owner == cast.users["author"]
+    assert (flag.expires_at.isoformat(), flag.on_expiry) == ("2099-12-31T00:00:00+00:00", "off")
+    assert not flag.configurations.exists()
+
+
+def test_a_flag_form_is_shown_again_with_what_is_wrong(cast: Cast, browser: Browser) -> None:
+    client = browser("author")
+    for members, said in (
+        ({"key": "no spaces"}, "A key starts with"),
+        ({"variants": "{"}, "valid JSON"),
+        ({"variants": '{"on": "text", "off": false}'}, "variants"),
+        ({"type": "nonsense"}, "Select a valid choice"),
+        ({"name": ""}, "required"),
+    ):
+        answer = client.post(NEW, flag_form(**members))
+        assert answer.status_code == 422
+        assert said in answer.content.decode()
+    assert not Flag.objects.exists()
+
+
+def test_a_key_that_is_taken_is_refused_beside_the_key(cast: Cast, browser: Browser) -> None:
+    cast.flag("checkout")
+    answer = browser("author").post(NEW, flag_form())
+    assert answer.status_code == 409
+    assert "There is a flag with this key already" in answer.content.decode()
+
+
+def test_a_double_click_makes_one_flag(cast: Cast, browser: Browser) -> None:
+    client = browser("author")
+    assert [client.post(NEW, flag_form()).status_code for _ in range(2)] == [302, 302]
+    assert ChangeRequest.objects.count() == 1
+
+
+def test_a_description_is_saved_at_once_and_keeps_what_the_form_does_not_show(
+    cast: Cast, browser: Browser
+) -> None:
+    cast.flag(critical=True, exit_criteria="when done", expires_at="2099-12-31T18:30:00.000000Z")
+    page = "/admin/p/shop/flags/banner/edit/"
+    form = flag_form(base="1", variants='{"on": true, "off": false}', on_expiry="alert", name="New name")
+    form.pop("key")
+    assert browser("author").post(page, form)["Location"] == "/admin/p/shop/flags/banner/"
+    flag = Flag.objects.get()
+    assert (flag.name, flag.critical, flag.exit_criteria) == ("New name", True, "when done")
+    assert flag.expires_at.hour == 18
+
+
+def test_variants_that_production_serves_are_reviewed(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    cast.approve(cast.propose(ON))
+    form = flag_form(
+        base="1", variants='{"on": true, "off": false, "also": true}', rationale="third", expires=""
+    )
+    answer = browser("author").post("/admin/p/shop/flags/banner/edit/", form)
+    assert re.fullmatch(r"/admin/p/shop/requests/\d+/", answer["Location"])
+    assert "also" not in Flag.objects.get().variants
+
+
+def test_a_definition_that_changed_meanwhile_is_a_conflict(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    cast.flag(name="Renamed by somebody")
+    form = flag_form(base="1", variants='{"on": true, "off": false}', name="Mine")
+    answer = browser("author").post("/admin/p/shop/flags/banner/edit/", form)
+    html = answer.content.decode()
+    assert answer.status_code == 409
+    assert "Renamed by somebody" in html
+    assert 'name="base" value="2"' in html
+    assert Flag.objects.get().name == "Renamed by somebody"
+
+
+def test_a_flag_page_says_each_environment_in_one_sentence_with_its_change(
+    cast: Cast, browser: Browser
+) -> None:
+    cast.flag()
+    request = cast.propose(ON)
+    cast.approve(request)
+    html = browser("author").get("/admin/p/shop/flags/banner/").content.decode()
+    assert 'everyone: <em class="cs-variant">on</em>' in html
+    assert "not configured here" in html
+    assert request.change_id in html
+    assert "get_boolean_value(&quot;banner&quot;, False" in html
+
+
+def test_a_segment_is_made_used_and_then_changed_under_review(cast: Cast, browser: Browser) -> None:
+    client = browser("author")
+    form = {"key": "beta", "included": "one\ntwo\n\none", "excluded": "", "rules": ""}
+    assert client.post("/admin/p/shop/new-segment/", form)["Location"] == "/admin/p/shop/segments/beta/"
+    assert Segment.objects.get().document == {"included": ["one", "two"]}
+    assert client.post("/admin/p/shop/new-segment/", {**form, "included": "x"}).status_code == 409
+    cast.flag()
+    rule = {"attribute": "", "operator": "in_segment", "values": ["beta"]}
+    after = {**ON, "rules": [{"id": "r", "constraints": [rule], "serve": {"variant": "off"}}]}
+    cast.approve(cast.propose(after))
+    page = "/admin/p/shop/segments/beta/edit/"
+    html = client.get(page).content.decode()
+    assert "Used in" in html
+    assert "Ask for review" in html
+    form = {"included": "one", "excluded": "", "rules": "[]", "base": "1", "rationale": "left"}
+    assert "/requests/" in client.post(page, form)["Location"]
+    assert client.post(page, {**form, "rationale": ""}).status_code == 422
+    assert client.post(page, {**form, "included": "other", "base": "0"}).status_code == 409
+    assert client.post(page, {**form, "rules": '[[{"operator": "like"}]]'}).status_code == 422
+    assert "banner" in client.get("/admin/p/shop/segments/beta/").content.decode()
+    assert Segment.objects.get().version == 1
+
+
+def test_an_environment_and_its_policy_are_made_and_changed(cast: Cast, browser: Browser) -> None:
+    client = browser("administrator")
+    form = {
+        "key": "qa",
+        "name": "QA",
+        "kind": "staging",
+        "position": "1",
+        "regions": "eu, us, eu",
+        "bucketing": "murmur3",
+    }
+    client.post("/admin/p/shop/new-environment/", form)
+    assert Environment.objects.get(key="qa").regions == ["eu", "us"]
+    assert client.post("/admin/p/shop/new-environment/", form).status_code == 409
+    assert client.post("/admin/p/shop/new-environment/", {**form, "key": "a b"}).status_code == 422
+    client.post("/admin/p/shop/environments/qa/edit/", {**form, "name": "Quality"})
+    assert Environment.objects.get(key="qa").name == "Quality"
+    policy = "/admin/p/shop/environments/qa/policy/"
+    assert client.post(policy, {"required_approvals": "21"}).status_code == 422
+    client.post(policy, {"required_approvals": "2", "require_ticket": "on"})
+    assert ApprovalPolicy.objects.get(environment__key="qa").required_approvals == 2
+    assert (
+        "2 approvals by other people and a ticket"
+        in client.get("/admin/p/shop/environments/").content.decode()
+    )
+
+
+def test_an_sdk_key_is_shown_once_with_its_dsn_and_revoked_after_a_question(
+    cast: Cast, browser: Browser
+) -> None:
+    client = browser("administrator")
+    page = "/admin/p/shop/environments/production/new-key/"
+    answer = client.post(page, {"name": "checkout-api", "side": "server"})
+    secret = re.search(r"cs_server_[\w-]{40,}", answer.content.decode())[0]
+    assert f"//{secret}@" in answer.content.decode()
+    assert "no-store" in answer["Cache-Control"]
+    assert secret not in client.get("/admin/p/shop/environments/").content.decode()
+    key = SdkKey.objects.get()
+    revoke = f"/admin/p/shop/sdk-keys/{key.pk}/revoke/"
+    assert "cannot be undone" in client.get(revoke).content.decode()
+    assert SdkKey.objects.get().revoked_at is None
+    client.post(revoke)
+    assert SdkKey.objects.get().revoked_at is not None
+    assert client.post(page, {"name": " ", "side": "server"}).status_code == 422
+
+
+def test_administrators_give_and_take_roles(cast: Cast, browser: Browser) -> None:
+    client, page = browser("administrator"), "/admin/p/shop/people/"
+    client.post(page, {"who": "outsider@example.com", "role": "viewer"})
+    membership = Membership.objects.get(project=cast.project, member=cast.users["outsider"].pseudonym)
+    assert membership.role == "viewer"
+    client.post(page, {"revoke": str(membership.pk)})
+    assert not Membership.objects.filter(pk=membership.pk).exists()
+    assert client.post(page, {"who": "nobody", "role": "viewer"}).status_code == 422
+    assert client.post(page, {"revoke": "x"}).status_code == 404
+
+
+def test_the_last_administrator_stays(cast: Cast, browser: Browser) -> None:
+    client, page = browser("administrator"), "/admin/p/shop/people/"
+    for membership in Membership.objects.filter(project=cast.project, role="administrator"):
+        html = client.post(page, {"revoke": str(membership.pk)}, follow=True)
+    assert Membership.objects.filter(project=cast.project, role="administrator").count() == 1
+    assert html.status_code in (200, 404)
+
+
+def test_who_does_not_manage_access_sees_people_but_gives_no_role(cast: Cast, browser: Browser) -> None:
+    client, page = browser("author"), "/admin/p/shop/people/"
+    assert "Give role" not in client.get(page).content.decode()
+    before = Membership.objects.count()
+    assert client.post(page, {"who": "outsider", "role": "administrator"}).status_code == 403
+    some = Membership.objects.filter(project=cast.project).first()
+    assert client.post(page, {"revoke": str(some.pk)}).status_code == 403
+    assert Membership.objects.count() == before
