@@ -31,8 +31,10 @@
       window.location.assign(link.href);
       return;
     }
-    fill(await answer.text());
+    const html = await answer.text();
+    // First: opening moves the focus, and what is filled in wants it.
     if (!dialog().open) dialog().showModal();
+    fill(html);
   }
 
   async function send(form, submitter) {

@@ -47,6 +47,8 @@ class Moment:
     what: str
     text: str = ""
     revision: str = ""
+    # The event's place in the ledger: several may bear the same time.
+    index: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,9 @@ class ReviewPage(Page):
         what: Any
         for event in events:
             icon, what = EVENT_WORDS[event.type]
-            moments.append(Moment(event.time, icon, names[event.actor], str(what), revision=event.change_id))
+            moments.append(
+                Moment(event.time, icon, names[event.actor], str(what), "", event.change_id, event.index)
+            )
         for review in reviews:
             icon, what = REVIEW_WORDS[Review.Verdict(review.verdict)]
             if review.verdict == Review.Verdict.REJECTED and review.reviewer == proposer:
@@ -217,9 +221,10 @@ class ReviewPage(Page):
                     str(what),
                     review.comment,
                     review.change_id,
+                    review.event.index if review.event else -1,
                 )
             )
-        return sorted(moments, key=lambda each: each.at)
+        return sorted(moments, key=lambda each: (each.at, each.index))
 
 
 class ScheduleForm(AskForm):

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
 from approvals import workflow
-from approvals.admin.asking import AT, BY_HAND, AskForm, place_error
+from approvals.admin.asking import AT, BY_HAND, SOON, AskForm, place_error
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
@@ -94,8 +94,13 @@ class SwitchForm(AskForm):
         return cleaned
 
     @property
+    def is_clear(self) -> bool:
+        """Whether what was chosen makes a document, whatever else is missing."""
+        return not set(self.errors) & {"state", "serve", "variant", "percent", "rest", "document"}
+
+    @property
     def after(self) -> Document:
-        """The document that would stand there; valid forms only."""
+        """The document that would stand there; clear forms only."""
         chosen = self.cleaned_data
         if chosen["document"] is not None:
             return dict(chosen["document"])
@@ -226,13 +231,13 @@ class SwitchPage(ConfigurationPage):
 
     def _effect(self, form: SwitchForm) -> dict[str, Any]:
         """What would happen, in words, and the verb for the button; errors are shown by the form itself."""
-        if form.is_bound and not form.is_valid():
-            after, when = None, "soon"
-        elif form.is_bound:
-            after, when = form.after, form.cleaned_data["when"]
-        else:
-            after = drafts.switched(form.shown, form.initial["state"] == ON)
-            when = "soon"
+        after: Document | None = drafts.switched(form.shown, form.initial["state"] == ON)
+        when = SOON
+        if form.is_bound:
+            form.is_valid()
+            # Why and when may still be missing while what would happen is clear.
+            after = form.after if form.is_clear else None
+            when = form.cleaned_data.get("when", SOON)
         if after is None:
             return {"effects": [], "button": self._verb(form, None, when)}
         try:

@@ -209,7 +209,7 @@ def test_a_store_that_names_ever_other_environments_is_not_remembered(start, hol
     refresher = start(("redis", store))
     eventually(lambda: store.named > 20)
     assert len(holder.environments()) <= 5
-    assert len(refresher._pollers[0]._refused) <= 1
+    assert len(refresher._pollers[0]._refused) <= 2, "of this pass, and of the one before"
     assert holder.accept(PRODUCTION, "snapshot", publisher.snapshot(), source="test")
 
 

@@ -48,7 +48,7 @@ def test_in_a_protected_environment_the_switch_asks_for_review_and_changes_nothi
 
 
 def test_the_dialog_says_in_words_what_will_happen(cast: Cast, browser: Browser) -> None:
-    form = switch_form(0, serve="split", percent="25", preview="1")
+    form = switch_form(0, serve="split", percent="25", rationale="", preview="1")
     html = browser("author").post(SWITCH, form).content.decode()
     assert 'Production: turned on; everyone: 25 % <em class="cs-variant">on</em>' in html
     assert "Ask for review" in html

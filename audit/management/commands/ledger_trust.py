@@ -21,7 +21,8 @@ class Command(BaseCommand):
             "accept_log_vouched": True,
             "min_approvals": min(approvals, default=1),
             "review_required": sorted(
-                f"project/{environment.project.key}/environment/{environment.key}/" for environment in protected
+                f"project/{environment.project.key}/environment/{environment.key}/"
+                for environment in protected
             ),
         }
         self.stdout.write(json.dumps(trust, indent=1, sort_keys=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -21,10 +21,10 @@ from approvals import policies, rollouts, workflow
 from approvals.models import ChangeRequest
 from audit.actor import Actor
 from audit.ledger import timestamp
-from config.demo_catalogue import PEOPLE, PROJECTS, SEGMENTS, Demo
+from config.demo_catalogue import PEOPLE, PROJECTS, SEGMENTS, Demo, on, split
 from distribution import keys, publish
 from flags import catalogue
-from flags.models import Environment, Flag, Project
+from flags.models import Environment, Flag, FlagConfiguration, Project
 from flags.subjects import Subject
 
 PASSWORD = "countersign-demo"  # noqa: S105  (of the demo's invented people; it is printed)
@@ -160,7 +160,7 @@ class Command(BaseCommand):
         def propose(
             flag: str, document: Mapping[str, Any], title: str, why: str, **options: Any
         ) -> ChangeRequest:
-            clock.forward(hours=5)
+            clock.forward(hours=1, minutes=7)
             subject = str(Subject("configuration", "shop", flag, "production"))
             return workflow.propose(
                 self._actor("mara"),
@@ -171,7 +171,8 @@ class Command(BaseCommand):
                 **options,
             )
 
-        from config.demo_catalogue import on, split
+        def standing(flag: str) -> dict[str, Any]:
+            return dict(FlagConfiguration.objects.get(flag__key=flag, environment=production).document)
 
         rejected = propose(
             "dark-mode", on("on"), "Dark mode for everyone", "People ask for it.", ticket="SHOP-388"
@@ -215,7 +216,7 @@ class Command(BaseCommand):
         clock.to(now - timedelta(hours=7))
         propose(
             "checkout-revamp",
-            split("checkout-revamp", 25),
+            {**standing("checkout-revamp"), "default": split("checkout-revamp", 25)["default"]},
             "Checkout revamp: 5 % → 25 %",
             "A week at 5 % without a rise in errors or support tickets.",
             ticket="SHOP-351",
@@ -223,7 +224,7 @@ class Command(BaseCommand):
         )
         scheduled = propose(
             "free-shipping-banner",
-            split("free-shipping-banner", 50, "text-b", "text-a"),
+            split("free-shipping-banner", 50, "text-b", "text-a", "off"),
             "Test the second banner text",
             "The campaign starts on Monday morning.",
             ticket="SHOP-409",
@@ -289,7 +290,8 @@ class Clock:
         self._now = start
 
     def __call__(self) -> datetime:
-        self._now += timedelta(seconds=41)
+        # Never ahead of the real time: the ledger's times do not go back, so later ones would wait for it.
+        self._now = min(self._now + timedelta(seconds=3), datetime.now(UTC))
         return self._now
 
     def to(self, moment: datetime) -> None:

@@ -187,28 +187,20 @@ def test_a_file_that_has_no_place_in_this_bundle_is_refused(tmp_path: Path, name
     refused(write(tmp_path / "b", ledger, extra={name: b""}), ledger, "must not be in this bundle")
 
 
-def test_a_file_linked_to_is_refused(tmp_path: Path) -> None:
-    ledger = small_ledger()
-    bundle = write(tmp_path / "b", ledger)
-    (bundle / "checkpoint").rename(tmp_path / "elsewhere")
-    (bundle / "checkpoint").symlink_to(tmp_path / "elsewhere")
-    refused(bundle, ledger, "checkpoint: is neither a regular file nor a directory")
-
-
-def test_a_manifest_linked_to_is_refused(tmp_path: Path) -> None:
-    ledger = small_ledger()
-    bundle = write(tmp_path / "b", ledger)
-    (bundle / "manifest").rename(tmp_path / "elsewhere")
-    (bundle / "manifest").symlink_to(tmp_path / "elsewhere")
-    refused(bundle, ledger, "manifest")
-
-
-def test_a_directory_linked_to_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("checkpoint", "checkpoint: is neither a regular file nor a directory"),
+        ("manifest", "manifest"),
+        ("extra", "extra: is neither a regular file nor a directory"),
+    ],
+)
+def test_what_is_linked_to_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     ledger = small_ledger()
     bundle = write(tmp_path / "b", ledger, extra={"extra/a": b"1"})
-    (bundle / "extra").rename(tmp_path / "elsewhere")
-    (bundle / "extra").symlink_to(tmp_path / "elsewhere")
-    refused(bundle, ledger, "extra: is neither a regular file nor a directory")
+    (bundle / name).rename(tmp_path / "elsewhere")
+    (bundle / name).symlink_to(tmp_path / "elsewhere")
+    refused(bundle, ledger, reason)
 
 
 def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:

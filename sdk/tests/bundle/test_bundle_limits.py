@@ -8,7 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle_writer import OFF, ON, Key, Ledger, change, digest, note, operation, seal, stand_in, trust, write
+from bundle_writer import (
+    OFF,
+    ON,
+    Key,
+    Ledger,
+    change,
+    digest,
+    note,
+    operation,
+    salted,
+    seal,
+    stand_in,
+    trust,
+    write,
+)
 
 from countersign.bundle import BundleError, encoding, files, verify_bundle
 from countersign.bundle.files import MAX_MANIFEST, BundleFiles
@@ -135,10 +149,16 @@ def test_a_file_that_is_exchanged_between_check_and_use_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     ledger = a_ledger()
-    bundle = write(tmp_path / "b", ledger, disclosures=[], first=1 if name == "prefix" else 0)
+    salt, closed = salted("name", "Alice")
+    ledger.document(ON, OFF, personal={"name": closed})
+    disclosures = [{"index": 2, "name": "name", "salt": salt, "value": "Alice"}]
+    if name == "prefix":
+        bundle = write(tmp_path / "b", ledger, first=1)
+    else:
+        bundle = write(tmp_path / "b", ledger, disclosures=disclosures)
     other = {
         "checkpoint": ledger.checkpoint(ledger.size, Key("witness.example.org", 9, kind=4)).encode(),
-        "disclosures.ndjson": b"\n",
+        "disclosures.ndjson": b"",  # as if the name had been erased
     }.get(name, (bundle / name).read_bytes()[:-1] + b" \n")
     check = BundleFiles.check
 
