@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
-from unittest.mock import patch
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -22,6 +20,7 @@ from approvals.models import ChangeRequest
 from audit.actor import Actor
 from audit.ledger import timestamp
 from config.demo_catalogue import PEOPLE, PROJECTS, SEGMENTS, Demo, on, split
+from config.demo_clock import HISTORY, Clock, clock_from
 from distribution import keys, publish
 from flags import catalogue
 from flags.models import Environment, Flag, FlagConfiguration, Project
@@ -52,7 +51,7 @@ class Command(BaseCommand):
         now = timezone.now()
         self.cast = self._people()
         self.root = self.cast["admin"]
-        with _clock(now - timedelta(days=92)) as clock:
+        with clock_from(now - HISTORY) as clock:
             self.projects = {key: self._project(key, spec) for key, spec in PROJECTS.items()}
             for key, segments in SEGMENTS.items():
                 for segment, document in segments.items():
@@ -60,10 +59,10 @@ class Command(BaseCommand):
                     self._change(
                         "mara", key, f"project/{key}/segment/{segment}", document, f"New segment {segment}"
                     )
-            for key, spec in PROJECTS.items():
-                for flag in spec["flags"]:
-                    clock.to(now - timedelta(days=flag["age"]))
-                    self._flag(key, flag, now)
+            flags = [(key, flag) for key, spec in PROJECTS.items() for flag in spec["flags"]]
+            for key, flag in sorted(flags, key=lambda pair: -pair[1]["age"]):
+                clock.to(now - timedelta(days=flag["age"]))
+                self._flag(key, flag, now)
             clock.to(now - timedelta(days=6))
             self._requests(clock, now)
         for environment in publish.due():
@@ -281,29 +280,3 @@ class Command(BaseCommand):
             + "\n",
             encoding="utf-8",
         )
-
-
-class Clock:
-    """The demo's time: so that its history is older than a minute."""
-
-    def __init__(self, start: datetime) -> None:
-        self._now = start
-
-    def __call__(self) -> datetime:
-        # Never ahead of the real time: the ledger's times do not go back, so later ones would wait for it.
-        self._now = min(self._now + timedelta(seconds=3), datetime.now(UTC))
-        return self._now
-
-    def to(self, moment: datetime) -> None:
-        """Jump ahead; never back, as the ledger's times never go back."""
-        self._now = max(self._now, moment)
-
-    def forward(self, **span: float) -> None:
-        self._now += timedelta(**span)
-
-
-@contextmanager
-def _clock(start: datetime) -> Iterator[Clock]:
-    clock = Clock(start)
-    with patch.object(timezone, "now", clock):
-        yield clock

@@ -8,6 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db import connection
+from django.utils import timezone
+
+from config.demo_clock import HISTORY, clock_from
 
 
 class Command(BaseCommand):
@@ -17,7 +21,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
-        call_command("migrate", verbosity=0)
+        if connection.introspection.table_names():
+            call_command("migrate", verbosity=0)
+        else:
+            # The ledger is opened here; its times never go back, and the demo's history is three months long.
+            with clock_from(timezone.now() - HISTORY):
+                call_command("migrate", verbosity=0)
         call_command("create_demo")
         self._print_sign_ins()
         call_command("serve")
