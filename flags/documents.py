@@ -17,6 +17,7 @@ from countersign.jsonline import DEEPEST, LONGEST_LINE, check_json
 from flags.models import Environment, Flag, FlagConfiguration, Segment
 
 Document = dict[str, Any]
+LARGEST_NUMBER = 2**53 - 1
 
 # A definition's members that a snapshot carries; the others describe.
 SERVED_MEMBERS = ("type", "variants", "client_side", "fail_safe")
@@ -133,20 +134,24 @@ def environments_using(segment_key: str, project_id: int) -> list[Environment]:
 def refuse_unstorable(member: str, value: Any) -> None:
     """Raise `DocumentError`, naming the member, for what has no canonical JSON or PostgreSQL cannot keep."""
     check_json(value, member, DEEPEST)
-    _refuse_nul(member, value)
+    _refuse_unkept(member, value)
 
 
-def _refuse_nul(member: str, value: Any) -> None:
+def _refuse_unkept(member: str, value: Any) -> None:
+    """What canonical JSON can write, but not every place where a document ends up can keep."""
     parts: Iterable[tuple[str, Any]] = ()
     if isinstance(value, dict):
-        _refuse_nul(member, "".join(value))
+        _refuse_unkept(member, "".join(value))
         parts = ((f"{member}.{name}", item) for name, item in value.items())
     elif isinstance(value, list):
         parts = ((f"{member}[{index}]", item) for index, item in enumerate(value))
     elif isinstance(value, str) and "\x00" in value:
         raise DocumentError(member, "contains the character U+0000; remove it")
+    elif isinstance(value, int | float) and abs(value) > LARGEST_NUMBER:
+        # As JCS it is an integer, and the evidence has no integers beyond these (ledger-bundle, encodings).
+        raise DocumentError(member, "is beyond ±(2^53−1), which the evidence cannot carry; use a string")
     for here, item in parts:
-        _refuse_nul(here, item)
+        _refuse_unkept(here, item)
 
 
 def read_moment(text: Any) -> datetime | None:

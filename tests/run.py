@@ -11,59 +11,61 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+# What knows no database of the tests' own, or starts its own: one run is enough.
+_ONCE = [part for name in ("read_plane", "e2e", "docs") for part in ("--ignore", f"tests/{name}")]
 # Each: what it is, the command, and what it needs that a machine may lack.
 SUITES: list[tuple[str, list[str], dict[str, str]]] = [
+    ("server on SQLite", [*PYTEST, "tests", "--ignore", "tests/read_plane"], {}),
+    ("server on PostgreSQL", [*PYTEST, "tests", *_ONCE], {"TEST_DATABASE": "postgresql"}),
+    ("read plane", [*PYTEST, "tests/read_plane"], {}),
     ("SDK and verifier", [*PYTEST, "-c", "sdk/tests/pytest.ini", "sdk/tests"], {}),
-    ("server on SQLite", [*PYTEST, "tests"], {}),
-    # The read plane knows no database.
-    (
-        "server on PostgreSQL",
-        [*PYTEST, "tests", "--ignore", "tests/read_plane"],
-        {"TEST_DATABASE": "postgresql"},
-    ),
 ]
 _COUNT = re.compile(r"(\d+) (passed|failed|error|errors|skipped)")
 
 
 def main() -> int:
-    """Run the suites one after the other; return the exit code."""
+    """Run the suites, two at a time; return the exit code."""
     in_ci = os.environ.get("CI") == "true"
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     failed: list[str] = []
-    for name, command, extra in SUITES:
-        print(f"== {name}", flush=True)
-        started = time.monotonic()
-        code, last = _run(command, {**os.environ, **extra})
-        for number, word in _COUNT.findall(last):
-            totals["failed" if word.startswith(("fail", "error")) else word] += int(number)
-        print(f"== {name}: exit {code}, {time.monotonic() - started:.0f} s", flush=True)
-        if code:
-            failed.append(name)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for name, code, printed in pool.map(_run, SUITES):
+            if code:
+                failed.append(name)
+            for number, word in _COUNT.findall(printed.strip().rpartition("\n")[2]):
+                totals["failed" if word.startswith(("fail", "error")) else word] += int(number)
     left_out = [tool for tool in ("redis-server", "chromium") if shutil.which(tool) is None]
     if left_out:
         print(f"Left out, because this machine has no {' and no '.join(left_out)}: the tests that need it.")
     if totals["skipped"]:
-        print(f"{totals['skipped']} tests were skipped; pytest's lines starting with SKIPPED say why.")
+        print(f"{totals['skipped']} tests were skipped; the lines starting with SKIPPED say why.")
     if failed:
         print(f"Failed: {', '.join(failed)}.")
     print(f"{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped")
     return 1 if failed or (in_ci and (left_out or totals["skipped"])) else 0
 
 
-def _run(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
-    """Run a command, showing what it prints; return its exit code and last line that counts tests."""
-    last = ""
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            if _COUNT.search(line) and " in " in line:
-                last = line
-    return process.returncode, last
+def _run(suite: tuple[str, list[str], dict[str, str]]) -> tuple[str, int, str]:
+    """Run one suite and show what it printed, whole, when it has ended."""
+    name, command, extra = suite
+    started = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **extra},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    spent = f"exit {done.returncode}, {time.monotonic() - started:.0f} s"
+    print(f"== {name}\n{done.stdout}== {name}: {spent}", flush=True)
+    return name, done.returncode, done.stdout
 
 
 if __name__ == "__main__":

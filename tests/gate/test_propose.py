@@ -487,3 +487,9 @@ def test_a_flag_that_turns_off_at_a_date_is_approved_together_with_that(shop: Ca
         f"expiry {moment:%Y-%m-%dT%H:%M:%S.%fZ}",
     ]
     assert request.change["operations"][1]["after"] == OFF
+
+
+@pytest.mark.parametrize("number", [1e22, -1e300, 2.0**53])
+def test_a_number_that_the_evidence_cannot_carry_is_refused_by_name(cast: Cast, number: float) -> None:
+    with pytest.raises(InvalidError, match=r"variants\.on: is beyond"):
+        cast.flag(type="float", variants={"on": number, "off": 0.5})
