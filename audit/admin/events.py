@@ -46,7 +46,7 @@ class EventListPage(Page):
         logs = list(Log.objects.order_by("-pk"))
         log = next((each for each in logs if str(each.pk) == asked.get("log")), logs[0])
         self.problems: list[str] = []
-        filtered, is_filtered = self._filtered(environments)
+        filtered, is_filtered = self._filtered(log, environments)
         rows = filtered.filter(log=log)
         before = asked.get("before", "")
         if before.isdecimal():
@@ -75,7 +75,7 @@ class EventListPage(Page):
         accounts = ServiceAccount.objects.filter(pseudonym__in=members).values_list("pseudonym", "name")
         return sorted({*people, *accounts}, key=lambda item: item[1].lower())
 
-    def _filtered(self, environments: list[Environment]) -> tuple[QuerySet[Event], bool]:
+    def _filtered(self, log: Log, environments: list[Environment]) -> tuple[QuerySet[Event], bool]:
         asked, key = self.request.GET, self.project.key
         text = asked.get("subject", "").strip()[:200]
         rows, filtered = self._about(text, environments), bool(text)
@@ -98,13 +98,10 @@ class EventListPage(Page):
                     self.problems.append(str(_("“%s” is no date; use one such as 2026-11-20.") % value[:40]))
                     continue
                 moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-                is_day = len(value) == 10
-                if name == "from":
-                    rows = rows.filter(time__gte=moment)
-                elif is_day:
-                    rows = rows.filter(time__lt=moment + end)
-                else:
-                    rows = rows.filter(time__lte=moment)
+                if name == "to":
+                    # A day is meant with all its hours, a time with its last second.
+                    moment += end if len(value) == 10 else timedelta(seconds=1)
+                rows = _since(rows, log, moment) if name == "from" else _until(rows, log, moment)
         return rows, filtered
 
     def _about(self, text: str, environments: list[Environment]) -> QuerySet[Event]:
@@ -124,6 +121,33 @@ class EventListPage(Page):
             # These name the project; asked for it as well, SQLite would rather walk all its events.
             return Event.objects.filter(subject__in=subjects)
         return rows.filter(subject__icontains=text)
+
+
+def _since(rows: QuerySet[Event], log: Log, moment: datetime) -> QuerySet[Event]:
+    """The events from a moment on."""
+    position = _position(log, moment)
+    return rows.filter(time__gte=moment) if position is None else rows.filter(index__gte=position)
+
+
+def _until(rows: QuerySet[Event], log: Log, moment: datetime) -> QuerySet[Event]:
+    """The events before a moment."""
+    position = _position(log, moment)
+    return rows.filter(time__lt=moment) if position is None else rows.filter(index__lt=position)
+
+
+def _position(log: Log, moment: datetime) -> int | None:
+    """Where in the log a moment is, found by the index on time: in a log, time only grows.
+
+    A range of positions is read in the order of the list; a range of times would be sorted first. None
+    where the answer is not plain, because another log has the next event.
+    """
+    following = Event.objects.filter(time__gte=moment).order_by("time").values_list("time", flat=True)[:1]
+    if not following:
+        return log.size
+    # One transaction's events bear the same time. Their log is looked at here: asked for it as well,
+    # SQLite would rather walk the whole log.
+    same = list(Event.objects.filter(time=following[0]).values_list("log_id", "index"))
+    return min((index for log_id, index in same if log_id == log.pk), default=None)
 
 
 def _revisions(change: str) -> list[str]:

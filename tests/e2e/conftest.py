@@ -70,7 +70,7 @@ class Servers:
         return not stat.exists() or ") Z" in stat.read_text()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def with_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, Servers]]:
     """Web, worker and beat as processes, with PostgreSQL and Redis."""
     if shutil.which("redis-server") is None:

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from approvals.models import ChangeRequest
 from audit.admin import events as events_page
 from audit.checkpoints import sign_current
 from audit.models import Event
@@ -44,14 +45,16 @@ def test_an_event_tells_who_what_under_which_change_and_who_approved(busy: Cast,
         ("?subject=no-such-thing", 0),
         ("?type=flags.v1.flag.created", 2),
         ("?environment=development", 1),
-        ("?change=CR-2", 4),
+        ("?change={change}", 4),
         ("?from=2099-01-01", 0),
         ("?to=2001-01-01", 0),
         ("?subject=banner&from=2001-01-01&to=2099-01-01", 2),
     ],
 )
 def test_filters_narrow_down(busy: Cast, browser: Browser, query: str, count: int) -> None:
-    assert shown(browser, query).count('class="cs-event"') == count
+    # Of the request that turned the banner on; a database does not give a number twice.
+    change = ChangeRequest.objects.get(title="Change banner in production").change_id
+    assert shown(browser, query.format(change=change)).count('class="cs-event"') == count
 
 
 def test_a_filter_by_person_takes_the_pseudonym(busy: Cast, browser: Browser) -> None:
