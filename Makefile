@@ -1,6 +1,8 @@
 # The commands of this project; `make help` lists them. Needs Python 3.11+ and make, nothing else.
 
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || echo python3)
+# The first Python here that is new enough and really runs.
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 export COUNTERSIGN_PORT ?= 8000
@@ -12,8 +14,8 @@ help: ## list the commands
 
 # The lock is installed with its hashes; the SDK that lives here is built without fetching anything more.
 $(VENV)/.server: requirements/server.lock sdk/pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	@echo "Installing what the server needs …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/server.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable sdk

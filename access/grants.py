@@ -24,11 +24,6 @@ class NameTakenError(ValueError):
     """Another service account has the name."""
 
 
-def _hold(project: Any) -> None:
-    """Let one grant or revocation of a project in at a time, so that each names what it found."""
-    type(project)._default_manager.select_for_update().get(pk=project.pk)
-
-
 def _held(project: Any, member: str) -> list[str]:
     return sorted(Membership.objects.filter(project=project, member=member).values_list("role", flat=True))
 
@@ -40,7 +35,7 @@ def grant(actor: Actor, project: Any, member: str, role: str, *, founding: bool 
     """
     Role(role)
     with recording(actor) as record:
-        _hold(project)
+        project.hold()  # so that each names the roles that it found
         if not (founding and not Membership.objects.filter(project=project).exists()):
             require(actor, "access.manage", project)
         held = _held(project, member)
@@ -63,7 +58,7 @@ def revoke(actor: Actor, membership: Membership) -> None:
     project = membership.project
     with recording(actor) as record:
         require(actor, "access.manage", project)
-        _hold(project)
+        project.hold()  # so that each names the roles that it found
         admins = Membership.objects.filter(project=project, role=Role.ADMINISTRATOR)
         if membership.role == Role.ADMINISTRATOR and admins.count() == 1:
             raise LastAdministratorError(

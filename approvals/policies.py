@@ -10,7 +10,7 @@ from access.permissions import require
 from approvals.models import ApprovalPolicy
 from audit.actor import Actor
 from audit.recording import recording
-from flags.models import Environment, Project
+from flags.models import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def set_policy(actor: Actor, environment: Environment, members: Mapping[str, Any
     with recording(actor) as record:
         require(actor, "policy.change", environment.project)
         # What is being applied just now was checked against the policy as it stands.
-        Project.objects.select_for_update().get(pk=environment.project_id)
+        environment.project.hold()
         policy = policy_of(environment)
         before = policy.document if policy.pk else None
         for name in ("required_approvals", "require_rationale", "require_ticket"):

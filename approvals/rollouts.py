@@ -41,8 +41,7 @@ def propose_plan(
             "flag", f"{flag.key} is not configured in {environment.key}; configure it first, off"
         )
     with recording(actor) as record:
-        # Of two proposals at once the second sees the plan of the first.
-        FlagConfiguration.objects.select_for_update().get(pk=configuration.pk)
+        flag.project.hold()  # of two proposals at once the second sees the plan of the first
         busy = (State.PROPOSED, State.RUNNING, State.PAUSED)
         if RolloutPlan.objects.filter(flag=flag, environment=environment, state__in=busy).exists():
             raise StateError(
@@ -70,7 +69,7 @@ def advance(actor: Actor, plan: RolloutPlan) -> None:
     Does nothing when another task was faster.
     """
     with recording(actor) as record:
-        plan = RolloutPlan.objects.select_for_update().get(pk=plan.pk)
+        plan = RolloutPlan.objects.select_for_update(no_key=True).get(pk=plan.pk)
         if plan.state != State.RUNNING or plan.next_at is None or plan.next_at > timezone.now():
             return
         request = plan.change_request
@@ -122,7 +121,7 @@ def abort(actor: Actor, plan: RolloutPlan) -> None:
 
 
 def _locked(actor: Actor, plan: RolloutPlan, verb: str, *states: str) -> RolloutPlan:
-    plan = RolloutPlan.objects.select_for_update().get(pk=plan.pk)
+    plan = RolloutPlan.objects.select_for_update(no_key=True).get(pk=plan.pk)
     require(actor, verb, plan.flag.project)
     if plan.state not in states:
         raise StateError(f"The plan is {plan.get_state_display().lower()}; this is not possible any more.")

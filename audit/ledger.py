@@ -39,7 +39,7 @@ def timestamp(moment: datetime) -> str:
 
 def current_log(*, lock: bool = False) -> Log:
     """The open log. Raises `LedgerError` when there is none yet."""
-    logs = Log.objects.select_for_update() if lock else Log.objects
+    logs = Log.objects.select_for_update(no_key=True) if lock else Log.objects
     log = logs.order_by("-pk").first()
     if log is None:
         raise LedgerError("There is no ledger yet: run `manage.py migrate`, which opens it.")

@@ -73,7 +73,7 @@ def dsn(environment: Environment, secret: str) -> str:
 
 def _sign_keyring(environment: Environment) -> None:
     """Sign the next version of the environment's keyring, in the transaction that changed its keys."""
-    Environment.objects.select_for_update().get(pk=environment.pk)
+    Environment.objects.select_for_update(no_key=True).get(pk=environment.pk)
     newest = Keyring.objects.filter(environment=environment).aggregate(Max("version"))["version__max"] or 0
     text, body = keyring.compose(
         origin=snapshot_signer().name.removesuffix("/snapshots"),

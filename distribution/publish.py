@@ -37,7 +37,7 @@ def publish(environment_id: int) -> Snapshot:
     """
     with transaction.atomic():
         environment = (
-            Environment.objects.select_for_update(of=("self",))
+            Environment.objects.select_for_update(of=("self",), no_key=True)
             .select_related("project")
             .get(pk=environment_id)
         )

@@ -62,8 +62,10 @@ def save_environment(
     taken = f"There is an environment {key} in {project.key} already; choose another key."
     with recording(actor) as record:
         # What is being applied just now was checked against what the environment asks for as it stands.
-        Project.objects.select_for_update().get(pk=project.pk)
-        environment = Environment.objects.select_for_update().filter(project=project, key=key).first()
+        project.hold()
+        environment = (
+            Environment.objects.select_for_update(no_key=True).filter(project=project, key=key).first()
+        )
         if environment is not None and new:
             raise AlreadyExistsError(taken)
         before = None if environment is None else environment.document

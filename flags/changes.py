@@ -125,7 +125,9 @@ def _row(
     else:
         flag, environment = _flag(project, subject.key), _environment(project, subject.environment)
         rows = FlagConfiguration.objects.filter(flag=flag, environment=environment)
-    row: Flag | FlagConfiguration | Segment | None = (rows.select_for_update() if lock else rows).first()
+    row: Flag | FlagConfiguration | Segment | None = (
+        rows.select_for_update(no_key=True) if lock else rows
+    ).first()
     return row
 
 

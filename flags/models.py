@@ -43,6 +43,16 @@ class Project(Tracked):
     def __str__(self) -> str:
         return self.name
 
+    def hold(self) -> None:
+        """Let one change of this project in at a time, until the transaction ends.
+
+        Two cannot lock each other out then, whatever rows they touch, and no policy, segment or
+        configuration changes between the check of what is needed and the write. `no_key`, as everywhere:
+        a row that names this one is checked when its transaction commits, holding the ledger's head, and
+        must not have to wait for a change that waits for that head.
+        """
+        Project.objects.select_for_update(no_key=True).get(pk=self.pk)
+
     @property
     def ledger_subject(self) -> str:
         return f"project/{self.key}"

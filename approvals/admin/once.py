@@ -27,7 +27,7 @@ def change_once(
     The project's row is locked around looking and asking, so that two clicks at once cannot both ask.
     """
     with recording(actor):
-        Project.objects.select_for_update().get(pk=project.pk)
+        project.hold()
         return _asked_before(actor, project, operations) or workflow.change(
             actor, project, operations, **options
         )

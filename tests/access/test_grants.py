@@ -13,7 +13,7 @@ from django.utils import timezone
 from access import grants
 from access.grants import LastAdministratorError, NameTakenError
 from access.models import ApiToken, Membership
-from access.permissions import ForbiddenError
+from access.permissions import ForbiddenError, system_actor
 from access.roles import Role
 from audit.models import Event
 from tests.cast import Cast
@@ -126,3 +126,10 @@ def test_a_token_ends_when_it_was_to_end(cast: Cast) -> None:
         cast.actor("author"), cast.users["author"], "laptop", timezone.now() - timedelta(seconds=1)
     )
     assert not token.is_usable
+
+
+def test_nobody_makes_a_token_in_the_name_of_another_person(cast: Cast) -> None:
+    for somebody in (cast.actor("root"), cast.actor("administrator"), system_actor("scheduler")):
+        with pytest.raises(ForbiddenError, match="by themselves"):
+            grants.issue_token(somebody, cast.users["reviewer"], "laptop")
+    assert not ApiToken.objects.exists()

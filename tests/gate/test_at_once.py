@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from access import grants
 from access.roles import Role
 from approvals import rollouts, workflow
+from approvals.workflow import GateError
 from flags import catalogue, changes
 from flags.models import Environment, Flag, FlagConfiguration
 from flags.subjects import Subject
@@ -42,9 +43,9 @@ def propose_plan(cast: Cast) -> Any:
 
 def in_between(
     monkeypatch: pytest.MonkeyPatch, first: Callable[[], Any], second: Callable[[], Any]
-) -> list[BaseException]:
+) -> list[Exception]:
     """Run `second` while `first` has locked its rows and has yet to write them; return what was raised."""
-    problems: list[BaseException] = []
+    problems: list[Exception] = []
     is_locked = threading.Event()
     write = changes.write
 
@@ -56,7 +57,7 @@ def in_between(
     def run(verb: Callable[[], Any]) -> None:
         try:
             verb()
-        except BaseException as error:
+        except (DatabaseError, GateError) as error:
             problems.append(error)
         finally:
             connections.close_all()

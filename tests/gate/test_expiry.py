@@ -16,6 +16,7 @@ from approvals.tasks import expire_flags
 from audit.ledger import timestamp
 from audit.models import Event
 from flags import catalogue
+from flags.documents import definition_document
 from flags.models import Flag, FlagConfiguration, Notice
 from flags.subjects import Subject
 from flags.tasks import alert_stale_flags
@@ -217,3 +218,57 @@ def test_a_flag_without_an_owner_or_an_address_is_nobodys_mail(cast: Cast, later
     alert_stale_flags()
     assert mail.outbox == []
     assert Flag.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"on_expiry": "alert"}, {"expires_at": None}, {"expires_at": timestamp(timezone.now() + 900 * DAY)}],
+    ids=["tell only", "no date", "later"],
+)
+def test_an_approved_end_is_not_taken_away_without_approval(cast: Cast, members: dict[str, Any]) -> None:
+    expiring(cast, on_expiry="off")
+    cast.approve(cast.propose())
+    flag = Flag.objects.get()
+    after = {**definition_document(flag), **members}
+    request = workflow.change(
+        cast.actor("author"),
+        cast.project,
+        [{"subject": flag.ledger_subject, "after": after}],
+        title="Keep it",
+        rationale="planned",
+    )
+    assert request.state == ChangeRequest.State.IN_REVIEW
+    assert list(request.environments.all()) == [cast.production]
+    assert Flag.objects.get().version == flag.version
+
+
+def test_where_a_flag_is_on_nowhere_its_date_is_nobody_elses_business(cast: Cast) -> None:
+    expiring(cast, on_expiry="off")
+    cast.approve(cast.propose(OFF))
+    flag = Flag.objects.get()
+    after = {**definition_document(flag), "on_expiry": "alert"}
+    request = workflow.change(
+        cast.actor("author"),
+        cast.project,
+        [{"subject": flag.ledger_subject, "after": after}],
+        title="Tell only",
+    )
+    assert request.state == ChangeRequest.State.APPLIED
+
+
+def test_a_segment_and_the_flag_that_names_it_are_one_request_though_the_flag_expires(cast: Cast) -> None:
+    expiring(cast, on_expiry="off")
+    rule = {"attribute": "", "operator": "in_segment", "values": ["beta"]}
+    after = {**ON, "rules": [{"id": "r1", "constraints": [rule], "serve": {"variant": "on"}}]}
+    request = workflow.propose(
+        cast.actor("author"),
+        cast.project,
+        [
+            {"subject": "project/shop/segment/beta", "after": {"included": ["u1"]}},
+            {"subject": cast.subject(), "after": after},
+        ],
+        title="Beta",
+        rationale="planned",
+        scheduled_at=timezone.now(),
+    )
+    assert cast.approve(request).state == ChangeRequest.State.APPLIED

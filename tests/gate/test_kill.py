@@ -7,7 +7,7 @@ import json
 import pytest
 
 from access import grants
-from access.permissions import ForbiddenError
+from access.permissions import ForbiddenError, service_actor
 from access.roles import Role
 from approvals import workflow
 from approvals.models import ChangeRequest, Emergency
@@ -116,3 +116,12 @@ def test_what_is_off_can_be_killed_so_that_nobody_turns_it_on_unseen(shop: Cast)
     shop.approve(shop.propose(OFF))
     kill(shop)
     assert FlagConfiguration.objects.get().document == {**OFF, "killed": True}
+
+
+def test_a_service_account_pays_no_debt_of_a_review(shop: Cast) -> None:
+    emergency = kill(shop)
+    account = grants.create_service_account(shop.actor("root"), "pipeline")
+    grants.grant(shop.actor("administrator"), shop.project, account.pseudonym, Role.REVIEWER)
+    with pytest.raises(StateError, match="Only people review"):
+        workflow.review_emergency(service_actor(account), emergency)
+    assert not Event.objects.filter(type="approvals.v1.emergency.reviewed").exists()

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from access import grants
+from access.models import Membership
 from access.permissions import ForbiddenError, system_actor
 from approvals import rollouts, workflow
 from approvals.models import CarriedOut, ChangeRequest
@@ -252,3 +254,16 @@ def test_of_two_tasks_at_once_one_carries_the_stage_out(committed_cast: Cast, la
     assert problems == []
     assert (share(), plan.state, plan.done) == (50, "running", 2)
     assert CarriedOut.objects.filter(request=plan.change_request).count() == 2
+
+
+def test_a_plan_whose_reviewer_has_left_can_be_ended_and_says_what_it_left_standing(shop: Cast) -> None:
+    plan = running(shop)
+    grants.revoke(
+        shop.actor("administrator"), Membership.objects.get(member=shop.users["reviewer"].pseudonym)
+    )
+    rollouts.abort(shop.actor("on_call"), plan)
+    plan.refresh_from_db()
+    assert plan.state == "aborted"
+    assert "not restored" in plan.problem
+    assert "0 of 1 approvals" in plan.problem
+    assert share() == 10

@@ -1,0 +1,31 @@
+"""The verbs of the gate. Each owns permission, mutation and audit; admin, API and tasks call these.
+
+A change goes `propose` → `approve` (as often as its policies ask) → `apply`. An environment that asks for
+nothing goes the same way, in one step (`change`). Only this package calls `flags.changes`.
+"""
+
+from approvals.workflow.applying import apply, apply_or_explain, carry_out
+from approvals.workflow.emergencies import kill, review_emergency
+from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
+from approvals.workflow.proposing import change, propose, revise
+from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
+
+__all__ = [
+    "ConflictError",
+    "GateError",
+    "InvalidError",
+    "StateError",
+    "apply",
+    "apply_or_explain",
+    "approve",
+    "carry_out",
+    "change",
+    "comment",
+    "kill",
+    "propose",
+    "reject",
+    "review_emergency",
+    "revise",
+    "schedule",
+    "withdraw",
+]

@@ -1,0 +1,158 @@
+"""Carrying out what was approved: the one place that writes it, after checking everything again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils import timezone
+
+from access.permissions import eligible, require
+from approvals import planned, policies
+from approvals.models import CarriedOut, ChangeRequest, Review
+from approvals.workflow.errors import ConflictError, GateError, StateError
+from approvals.workflow.request import locked, reference, require_open, same, verdicts
+from approvals.workflow.validity import Operation, environments_of, validate
+from audit import blobs
+from audit.actor import Actor
+from audit.jcs import digest
+from audit.ledger import timestamp
+from audit.models import Event
+from audit.recording import Recording, current, recording
+from flags import changes, rollouts
+from flags.subjects import Subject
+
+State = ChangeRequest.State
+
+
+def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
+    """Carry out an approved request, all of it or nothing, in one transaction.
+
+    Policy, reviewers' standing, time and base versions are checked again. Raises `StateError`,
+    `ConflictError`, `InvalidError`, `ForbiddenError` or the ledger's error; then nothing changed.
+    """
+    with recording(actor) as record:
+        request = locked(request)
+        require(actor, "change.apply", request.project)
+        if request.state == State.APPLIED:
+            raise StateError(f"{request.change_id} has been applied already.")
+        require_open(request)
+        request.project.hold()
+        _require_approved(request)
+        numbers = [
+            number
+            for number, operation in enumerate(request.change["operations"])
+            if "label" not in operation or planned.is_stage(operation, 1)
+        ]
+        _carry_out(record, request, numbers)
+        request.state, request.applied_at, request.problem = State.APPLIED, timezone.now(), ""
+        request.save()
+        _record_applied(record, request)
+        if request.plan is not None:
+            rollouts.stage_done(record, request.plan)
+    return request
+
+
+def apply_or_explain(actor: Actor, request: ChangeRequest) -> ChangeRequest:
+    """Apply; where the gate refuses, keep its reason on the request instead of raising it."""
+    try:
+        return apply(actor, request)
+    except GateError as error:
+        # Not where it was edited meanwhile: the reason and the time would be another revision's.
+        tried = ChangeRequest.objects.filter(pk=request.pk, revision=request.revision)
+        tried.filter(state__in=ChangeRequest.OPEN).update(problem=str(error), scheduled_at=None)
+        request.refresh_from_db()
+        return request
+
+
+def carry_out(actor: Actor, request: ChangeRequest, number: int) -> None:
+    """Carry out one labelled operation (a stage, an expiry, a revert) of an applied request.
+
+    Raises `ConflictError` when the current value is none of the admissible ones, `StateError` when it was
+    carried out before.
+    """
+    with recording(actor) as record:
+        request = locked(request)
+        require(actor, "change.apply", request.project)
+        if request.state != State.APPLIED:
+            raise StateError(f"{request.change_id} is {request.get_state_display().lower()}, not applied.")
+        request.project.hold()
+        _require_approved(request)
+        _carry_out(record, request, [number])
+        _record_applied(record, request)
+
+
+def _carry_out(record: Recording, request: ChangeRequest, numbers: Sequence[int]) -> None:
+    """Write these operations of a request, all or nothing, after comparing what stands there."""
+    project = request.project
+    operations: dict[int, Operation] = {number: request.change["operations"][number] for number in numbers}
+    for number, operation in operations.items():
+        state = changes.read(project, Subject.parse(operation["subject"]), lock=True)
+        expected = request.change["base"][operation["subject"]]
+        admissible = operation["before_any"] if "before_any" in operation else [operation["before"]]
+        is_stale = "label" not in operation and state.version != expected
+        if is_stale or not any(same(state.document, value) for value in admissible):
+            raise ConflictError(operation["subject"], expected, state.version)
+        done = request.carried_out.filter(change_id=request.change_id, operation=number)
+        if not operation.get("repeat") and done.exists():
+            raise StateError(f"Operation {number} of {request.change_id} was carried out already.")
+    validate(project, list(operations.values()))
+    for number, operation in operations.items():
+        named = {"id": request.change_id, "digest": request.digest, "operation": number}
+        event, _ = changes.write(record, project, operation, request.change_id, {"change_request": named})
+        if not operation.get("repeat"):
+            CarriedOut.objects.create(
+                request=request, change_id=request.change_id, operation=number, event_id=event.id
+            )
+
+
+def _record_applied(record: Recording, request: ChangeRequest) -> None:
+    record.event(
+        "approvals.v1.change_request.applied",
+        f"change/{request.change_id}",
+        reference(request),
+        project=request.project.key,
+        change_id=request.change_id,
+    )
+
+
+def _require_approved(request: ChangeRequest) -> None:
+    """Check again, at the moment of applying, what the approval rests on."""
+    if digest(blobs.event_change(request.change)) != request.digest:
+        raise StateError(
+            f"{request.change_id} is not what was reviewed: its content does not match its digest. "
+            "Nothing was applied; tell an auditor."
+        )
+    needs = policies.requirements(environments_of(request.project, request.change["operations"]))
+    needed = max(needs.approvals, request.change["required_approvals"])
+    given = len(approvers(request))
+    if given < needed:
+        raise StateError(
+            f"{request.change_id} has {given} of {needed} approvals by people who may review now; "
+            "ask a reviewer of the project."
+        )
+    if request.change["required_approvals"] < needs.approvals:
+        raise StateError(
+            f"{request.change_id} was proposed when fewer approvals were needed "
+            f"({request.change['required_approvals']}, now {needs.approvals}); "
+            "edit it so that it is reviewed under the present policy."
+        )
+    not_before = request.change.get("not_before")
+    if not_before and timestamp(timezone.now()) < not_before:
+        raise StateError(f"{request.change_id} may not be applied before {not_before}; schedule it.")
+
+
+def approvers(request: ChangeRequest) -> set[str]:
+    """Who approved this revision, as recorded in the ledger, and may still review here."""
+    rows = verdicts(request).filter(verdict=Review.Verdict.APPROVED, digest=request.digest)
+    named = {review.reviewer for review in rows if _is_recorded(review)}
+    return eligible(named - {request.proposer}, "change.approve", request.project)
+
+
+def _is_recorded(review: Review) -> bool:
+    """Whether the ledger holds, or this transaction will append, the approval that the row claims."""
+    approved = ("approvals.v1.change_request.approved", review.reviewer, review.change_id)
+    if review.event_id is None:
+        return False
+    pending = {event.id: event for event in current().pending}.get(review.event_id)
+    event = pending or Event.objects.filter(pk=review.event_id).first()
+    return event is not None and (event.type, event.actor, event.change_id) == approved

@@ -1,0 +1,69 @@
+"""Kills: off at once and without review, which is owed afterwards."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from access.permissions import require
+from approvals.models import Emergency
+from approvals.workflow.errors import StateError
+from audit.actor import Actor
+from audit.jcs import digest
+from audit.recording import recording
+from flags import changes
+from flags.models import Project
+from flags.subjects import Subject
+
+
+def kill(actor: Actor, subject: Subject, project: Project) -> Emergency:
+    """Turn a flag off in one environment, at once and without review; the review is owed afterwards.
+
+    Raises `ForbiddenError`, or `StateError` when there is nothing to kill.
+    """
+    with recording(actor) as record:
+        require(actor, "flag.kill", project)
+        if subject.kind != "configuration" or subject.project != project.key:
+            raise StateError(f"{subject} is no flag's configuration in an environment of {project.key}.")
+        project.hold()
+        try:
+            state = changes.read(project, subject, lock=True)
+        except changes.NotFoundError as error:
+            raise StateError(str(error)) from error
+        if state.document is None:
+            raise StateError(
+                f"{subject.key} is not configured there: nothing is served that could be killed."
+            )
+        if state.document.get("killed"):
+            raise StateError(f"{subject.key} is killed in {subject.environment} already.")
+        operation = {
+            "subject": str(subject),
+            "type": "flags.v1.configuration.killed",
+            "after": {**state.document, "killed": True},
+        }
+        event, _ = changes.write(record, project, operation, "")
+        return Emergency.objects.create(
+            project=project,
+            subject=str(subject),
+            event_id=event.id,
+            killed_by=actor.id,
+            digest=digest(event.data),
+        )
+
+
+def review_emergency(actor: Actor, emergency: Emergency) -> Emergency:
+    """Review a kill afterwards. Nobody reviews their own."""
+    with recording(actor) as record:
+        emergency = Emergency.objects.select_for_update(no_key=True).get(pk=emergency.pk)
+        require(actor, "emergency.review", emergency.project)
+        if actor.id == emergency.killed_by:
+            raise StateError("You killed it; somebody else has to review that.")
+        if emergency.reviewed_by:
+            raise StateError("This kill has been reviewed already.")
+        record.event(
+            "approvals.v1.emergency.reviewed",
+            data={"event": str(emergency.event_id), "digest": emergency.digest},
+            project=emergency.project.key,
+        )
+        emergency.reviewed_by, emergency.reviewed_at = actor.id, timezone.now()
+        emergency.save()
+    return emergency

@@ -1,0 +1,238 @@
+"""Asking for a change: proposing, revising, and both steps in one where nobody has to approve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from access.permissions import require
+from approvals import planned, policies
+from approvals.models import ChangeRequest
+from approvals.workflow.applying import apply
+from approvals.workflow.errors import ConflictError, InvalidError, StateError
+from approvals.workflow.request import (
+    checked_text,
+    is_due,
+    locked,
+    record_verdict,
+    refuse_unstorable,
+    require_open,
+    same,
+)
+from approvals.workflow.validity import Operation, environments_of, validate
+from audit import blobs
+from audit.actor import Actor
+from audit.jcs import canonical, digest
+from audit.ledger import timestamp
+from audit.recording import Recording, recording
+from flags import changes, documents
+from flags.models import Project
+from flags.subjects import Subject
+
+State = ChangeRequest.State
+# Bytes of a change in its event, whose own members need the rest of the 65,535.
+_LARGEST_CHANGE = 60_000
+_TYPES = {
+    "configuration": "flags.v1.configuration.updated",
+    "definition": "flags.v1.flag.updated",
+    "segment": "flags.v1.segment.updated",
+}
+
+
+def propose(
+    actor: Actor,
+    project: Project,
+    operations: Sequence[Mapping[str, Any]],
+    *,
+    title: str,
+    rationale: str = "",
+    ticket: str = "",
+    base: Mapping[str, int] | None = None,
+    not_before: datetime | None = None,
+    scheduled_at: datetime | None = None,
+    labelled: Sequence[Operation] = (),
+) -> ChangeRequest:
+    """Store a change request with what would change, and record its proposal.
+
+    `operations`: `{"subject", "after"}` each, of different subjects. `base`: the version of each subject
+    that the proposer saw; left out, what stands now. `not_before`: the approval holds from then on.
+    `scheduled_at`: our task applies it then (with `not_before`: not before that), or as soon as it is
+    approved afterwards; None: when somebody does. `labelled`: further operations carried out later under
+    the same approval (stages, expiry, revert).
+
+    Raises `ForbiddenError`, `InvalidError` (also for what the policies ask for), `ConflictError`.
+    """
+    with recording(actor) as record:
+        require(actor, "change.propose", project)
+        request = ChangeRequest(project=project, proposer=actor.id, change={}, required_approvals=0)
+        request.save()  # for its number, which is part of what is reviewed
+        _draft(
+            record, request, operations, title, rationale, ticket, base, not_before, scheduled_at, labelled
+        )
+    return request
+
+
+def revise(
+    actor: Actor,
+    request: ChangeRequest,
+    operations: Sequence[Mapping[str, Any]],
+    *,
+    title: str,
+    rationale: str = "",
+    ticket: str = "",
+    base: Mapping[str, int] | None = None,
+    not_before: datetime | None = None,
+    scheduled_at: datetime | None = None,
+) -> ChangeRequest:
+    """Replace an open request by a new revision, with an id and digest of its own.
+
+    Approvals of the revision before do not carry over. Only the proposer may.
+    """
+    with recording(actor) as record:
+        request = locked(request)
+        require(actor, "change.propose", request.project)
+        if request.proposer != actor.id:
+            raise StateError(f"{request.change_id} is somebody else's; propose a change of your own.")
+        require_open(request)
+        if request.plan_id:
+            raise StateError(f"{request.change_id} is a rollout plan; withdraw it and propose another one.")
+        record_verdict(record, request, "rejected")
+        request.revision += 1
+        request.state, request.problem = State.IN_REVIEW, ""
+        _draft(record, request, operations, title, rationale, ticket, base, not_before, scheduled_at, ())
+    return request
+
+
+def change(
+    actor: Actor, project: Project, operations: Sequence[Mapping[str, Any]], **options: Any
+) -> ChangeRequest:
+    """Propose, and apply at once where the policies ask for no approval and no later time was named.
+
+    One transaction: an unprotected environment has the same door, but no half-open one.
+    """
+    with recording(actor):
+        options.setdefault("scheduled_at", timezone.now())
+        request = propose(actor, project, operations, **options)
+        if request.state == State.APPROVED and is_due(request):
+            return apply(actor, request)
+    return request
+
+
+def _draft(
+    record: Recording,
+    request: ChangeRequest,
+    operations: Sequence[Mapping[str, Any]],
+    title: str,
+    rationale: str,
+    ticket: str,
+    base: Mapping[str, int] | None,
+    not_before: datetime | None,
+    scheduled_at: datetime | None,
+    labelled: Sequence[Operation],
+) -> None:
+    project = request.project
+    texts = {
+        "title": checked_text("title", title, 200),
+        "rationale": checked_text("rationale", rationale, 4_000),
+        "ticket": checked_text("ticket", ticket, 200),
+    }
+    if not operations and not labelled:
+        raise InvalidError("operations", "is empty; name at least one change")
+    whole, versions = _operations(project, operations, base)
+    for operation in [*labelled, *planned.expiry_operations(project, whole)]:
+        versions.setdefault(
+            operation["subject"], changes.read(project, Subject.parse(operation["subject"])).version
+        )
+        whole.append(operation)
+    validate(project, whole)
+    environments = environments_of(project, whole)
+    needs = policies.requirements(environments)
+    where = ", ".join(environment.name for environment in environments)
+    if not texts["title"]:
+        raise InvalidError("title", "is empty; say in a few words what this changes")
+    if needs.rationale and not texts["rationale"]:
+        raise InvalidError("rationale", f"is empty; {where} asks why, for those who review and audit")
+    if needs.ticket and not texts["ticket"]:
+        raise InvalidError("ticket", f"is empty; {where} asks for a ticket")
+    request.change = {
+        "id": request.change_id,
+        **texts,
+        "required_approvals": needs.approvals,
+        "base": versions,
+        "operations": whole,
+    }
+    if not_before is not None:
+        request.change["not_before"] = timestamp(not_before)
+        if scheduled_at is not None:
+            scheduled_at = max(scheduled_at, not_before)
+    shown = blobs.event_change(request.change)
+    if (size := len(canonical(shown))) > _LARGEST_CHANGE:
+        raise InvalidError(
+            "operations", f"take {size} bytes in the ledger, more than {_LARGEST_CHANGE}; split the request"
+        )
+    request.title, request.digest = texts["title"], digest(shown)
+    request.required_approvals, request.scheduled_at = needs.approvals, scheduled_at
+    request.state = State.APPROVED if needs.approvals == 0 else State.IN_REVIEW
+    request.save()
+    request.environments.set(environments)
+    blobs.keep_change(request.change)
+    record.event(
+        "approvals.v1.change_request.proposed",
+        f"change/{request.change_id}",
+        {"change": shown},
+        project=project.key,
+        change_id=request.change_id,
+    )
+
+
+def _operations(
+    project: Project, operations: Sequence[Mapping[str, Any]], base: Mapping[str, int] | None
+) -> tuple[list[Operation], dict[str, int]]:
+    """The operations with `before` and `type`, and the versions they are based on."""
+    whole: list[Operation] = []
+    versions: dict[str, int] = {}
+    for index, given in enumerate(operations):
+        member = f"operations[{index}]"
+        if not isinstance(given, Mapping):
+            raise InvalidError(member, "must be an object of `subject` and `after`")
+        unknown = sorted(set(given) - {"subject", "after"})
+        if unknown:
+            raise InvalidError(f"{member}.{unknown[0]}", "is unknown; an operation has `subject` and `after`")
+        refuse_unstorable(f"{member}.subject", given.get("subject"))
+        try:
+            subject = Subject.parse(str(given.get("subject")))
+        except ValueError as error:
+            raise InvalidError(f"{member}.subject", f"{error}") from error
+        if subject.project != project.key:
+            raise InvalidError(f"{member}.subject", f"is not in the project {project.key}")
+        text = str(subject)
+        if text in versions:
+            raise InvalidError(f"{member}.subject", "is changed by another operation of this request already")
+        after = given.get("after")
+        if not isinstance(after, dict):
+            raise InvalidError(
+                f"{member}.after", "must be an object: the whole document that should stand there"
+            )
+        refuse_unstorable(f"{member}.after", after)
+        if subject.kind == "definition":
+            after = documents.normal_definition(after)
+        try:
+            state = changes.read(project, subject)
+        except changes.NotFoundError as error:
+            raise InvalidError(f"{member}.subject", str(error)) from error
+        if base is not None and text in base and base[text] != state.version:
+            raise ConflictError(text, base[text], state.version)
+        if same(state.document, after):
+            raise InvalidError(f"{member}.after", "is what stands there already; there is nothing to change")
+        kind = _TYPES[subject.kind]
+        if state.version == 0 and subject.kind != "configuration":
+            kind = kind.replace(".updated", ".created")
+        versions[text] = state.version
+        whole.append({"subject": text, "type": kind, "before": state.document, "after": after})
+    for text in base or ():
+        if text not in versions:
+            raise InvalidError(f"base.{text}", "is the subject of no operation of this request; leave it out")
+    return whole, versions

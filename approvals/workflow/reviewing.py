@@ -1,0 +1,145 @@
+"""What people say to a request: approve, reject, withdraw, comment, and when it is to be applied."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from access.permissions import eligible, require
+from approvals.models import ChangeRequest, Review
+from approvals.workflow.applying import apply_or_explain, approvers
+from approvals.workflow.errors import InvalidError, StateError
+from approvals.workflow.request import (
+    checked_text,
+    is_due,
+    locked,
+    record_verdict,
+    require_open,
+    verdicts,
+)
+from audit.actor import Actor
+from audit.ledger import timestamp
+from audit.recording import Recording, recording
+from flags import rollouts
+from flags.models import RolloutPlan
+
+State = ChangeRequest.State
+
+
+def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str = "") -> ChangeRequest:
+    """Approve exactly what was seen: `digest` is that of the revision shown to the reviewer.
+
+    When the last approval arrives and the request is due, it is applied in a transaction of its own; if
+    that fails the approval stands and `problem` says why. Nobody approves their own change.
+    """
+    comment = checked_text("comment", comment, 4_000)
+    with recording(actor) as record:
+        request = locked(request)
+        require(actor, "change.approve", request.project)
+        if actor.id == request.proposer:
+            raise StateError(f"{request.change_id} is your own change; somebody else has to approve it.")
+        _require_reviewable(actor, "change.approve", request, digest)
+        record_verdict(record, request, "approved", comment)
+        if request.state == State.IN_REVIEW and len(approvers(request)) >= request.required_approvals:
+            request.state = State.APPROVED
+        request.save()
+    if request.state == State.APPROVED and is_due(request):
+        return apply_or_explain(actor, request)
+    return request
+
+
+def reject(actor: Actor, request: ChangeRequest, *, digest: str, comment: str = "") -> ChangeRequest:
+    """Reject a revision: nothing of it will be carried out any more."""
+    comment = checked_text("comment", comment, 4_000)
+    with recording(actor) as record:
+        request = locked(request)
+        require(actor, "change.reject", request.project)
+        if actor.id == request.proposer:
+            raise StateError(f"{request.change_id} is your own change; withdraw it.")
+        _require_reviewable(actor, "change.reject", request, digest)
+        record_verdict(record, request, "rejected", comment)
+        _close(record, request, State.REJECTED)
+    return request
+
+
+def withdraw(actor: Actor, request: ChangeRequest) -> ChangeRequest:
+    """Take one's own request back; in the ledger, a rejection by its proposer."""
+    with recording(actor) as record:
+        request = locked(request)
+        require(actor, "change.propose", request.project)
+        if actor.id != request.proposer:
+            raise StateError(f"{request.change_id} is somebody else's; a reviewer can reject it.")
+        require_open(request)
+        record_verdict(record, request, "rejected")
+        _close(record, request, State.WITHDRAWN)
+    return request
+
+
+def comment(actor: Actor, request: ChangeRequest, text: str) -> Review:
+    """Say something about a request. Comments are not part of the evidence."""
+    require(actor, "change.comment", request.project)
+    text = checked_text("comment", text, 4_000)
+    if not text:
+        raise InvalidError("comment", "is empty")
+    return Review.objects.create(
+        request=request,
+        change_id=request.change_id,
+        digest=request.digest,
+        reviewer=actor.id,
+        verdict=Review.Verdict.COMMENTED,
+        comment=text,
+    )
+
+
+def schedule(actor: Actor, request: ChangeRequest, at: datetime | None) -> ChangeRequest:
+    """Say when our task applies the request; None: when somebody does."""
+    with recording(actor) as record:
+        request = locked(request)
+        require(actor, "change.schedule", request.project)
+        require_open(request)
+        if at is not None and at < timezone.now():
+            raise InvalidError("scheduled_at", "is in the past; apply the request, or name a later time")
+        not_before = request.change.get("not_before", "")
+        if at is not None and timestamp(at) < not_before:
+            raise InvalidError("scheduled_at", f"is before {not_before}, from when the approval holds")
+        before = _schedule_document(request)
+        request.scheduled_at = at
+        record.event(
+            "approvals.v1.change_request.scheduled",
+            f"change/{request.change_id}",
+            {"scheduled_before": before, "scheduled_after": _schedule_document(request)},
+            project=request.project.key,
+            change_id=request.change_id,
+        )
+        request.save()
+    return request
+
+
+def _require_reviewable(actor: Actor, verb: str, request: ChangeRequest, seen: str) -> None:
+    """Refuse a verdict by a service account, on a closed request, on another revision, or a second one."""
+    if not eligible({actor.id}, verb, request.project):
+        raise StateError("Only people review changes; a service account does not count as a reviewer.")
+    require_open(request)
+    _require_seen(request, seen)
+    if verdicts(request).filter(reviewer=actor.id).exists():
+        raise StateError(f"You have reviewed {request.change_id} already.")
+
+
+def _require_seen(request: ChangeRequest, seen: str) -> None:
+    if seen != request.digest:
+        raise StateError(
+            f"{request.change_id} is not what you saw: it was edited meanwhile. "
+            "Load it again and review that."
+        )
+
+
+def _close(record: Recording, request: ChangeRequest, state: str) -> None:
+    request.state, request.scheduled_at = state, None
+    request.save()
+    if request.plan is not None:
+        rollouts.move(record, request.plan, state=RolloutPlan.State.ABORTED)
+
+
+def _schedule_document(request: ChangeRequest) -> str | None:
+    return timestamp(request.scheduled_at) if request.scheduled_at else None
