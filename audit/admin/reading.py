@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.permissions import display_names
 from access.roles import Role
-from approvals.admin.effects import sentences_of
+from approvals.effects import sentences_of
 from approvals.models import ChangeRequest, Review
 from audit.models import Blob, Event
 from flags.models import Environment, Project

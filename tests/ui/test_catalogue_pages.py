@@ -214,3 +214,13 @@ def test_who_does_not_manage_access_sees_people_but_gives_no_role(cast: Cast, br
     some = Membership.objects.filter(project=cast.project).first()
     assert client.post(page, {"revoke": str(some.pk)}).status_code == 403
     assert Membership.objects.count() == before
+
+
+def test_who_gives_no_roles_is_not_told_who_has_an_account(cast: Cast, browser: Browser) -> None:
+    page = "/admin/p/shop/people/"
+    answers = [
+        browser("viewer").post(page, {"who": who, "role": "viewer"})
+        for who in ("outsider@example.com", "nobody@example.com")
+    ]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert answers[0].content == answers[1].content
