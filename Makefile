@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export COUNTERSIGN_PORT ?= 8000
 
-.PHONY: help run test prove check bench clean
+.PHONY: help run test check bench clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

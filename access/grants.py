@@ -101,12 +101,14 @@ def issue_token(
 ) -> tuple[ApiToken, str]:
     """Make a token for a person or service account and return it with its clear text, shown only now.
 
-    People make their own; organisation administrators, those of service accounts too. Raises
-    `ForbiddenError`.
+    People make their own, and nobody makes it for them: with it one could approve in their name.
+    Organisation administrators make those of service accounts. Raises `ForbiddenError`.
     """
-    own = actor.id == holder.pseudonym
-    if not (own or actor.is_system or is_organisation_administrator(actor)):
-        raise ForbiddenError(f"A token of {holder} can be made by them or by an organisation administrator.")
+    if actor.id != holder.pseudonym:
+        if isinstance(holder, User):
+            raise ForbiddenError("A person's token is made by themselves: sign in as the one who needs it.")
+        if not is_organisation_administrator(actor):
+            raise ForbiddenError(f"A token of {holder} is made by it or by an organisation administrator.")
     secret = ApiToken.PREFIX + secrets.token_urlsafe(32)
     token = ApiToken(name=name, hint=secret[:10], hash=ApiToken.hash_of(secret), expires_at=expires_at)
     if isinstance(holder, User):

@@ -28,9 +28,9 @@ def service_actor(account: ServiceAccount, via: Door = "api", request_id: str = 
     return Actor(account.pseudonym, via, request_id, {})
 
 
-def system_actor(name: str) -> Actor:
-    """One of our own tasks, e.g. `system:scheduler`."""
-    return Actor(f"system:{name}", "task")
+def system_actor(name: str, via: Door = "task") -> Actor:
+    """One of our own tasks, e.g. `system:scheduler`, or whoever runs our commands."""
+    return Actor(f"system:{name}", via)
 
 
 def request_actor(request: HttpRequest, via: Door = "ui") -> Actor:

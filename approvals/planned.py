@@ -105,6 +105,24 @@ def expiry_operations(project: Project, operations: Sequence[Operation]) -> list
     return list(found.values())
 
 
+def kept_on(project: Project, operation: Mapping[str, Any]) -> list[Environment]:
+    """Where a change of a definition keeps a flag on past the date for which turning it off was approved."""
+    subject, before = Subject.parse(operation["subject"]), operation.get("before")
+    if subject.kind != "definition" or before is None or before.get("on_expiry") != Flag.OnExpiry.OFF:
+        return []
+    after = operation["after"]
+    if not before.get("expires_at") or all(
+        before[name] == after.get(name) for name in ("expires_at", "on_expiry")
+    ):
+        return []
+    rows = FlagConfiguration.objects.filter(flag__project=project, flag__key=subject.key)
+    return [
+        row.environment
+        for row in rows.select_related("environment__project")
+        if row.document.get("enabled") is True
+    ]
+
+
 def _off_at(definition: Any) -> datetime | None:
     """When a definition document says the flag turns off; None where it does not, or is not valid."""
     if not isinstance(definition, dict) or definition.get("on_expiry") != Flag.OnExpiry.OFF:

@@ -104,7 +104,8 @@ def resume(actor: Actor, plan: RolloutPlan) -> None:
 def abort(actor: Actor, plan: RolloutPlan) -> None:
     """End the plan and go back to what stood before it, under the same approval.
 
-    Where somebody has changed the configuration since, their change stays, and the plan says so.
+    Where that is refused (somebody has changed the configuration since; its reviewers may not review any
+    more), what stands there stays, and the plan says why.
     """
     with recording(actor) as record:
         plan = _locked(actor, plan, "rollout.pause", State.RUNNING, State.PAUSED)
@@ -115,8 +116,9 @@ def abort(actor: Actor, plan: RolloutPlan) -> None:
         problem = "aborted by hand"
         try:
             workflow.carry_out(actor, request, number)
-        except ConflictError:
-            problem = "aborted by hand; not restored, because it was changed outside this plan meanwhile"
+        except (ConflictError, InvalidError, StateError) as error:
+            # It ends all the same: what may not go back must not go on either.
+            problem = f"aborted by hand; not restored: {error}"
         rollouts.move(record, plan, state=State.ABORTED, problem=problem)
 
 

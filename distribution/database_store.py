@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from django.db import connection
-from django.db.models import Max, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from distribution.models import Keyring, Snapshot
+from flags.models import Environment
 
 Result = TypeVar("Result")
 Row = TypeVar("Row", Snapshot, Keyring)
@@ -37,16 +39,21 @@ class DatabaseStore:
 
 
 def _versions() -> dict[str, tuple[int, int]]:
-    newest: dict[str, list[int]] = {}
-    for place, model in enumerate((Snapshot, Keyring)):
-        rows = (
-            model._default_manager.values_list("environment__project__key", "environment__key")
-            .annotate(newest=Max("version"))
-            .order_by()
-        )
-        for project, environment, version in rows:
-            newest.setdefault(f"{project}/{environment}", [0, 0])[place] = version
-    return {environment: (pair[0], pair[1]) for environment, pair in newest.items()}
+    # Twice a second in every web process: a look into an index per environment, however many versions there were.
+    rows = (
+        Environment.objects.order_by()
+        .annotate(snapshot=_newest(Snapshot), keyring=_newest(Keyring))
+        .exclude(snapshot=0, keyring=0)
+        .values_list("project__key", "key", "snapshot", "keyring")
+    )
+    return {f"{project}/{key}": (snapshot, keyring) for project, key, snapshot, keyring in rows}
+
+
+def _newest(model: type[Snapshot] | type[Keyring]) -> Coalesce:
+    versions = (
+        model._default_manager.filter(environment=OuterRef("pk")).order_by("-version").values("version")
+    )
+    return Coalesce(Subquery(versions[:1]), 0)
 
 
 def _of(rows: QuerySet[Row], environment: str) -> QuerySet[Row]:

@@ -6,8 +6,7 @@ import hashlib
 import logging
 
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from audit.ledger import current_log, timestamp
@@ -22,10 +21,9 @@ logger = logging.getLogger(__name__)
 
 
 def due() -> QuerySet[Environment]:
-    """The environments whose revision is ahead of their newest snapshot."""
-    environments: QuerySet[Environment] = Environment.objects.annotate(
-        published=Coalesce(Max("snapshots__version"), 0)
-    ).filter(Q(revision__gt=F("published")))
+    """The environments whose revision is ahead of their newest snapshot. However many there were: by index."""
+    published = Snapshot.objects.filter(environment=OuterRef("pk"), version__gte=OuterRef("revision"))
+    environments: QuerySet[Environment] = Environment.objects.filter(~Exists(published))
     return environments.select_related("project")
 
 

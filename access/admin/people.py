@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from access import grants
 from access.admin.pages import Page
 from access.models import Membership, ServiceAccount, User
-from access.permissions import display_names
+from access.permissions import display_names, require
 from access.roles import VERBS, Role
 
 # What each role is for, in the words of the people who have it.
@@ -63,6 +63,8 @@ class PeoplePage(Page):
         return self._show(GrantForm())
 
     def post(self, request: HttpRequest, project: str) -> HttpResponse:
+        # Before the form looks anybody up: who has an account is nobody's business who may not give roles.
+        require(self.actor, "access.manage", self.project)
         if "revoke" in request.POST:
             # An id that is no number is no membership.
             wanted = request.POST["revoke"]

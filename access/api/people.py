@@ -15,7 +15,7 @@ from access import grants
 from access.api.body import Body, Choice, Key, Text
 from access.api.endpoint import Endpoint
 from access.models import Membership, ServiceAccount, User
-from access.permissions import display_names, is_organisation_administrator, projects_where
+from access.permissions import display_names, is_organisation_administrator, projects_where, require
 from access.roles import Role
 
 
@@ -109,14 +109,16 @@ class Memberships(Endpoint):
         """Give a role. Giving it again changes nothing."""
         given = self.body(request, MembershipBody)
         project = self.project(request, given["project"])
-        member = given["member"]
+        actor, member = self.actor(request), given["member"]
+        # First of all: whether somebody exists is nobody's business who may not give roles.
+        require(actor, "access.manage", project)
         known = display_names({member})
         if not (
             User.objects.filter(pseudonym=member).exists()
             or ServiceAccount.objects.filter(pseudonym=member).exists()
         ):
             raise NotFound(f"Nobody has the id {member!r}; people find theirs under /api/v1/me.")
-        row = grants.grant(self.actor(request), project, member, given["role"])
+        row = grants.grant(actor, project, member, given["role"])
         return Response(MembershipSerializer(row, context={"names": known}).data, 201)
 
     @extend_schema(responses={204: None})

@@ -16,7 +16,7 @@ from access.permissions import display_names, eligible
 from approvals import workflow
 from approvals.admin import inbox
 from approvals.admin.asking import AT, BY_HAND, AskForm
-from approvals.admin.effects import Effect, effects_of, sentences_of
+from approvals.effects import Effect, effects_of, sentences_of
 from approvals.models import ChangeRequest, Review
 from approvals.policies import Requirements
 from approvals.workflow import GateError

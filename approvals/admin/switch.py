@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -146,12 +146,6 @@ class ConfigurationPage(Page):
         if url_has_allowed_host_and_scheme(wanted, {self.request.get_host()}, self.request.is_secure()):
             return wanted
         return reverse("admin:flag-list", args=[self.project.key])
-
-    def leave(self, url: str) -> HttpResponse:
-        """Go there; our dialog is told by a header, because a followed redirect would eat the messages."""
-        if self.wants_fragment:
-            return HttpResponse(status=204, headers={"X-Location": url})
-        return HttpResponseRedirect(url)
 
 
 class SwitchPage(ConfigurationPage):

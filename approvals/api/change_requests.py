@@ -14,31 +14,11 @@ from rest_framework.response import Response
 from access.api.body import Body, Choice, Document, Key, Moment, Text, Whole
 from access.api.endpoint import Endpoint
 from approvals import workflow
+from approvals.effects import effects_of
 from approvals.models import ChangeRequest, Review
 from approvals.workflow import InvalidError
-from flags import wording
-from flags.subjects import Subject
 
 _SUBJECT = "project/shop/environment/production/flag/new-checkout"
-
-
-def effects(request: ChangeRequest, names: dict[str, str]) -> list[str]:
-    """What a request does, a sentence each. `names`: the project's environments, name by key."""
-    found: list[str] = []
-    for operation in request.change["operations"]:
-        subject = Subject.parse(operation["subject"])
-        before = operation["before"] if "before" in operation else operation["before_any"][-1]
-        after = operation["after"]
-        label = f"{operation['label']}: " if "label" in operation else ""
-        if subject.kind == "configuration":
-            where = names.get(subject.environment, subject.environment)
-            sentences = wording.effects(where, before, after)
-        elif subject.kind == "segment":
-            sentences = wording.segment_effects(subject.key, before, after)
-        else:
-            sentences = wording.definition_effects(subject.key, before, after)
-        found += [label + sentence for sentence in sentences]
-    return found
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):
@@ -104,7 +84,11 @@ class ChangeRequestDetailSerializer(ChangeRequestSerializer):
         fields = (*ChangeRequestSerializer.Meta.fields, "effects", "reviews", "change")
 
     def get_effects(self, row: ChangeRequest) -> list[str]:
-        return effects(row, dict(row.project.environments.values_list("key", "name")))
+        return [
+            f"{effect.label}: {sentence}" if effect.label else sentence
+            for effect in effects_of(row.change, row.project.environments.all())
+            for sentence in effect.sentences
+        ]
 
 
 class ChangeRequestFilter(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from access.permissions import require
+from access.permissions import eligible, require
 from approvals.models import Emergency
 from approvals.workflow.errors import StateError
 from audit.actor import Actor
@@ -55,6 +55,8 @@ def review_emergency(actor: Actor, emergency: Emergency) -> Emergency:
     with recording(actor) as record:
         emergency = Emergency.objects.select_for_update(no_key=True).get(pk=emergency.pk)
         require(actor, "emergency.review", emergency.project)
+        if not eligible({actor.id}, "emergency.review", emergency.project):
+            raise StateError("Only people review kills; a service account does not count as a reviewer.")
         if actor.id == emergency.killed_by:
             raise StateError("You killed it; somebody else has to review that.")
         if emergency.reviewed_by:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from approvals import planned
 from approvals.workflow.errors import InvalidError
 from countersign.document import DocumentError
 from flags import changes, documents
@@ -18,12 +19,13 @@ Operation = dict[str, Any]
 def validate(project: Project, operations: Sequence[Operation]) -> None:
     """Refuse documents that break the evaluation specification, alone or together with what else is served.
 
-    Operations without a label take effect together, each labelled one at a time of its own.
+    Operations without a label take effect together, each labelled one at a time of its own, after them.
     """
-    _validate_together(project, [operation for operation in operations if "label" not in operation])
+    now = [operation for operation in operations if "label" not in operation]
+    _validate_together(project, now)
     for operation in operations:
         if "label" in operation:
-            _validate_together(project, [operation])
+            _validate_together(project, [*now, operation])
 
 
 def _validate_together(project: Project, operations: Sequence[Operation]) -> None:
@@ -66,12 +68,14 @@ def _check_key(project: Project, subject: Subject, *, is_new: bool) -> None:
 
 
 def environments_of(project: Project, operations: Sequence[Operation]) -> list[Environment]:
-    """The environments that a change reaches, in order of promotion."""
+    """The environments that a change reaches, now or by what it takes from their future, in order of promotion."""
     reached: dict[int, Environment] = {}
     for operation in operations:
         before = operation.get("before", (operation.get("before_any") or [None])[0])
         for environment in changes.environments_reached(
             project, Subject.parse(operation["subject"]), before, operation["after"]
         ):
+            reached[environment.pk] = environment
+        for environment in planned.kept_on(project, operation):
             reached[environment.pk] = environment
     return sorted(reached.values(), key=lambda environment: (environment.position, environment.key))

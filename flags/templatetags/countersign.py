@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from flags import wording
+
 register = template.Library()
 
 _VARIANT = re.compile(r"\*([^*\s][^*]*)\*")
@@ -72,13 +74,7 @@ def ago(value: datetime | None) -> SafeString | str:
     )
 
 
-@register.filter
-def seconds(value: int) -> str:
-    """A duration in words: `2 d`, `90 min`, `45 s`."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if value >= size and value % size == 0:
-            return f"{value // size} {unit}"
-    return f"{value} s"
+register.filter("seconds", wording.duration)
 
 
 @register.filter

@@ -122,3 +122,9 @@ def test_an_sdk_key_is_shown_once_with_its_dsn_and_revoked(api: Api) -> None:
     assert Keyring.objects.count() == 2
     assert SdkKey.objects.get().hash == SdkKey.hash_of(made.body["key"])
     assert not ApiToken.objects.filter(name="web").exists()
+
+
+def test_who_gives_no_roles_is_not_told_who_exists(api: Api) -> None:
+    for member in (api.cast.users["outsider"].pseudonym, "user:nobody"):
+        body = {"project": "shop", "member": member, "role": "viewer"}
+        assert api.post("viewer", "memberships", body).status == 403

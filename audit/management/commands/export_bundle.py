@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, directory: Path, **options: Any) -> None:
         try:
-            checkpoint = export_bundle(system_actor("command-line"), directory)
+            checkpoint = export_bundle(system_actor("command-line", "cli"), directory)
         except (OSError, LedgerError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{directory}: {checkpoint.size} events of {checkpoint.log.origin}")

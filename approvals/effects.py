@@ -1,4 +1,4 @@
-"""What a change does, operation by operation, in words and as documents: for reviews and the ledger."""
+"""What a change does, operation by operation, in words and as documents: for reviews, API and ledger pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from flags import wording
 from flags.models import Environment
 from flags.subjects import Subject
-from flags.templatetags.countersign import seconds
 
 _WAIT = re.compile(r"\b(\d{1,12}) s after")
 
@@ -33,7 +32,7 @@ class Effect:
     @property
     def when(self) -> str:
         """The label with its seconds in words: `stage 2, 2 d after stage 1`."""
-        return _WAIT.sub(lambda found: f"{seconds(int(found[1]))} after", self.label)
+        return _WAIT.sub(lambda found: f"{wording.duration(int(found[1]))} after", self.label)
 
 
 def sentences_of(subject: Subject, place: str, before: Any, after: Any) -> tuple[str, ...]:
