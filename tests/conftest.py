@@ -10,10 +10,21 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections
+from django.test.utils import setup_databases, teardown_databases
 
 from tests.cast import Cast, assemble
 
 _copies = count(1)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """The migrated test database, also where a run has only tests that work on copies of it."""
+    with django_db_blocker.unblock():
+        configured = setup_databases(verbosity=0, interactive=False)
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(configured, verbosity=0)
 
 
 @pytest.fixture
