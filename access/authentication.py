@@ -13,7 +13,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from access.models import ApiToken, ServiceAccount, User
-from access.permissions import service_actor, user_actor
+from access.permissions import request_id, service_actor, user_actor
 
 
 class ServicePrincipal(AnonymousUser):
@@ -47,12 +47,14 @@ class TokenAuthentication(BaseAuthentication):
         # Once a minute is enough to see an unused token, and spares a write per request.
         if token.last_used_at is None or token.last_used_at < now - timedelta(minutes=1):
             ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-        request_id = request.headers.get("X-Request-Id", "")[:64]
         principal: User | ServicePrincipal
         if isinstance(holder, User):
-            actor, principal = user_actor(holder, "api", request_id), holder
+            actor, principal = user_actor(holder, "api", request_id(request.headers)), holder
         else:
-            actor, principal = service_actor(holder, "api", request_id), ServicePrincipal(holder)
+            actor, principal = (
+                service_actor(holder, "api", request_id(request.headers)),
+                ServicePrincipal(holder),
+            )
         request._request.countersign_actor = actor  # type: ignore[attr-defined]  # see request_actor
         return principal, token
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
@@ -40,7 +42,13 @@ def request_actor(request: HttpRequest, via: Door = "ui") -> Actor:
         return actor
     if not isinstance(request.user, User):
         raise ForbiddenError("Sign in first.")
-    return user_actor(request.user, via, request.headers.get("X-Request-Id", "")[:64])
+    return user_actor(request.user, via, request_id(request.headers))
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """What the proxy calls this request, for the log; empty where it is not a plain name."""
+    given = headers.get("X-Request-Id", "")
+    return given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else ""
 
 
 def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import secrets
 import uuid
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from audit.actor import Actor
 from audit.jcs import canonical
 
 _ABSENT: Any = object()
+logger = logging.getLogger(__name__)
 
 
 class UnrecordedWriteError(RuntimeError):
@@ -140,6 +142,9 @@ def recording(actor: Actor) -> Iterator[Recording]:
             _open.reset(token)
         if record.pending:
             ledger.append(record.pending)
+    # After the commit, and by pseudonym: what leads from a line of the proxy's log to the ledger.
+    for event in record.pending:
+        logger.info("%s %s by %s, request %s", event.type, event.id, event.actor, actor.request_id or "-")
 
 
 def _salt() -> str:

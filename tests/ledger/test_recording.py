@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import rfc8785
 from django.db import DatabaseError, connection, transaction
+from django.test import Client
 from django.utils import timezone
 
 from access.models import Membership
@@ -211,3 +213,16 @@ def test_large_values_are_kept_only_with_the_event_that_names_them(cast: Cast) -
     value = {"text": "x" * (8_192 - len('{"text":""}'))}
     assert blobs.event_value(value) is value
     assert set(blobs.event_value({"text": value["text"] + "x"})) == {"blob", "size"}
+
+
+def test_the_log_leads_from_a_request_to_its_events(
+    cast: Cast, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.force_login(cast.users["administrator"])
+    with caplog.at_level(logging.INFO, "audit.recording"):
+        for given in ("req-7", "two\nlines"):
+            client.post(
+                "/api/v1/tokens", {"name": "laptop"}, "application/json", headers={"X-Request-Id": given}
+            )
+    assert [record.getMessage().rpartition(" ")[2] for record in caplog.records] == ["req-7", "-"]
+    assert Event.objects.latest("index").id.hex in caplog.text.replace("-", "")
