@@ -1,4 +1,7 @@
-"""What one flag check costs in a service, by kind of flag, against looking a value up in a dict.
+"""What one flag check costs in a service, by kind of flag, and what loading 10,000 flags does.
+
+Each is asked of the snapshot, of the client, and of the client through OpenFeature's SDK, whose own no-op
+provider is the measure of the last; a lookup in a dict is the measure of the others.
 
 Run it with `make bench`. It asserts nothing about time: read the ratios, and the medians as of this machine.
 """
@@ -8,21 +11,30 @@ from __future__ import annotations
 import base64
 import hashlib
 import platform
+import statistics
 import sys
 import tempfile
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from openfeature import api
+from openfeature.client import OpenFeatureClient
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.provider.no_op_provider import NoOpProvider
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.interleaved import measure, table
 from countersign import Client, Snapshot
+from countersign.openfeature import CountersignProvider
 
 ROUNDS, INNER = 60, 2_000
+LOADED_FLAGS, LOADS = 10_000, 15
 NAME = "flags.example.com/snapshots"
 
 
@@ -71,6 +83,16 @@ FLAGS = {
             }
         ]
     ),
+    "rules": _flag(
+        rules=[
+            {
+                "id": f"r{number}",
+                "constraints": [_constraint("country", "in", f"C{number}" if number < 9 else "DK")],
+                "serve": {"variant": "on"},
+            }
+            for number in range(10)
+        ]
+    ),
 }
 CONTEXT = {
     "targetingKey": "customer-500",
@@ -82,9 +104,26 @@ CONTEXT = {
 }
 
 
-def _signed_snapshot() -> bytes:
-    """A snapshot with the flags above, signed by a key that is thrown away."""
-    lines = [{"segments": {}}, *([key, FLAGS[key]] for key in sorted(FLAGS))]
+class Case(NamedTuple):
+    """A flag, and the context that it is asked for."""
+
+    flag: str
+    context: dict[str, Any]
+
+
+CASES = {
+    "boolean, default variant": Case("boolean", CONTEXT),
+    "50 % split": Case("split", CONTEXT),
+    "1,000 targets, a hit": Case("targets", CONTEXT),
+    "1,000 targets, a miss": Case("targets", {**CONTEXT, "targetingKey": "visitor-1"}),
+    "five constraints, all hold": Case("constraints", CONTEXT),
+    "ten rules, the last holds": Case("rules", CONTEXT),
+}
+
+
+def _signed_snapshot(flags: dict[str, Any]) -> bytes:
+    """A snapshot with the flags, signed by a key that is thrown away."""
+    lines = [{"segments": {}}, *([key, flags[key]] for key in sorted(flags))]
     body = b"".join(rfc8785.dumps(line) + b"\n" for line in lines)  # type: ignore[arg-type]
     text = (
         "countersign-snapshot/v1\norigin flags.example.com\nenvironment shop/production\nversion 1\n"
@@ -97,8 +136,8 @@ def _signed_snapshot() -> bytes:
     return f"{text}\n— {NAME} {signature}\n\n".encode() + body
 
 
-def _check(snapshot: Snapshot, key: str) -> Callable[[], None]:
-    evaluate, context = snapshot.evaluate, CONTEXT
+def _check(snapshot: Snapshot, case: Case) -> Callable[[], None]:
+    evaluate, (key, context) = snapshot.evaluate, case
 
     def check() -> None:
         evaluate(key, context)
@@ -106,8 +145,8 @@ def _check(snapshot: Snapshot, key: str) -> Callable[[], None]:
     return check
 
 
-def _ask(client: Client, key: str) -> Callable[[], None]:
-    get, context = client.get_boolean_value, CONTEXT
+def _ask(client: Client, case: Case) -> Callable[[], None]:
+    get, (key, context) = client.get_boolean_value, case
 
     def ask() -> None:
         get(key, False, context)
@@ -115,47 +154,88 @@ def _ask(client: Client, key: str) -> Callable[[], None]:
     return ask
 
 
-def main() -> None:
-    """Measure and print."""
-    raw = _signed_snapshot()
-    snapshot = Snapshot.parse(raw)
-    answers = {key: snapshot.evaluate(key, CONTEXT) for key in FLAGS}
-    if any(answer.error_code for answer in answers.values()) or answers["constraints"].value is not True:
+def _ask_openfeature(client: OpenFeatureClient, case: Case) -> Callable[[], None]:
+    get, key = client.get_boolean_value, case.flag
+    attributes = dict(case.context)
+    context = EvaluationContext(attributes.pop("targetingKey"), attributes)
+
+    def ask() -> None:
+        get(key, False, context)
+
+    return ask
+
+
+def _openfeature_client(provider: Any) -> OpenFeatureClient:
+    """A client with a domain of its own, so that several providers serve side by side."""
+    domain = type(provider).__name__
+    api.set_provider_and_wait(provider, domain)
+    return api.get_client(domain)
+
+
+def _client_of(raw: bytes) -> Client:
+    with tempfile.NamedTemporaryFile(suffix=".snapshot") as file:
+        file.write(raw)
+        file.flush()
+        return Client.from_file(file.name)
+
+
+def _check_answers(snapshot: Snapshot) -> None:
+    answers = {name: snapshot.evaluate(*case) for name, case in CASES.items()}
+    causes = [answer.metadata.get("cause") for answer in answers.values()]
+    if causes != ["default", "default", "target", "default", "rule", "rule"]:
         raise SystemExit(f"These are not the answers that were to be measured: {answers}")
+
+
+def _measure_checks() -> None:
+    raw = _signed_snapshot(FLAGS)
+    snapshot, client = Snapshot.parse(raw), _client_of(raw)
+    _check_answers(snapshot)
     plain = {f"flag-{number}": True for number in range(1_000)}
 
     def look_up() -> None:
         plain.get("flag-500", False)
 
-    names = {
-        "boolean, default variant": "boolean",
-        "50 % split": "split",
-        "1,000 targets, a hit": "targets",
-        "five constraints, all hold": "constraints",
-    }
-    rows: dict[str, Callable[[], None]] = {"plain dict lookup": look_up}
-    rows |= {f"evaluate: {name}": _check(snapshot, key) for name, key in names.items()}
-    with tempfile.NamedTemporaryFile(suffix=".snapshot") as file:
-        file.write(raw)
-        file.flush()
-        client = Client.from_file(file.name)
-    rows |= {f"Client: {name}": _ask(client, key) for name, key in names.items()}
+    dict_lookup, no_op = "plain dict lookup", "OpenFeature's no-op provider"
+    rows: dict[str, Callable[[], None]] = {dict_lookup: look_up}
+    rows |= {f"evaluate: {name}": _check(snapshot, case) for name, case in CASES.items()}
+    rows |= {f"Client: {name}": _ask(client, case) for name, case in CASES.items()}
+    rows[no_op] = _ask_openfeature(_openfeature_client(NoOpProvider()), CASES["boolean, default variant"])
+    ours = _openfeature_client(CountersignProvider(client))
+    rows |= {f"OpenFeature: {name}": _ask_openfeature(ours, case) for name, case in CASES.items()}
     times = measure(rows, rounds=ROUNDS, inner=INNER)
     mmh3 = "with mmh3" if "mmh3" in sys.modules else "without mmh3"
     title = (
         f"Evaluation, Python {platform.python_version()}, {mmh3}: "
         f"{ROUNDS} interleaved rounds of {INNER:,} calls, time per call"
     )
-    print(table(title, times, unit="ns", baseline="plain dict lookup"))
-    against_boolean = {name: values for name, values in times.items() if name.startswith("evaluate: ")}
+    own = {name: values for name, values in times.items() if not name.startswith("OpenFeature")}
+    print(table(title, own, unit="ns", baseline=dict_lookup))
+    through = {name: values for name, values in times.items() if name not in own}
+    print(table("\nThrough openfeature-sdk, same rounds", through, unit="ns", baseline=no_op))
+
+
+def _measure_loading() -> None:
+    raw = _signed_snapshot({f"flag-{number:05}": FLAGS["constraints"] for number in range(LOADED_FLAGS)})
+    times: list[float] = []
+    for _ in range(LOADS):
+        started = time.perf_counter()
+        Snapshot.parse(raw)
+        times.append(time.perf_counter() - started)
+    tracemalloc.start()
+    snapshot = Snapshot.parse(raw)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     print(
-        table(
-            "\nThe same, against the simplest flag",
-            against_boolean,
-            unit="ns",
-            baseline="evaluate: boolean, default variant",
-        )
+        f"\nLoading {len(snapshot):,} flags ({len(raw) / 1e6:.1f} MB), median of {LOADS}: "
+        f"{statistics.median(times) * 1e3:.1f} ms, and {held / 1e6:.1f} MB beside the file's own bytes"
     )
+
+
+def main() -> None:
+    """Measure and print."""
+    _measure_checks()
+    _measure_loading()
+    api.shutdown()
 
 
 if __name__ == "__main__":

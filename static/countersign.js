@@ -53,6 +53,7 @@
       if (new URL(place, window.location).href === window.location.href) window.location.reload();
       return;
     }
+    if (answer.redirected || answer.status === 403) keepDraft(form);
     if (answer.redirected || ![200, 409, 422].includes(answer.status)) {
       window.location.assign(form.action);
       return;
@@ -109,6 +110,54 @@
     }
   }
 
+  // What was typed outlives a session that ended meanwhile: kept until the next page that is not the
+  // sign-in, and put back there if that page has the same form.
+  const DRAFT = "countersign-draft";
+  // Proofs are the new page's own: approving is of what that page shows.
+  const OWN = ["csrfmiddlewaretoken", "digest"];
+  const isText = (value) => typeof value === "string";
+  const fieldsOf = (form) => [...new Set([...form.elements].map((field) => field.name))].sort().join();
+
+  function keepDraft(form) {
+    const entries = [...new FormData(form)].filter(([name, value]) => !OWN.includes(name) && isText(value));
+    const draft = { path: new URL(form.action).pathname, fields: fieldsOf(form), entries };
+    try {
+      sessionStorage.setItem(DRAFT, JSON.stringify(draft));
+    } catch {
+      // Storage may be full or forbidden; then nothing is kept.
+    }
+  }
+
+  function bringDraftBack() {
+    if (document.querySelector("[data-keep-draft], #login-form")) return;
+    let draft = null;
+    try {
+      draft = JSON.parse(sessionStorage.getItem(DRAFT));
+      sessionStorage.removeItem(DRAFT);
+    } catch {
+      return;
+    }
+    // Another page, or the answer to the form that was sent: that one knows better.
+    const arrived = document.referrer && new URL(document.referrer);
+    const wasHeld = arrived && arrived.pathname !== draft?.path;
+    if (!draft || draft.path !== window.location.pathname || !wasHeld) return;
+    const form = [...document.querySelectorAll("form[data-once]")].find((each) => fieldsOf(each) === draft.fields);
+    if (!form) return;
+    for (const [name, value] of draft.entries) {
+      for (const field of [form.elements.namedItem(name)].flatMap((found) =>
+        found instanceof RadioNodeList ? [...found] : found ? [found] : [],
+      )) {
+        if (field.type === "radio") field.checked = field.value === value;
+        else if (field.type === "checkbox") field.checked = true;
+        else field.value = value;
+        const fold = field.closest("details");
+        if (fold && field.type !== "radio" && field.value !== field.defaultValue) fold.open = true;
+      }
+    }
+    warn(form, "What you typed before is back. Look at it, then send it.");
+    if (form.matches("[data-preview]")) preview(form);
+  }
+
   document.addEventListener("click", (event) => {
     const closer = event.target.closest("[data-close]");
     if (closer && dialog() && dialog().open && dialog().contains(closer)) {
@@ -146,6 +195,7 @@
       sending.catch(() => release(form));
       return;
     }
+    keepDraft(form);
     // After the browser has read the form: a disabled button would not be sent.
     setTimeout(() => hold(form), 0);
   });
@@ -172,6 +222,9 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     offerZone(document);
+    bringDraftBack();
+    // Unfold's shell has no main landmark, and no block around what is one.
+    document.getElementById("content")?.setAttribute("role", "main");
     const box = dialog();
     if (!box) return;
     box.addEventListener("close", () => {

@@ -8,13 +8,32 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import ParseError
 
+from access.api import strict_json
 from approvals.policies import Requirements
 from approvals.workflow import InvalidError
 
 SOON, AT, BY_HAND = "soon", "at", "by-hand"
+# What the database holds as a version; a larger one was never shown by a page.
+LARGEST_VERSION = 2**31 - 1
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text that somebody typed, as strictly as the API reads it."""
+    try:
+        return strict_json.read(text.encode())
+    except ParseError as error:
+        # The API speaks of a body; whoever typed this sees a field.
+        reason = (
+            str(error.detail).replace("The body is not JSON", "This is no JSON").replace("The body", "This")
+        )
+    except UnicodeEncodeError:
+        reason = str(_("This contains half of a surrogate pair; send whole characters."))
+    raise ValidationError(reason)
 
 
 class DocumentField(forms.JSONField):
@@ -23,6 +42,18 @@ class DocumentField(forms.JSONField):
     def __init__(self, *, rows: int = 14, **kwargs: Any) -> None:
         attributes = {"rows": rows, "spellcheck": "false", "class": "cs-code"}
         super().__init__(widget=forms.Textarea(attrs=attributes), **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        if self.disabled or value in self.empty_values or not isinstance(value, str):
+            return super().to_python(value)
+        return read_json(value)
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        # What was typed stays as it was typed: reading it to show it again may fail.
+        return initial if self.disabled else data
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.prepare_value(initial) != (data or ""))
 
     def prepare_value(self, value: Any) -> Any:
         if value is None or isinstance(value, str):

@@ -76,6 +76,11 @@ class ReviewPage(Page):
             self._carry_out(row, request.POST.get("verb", ""))
         except GateError as error:
             self.complain(error)
+            row.refresh_from_db()
+            return self._show(row, status=409)
+        except BadTimeError as error:
+            self.complain(" ".join(str(text) for texts in error.form.errors.values() for text in texts))
+            return self._show(row, status=422, schedule_form=error.form)
         if "next-one" in request.POST and (following := self._following(row)):
             return self.go("request", following)
         return self.go("request", number)
@@ -112,8 +117,7 @@ class ReviewPage(Page):
     def _schedule(self, row: ChangeRequest) -> None:
         form = ScheduleForm(self.request.POST, needs=Requirements(row.required_approvals))
         if not form.is_valid():
-            self.complain(" ".join(str(text) for texts in form.errors.values() for text in texts))
-            return
+            raise BadTimeError(form)
         at = form.cleaned_data["moment"] if form.cleaned_data["when"] == AT else None
         workflow.schedule(self.actor, row, at)
         self.say(_("Scheduled.") if at else _("It waits until somebody applies it."))
@@ -123,7 +127,7 @@ class ReviewPage(Page):
         waiting = inbox.waiting_for(self.actor, ChangeRequest.objects.filter(project=self.project))
         return waiting.exclude(pk=row.pk).order_by("pk").values_list("pk", flat=True).first()
 
-    def _show(self, row: ChangeRequest) -> HttpResponse:
+    def _show(self, row: ChangeRequest, status: int = 200, **more: Any) -> HttpResponse:
         environments = list(self.project.environments.all())
         effects = effects_of(row.change, environments)
         reviews = list(row.reviews.select_related("event"))
@@ -138,25 +142,31 @@ class ReviewPage(Page):
         names = display_names(
             {row.proposer, *(r.reviewer for r in reviews), *(event.actor for event in events)}
         )
-        return self.show(
-            title=f"{row.change_id} {row.title}",
-            row=row,
-            who=names[row.proposer],
-            is_own=row.proposer == self.actor.id,
-            where=[each for each in environments if each.pk in reached],
-            now_effects=[effect for effect in effects if not effect.label],
-            later_effects=[effect for effect in effects if effect.label],
-            approvers=sorted(names[member] for member in standing),
-            lapsed=sorted(names[member] for member in approved - standing),
-            timeline=self._timeline(events, reviews, names),
-            drifts=self._drifts(row, effects) if row.is_open else [],
-            not_before=_time(row.change.get("not_before")),
-            schedule_form=ScheduleForm(
+        possible = self._possible(row, {r.reviewer for r in current if r.verdict != Review.Verdict.COMMENTED})
+        typed, is_verdict = self.request.POST.get("comment", ""), "digest" in self.request.POST
+        shown: dict[str, Any] = {
+            "title": f"{row.change_id} {row.title}",
+            # What was typed is not lost with what it was typed for: where the verdict's form is gone, it
+            # waits as a comment.
+            "typed_verdict": typed if is_verdict and possible["can_review"] else "",
+            "typed_comment": "" if is_verdict and possible["can_review"] else typed,
+            "row": row,
+            "who": names[row.proposer],
+            "is_own": row.proposer == self.actor.id,
+            "where": [each for each in environments if each.pk in reached],
+            "now_effects": [effect for effect in effects if not effect.label],
+            "later_effects": [effect for effect in effects if effect.label],
+            "approvers": sorted(names[member] for member in standing),
+            "lapsed": sorted(names[member] for member in approved - standing),
+            "timeline": self._timeline(events, reviews, names),
+            "drifts": self._drifts(row, effects) if row.is_open else [],
+            "not_before": _time(row.change.get("not_before")),
+            "schedule_form": ScheduleForm(
                 needs=Requirements(row.required_approvals),
                 initial={"when": AT if row.scheduled_at else BY_HAND, "zone": "UTC"},
             ),
-            **self._possible(row, {r.reviewer for r in current if r.verdict != Review.Verdict.COMMENTED}),
-        )
+        }
+        return self.show(status=status, **{**shown, **possible, **more})
 
     def _possible(self, row: ChangeRequest, judged: set[str]) -> dict[str, Any]:
         """What this person may do, and where they may not, why, and who can."""
@@ -237,6 +247,14 @@ class ScheduleForm(AskForm):
         forms.Form.__init__(self, *args, **kwargs)
         self.needs = needs
         self.fields["when"].choices = [(AT, _("At a time")), (BY_HAND, _("When somebody applies it"))]  # type: ignore[attr-defined]
+
+
+class BadTimeError(Exception):
+    """The time that was asked for is none; the form says why."""
+
+    def __init__(self, form: ScheduleForm) -> None:
+        super().__init__()
+        self.form = form
 
 
 def _time(text: str | None) -> datetime | None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page
 from approvals import workflow
 from approvals.admin import inbox
-from approvals.admin.asking import DocumentField, WhyForm, place_error
+from approvals.admin.asking import LARGEST_VERSION, DocumentField, WhyForm, place_error
 from approvals.models import ChangeRequest
 from approvals.policies import requirements
 from approvals.workflow import ConflictError, GateError, InvalidError
@@ -30,7 +30,9 @@ class ReviseForm(WhyForm):
         self.subjects = subjects
         for number, subject in enumerate(subjects):
             self.fields[f"after-{number}"] = DocumentField(label=_("Document"), help_text=subject)
-            self.fields[f"base-{number}"] = forms.IntegerField(widget=forms.HiddenInput)
+            self.fields[f"base-{number}"] = forms.IntegerField(
+                min_value=0, max_value=LARGEST_VERSION, widget=forms.HiddenInput
+            )
 
     @property
     def documents(self) -> list[forms.BoundField]:

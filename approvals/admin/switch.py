@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
 from approvals import workflow
-from approvals.admin.asking import AT, BY_HAND, SOON, AskForm, place_error
+from approvals.admin.asking import AT, BY_HAND, LARGEST_VERSION, SOON, AskForm, place_error, read_json
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
@@ -37,7 +37,7 @@ _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError, Zero
 class SwitchForm(AskForm):
     """State, share or whole document, with why and when. `document` counts where it was edited."""
 
-    base = forms.IntegerField(widget=forms.HiddenInput)
+    base = forms.IntegerField(min_value=0, max_value=LARGEST_VERSION, widget=forms.HiddenInput)
     next = forms.CharField(required=False, widget=forms.HiddenInput)
     state = forms.ChoiceField(
         label=_("Switch"), choices=[(ON, _("On")), (OFF, _("Off"))], widget=forms.RadioSelect
@@ -76,10 +76,7 @@ class SwitchForm(AskForm):
         text = self.cleaned_data["document"].strip()
         if not text:
             return None
-        try:
-            document = json.loads(text)
-        except ValueError as error:
-            raise forms.ValidationError(_("This is no JSON: %s.") % error) from error
+        document = read_json(text)
         if not isinstance(document, dict):
             raise forms.ValidationError(_("This must be a JSON object: { … }."))
         return None if document == self.shown else document
@@ -160,7 +157,7 @@ class SwitchPage(ConfigurationPage):
     def post(self, request: HttpRequest, project: str, key: str, environment: str) -> HttpResponse:
         self.find()
         base = request.POST.get("base", "")
-        seen = self._document_at(int(base)) if base.isdecimal() else None
+        seen = self._document_at(int(base)) if base.isdecimal() and len(base) < 10 else None
         form = self._form(request.POST, self._shown(seen))
         if "preview" in request.POST:
             return self._preview(form)

@@ -94,13 +94,14 @@ class EventListPage(Page):
                 filtered = True
                 try:
                     moment = datetime.fromisoformat(value)
-                except ValueError:
+                    # In UTC at once, which the ends of the calendar have no room for.
+                    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+                    if name == "to":
+                        # A day is meant with all its hours, a time with its last second.
+                        moment += end if len(value) == 10 else timedelta(seconds=1)
+                except (ValueError, OverflowError):
                     self.problems.append(str(_("“%s” is no date; use one such as 2026-11-20.") % value[:40]))
                     continue
-                moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-                if name == "to":
-                    # A day is meant with all its hours, a time with its last second.
-                    moment += end if len(value) == 10 else timedelta(seconds=1)
                 rows = _since(rows, log, moment) if name == "from" else _until(rows, log, moment)
         return rows, filtered
 

@@ -83,6 +83,19 @@ def test_growing_the_first_slice_moves_nobody_out_of_it(name, seed, value, small
         assert in_first_slice(small) <= in_first_slice(small + growth)
 
 
+@given(
+    value=st.text(min_size=1),
+    weights=st.lists(st.integers(0, 3) | st.integers(0, 2**28), min_size=1, max_size=7),
+)
+def test_the_slice_is_the_one_that_the_page_s_formula_gives(value, weights):
+    weights = [*weights, 1]
+    cumulative = [sum(weights[: position + 1]) for position in range(len(weights))]
+    with contextlib.suppress(UnicodeEncodeError):
+        bucket = murmur3_plain(f"seed.{value}".encode(), 0) * cumulative[-1] >> 32
+        expected = next(position for position, weight in enumerate(cumulative) if weight > bucket)
+        assert HASHES["murmur3"]("seed", cumulative)(value) == expected
+
+
 @pytest.mark.parametrize("name", HASHES)
 @given(value=st.text(min_size=1), weights=st.lists(st.integers(0, 2**28), min_size=1, max_size=7))
 def test_every_value_falls_into_a_slice_that_has_weight(name, value, weights):

@@ -258,6 +258,24 @@ def test_what_a_caller_changes_at_any_depth_is_seen_by_nobody_else():
         assert snapshot.evaluate("banner", {}).value == deep()
 
 
+def test_results_are_shared_and_other_keys_and_types_are_not_kept():
+    snapshot = with_lines(line_of("banner"))
+    assert snapshot.evaluate("banner", {}) is snapshot.evaluate("banner", {"country": "DK"}, "boolean")
+    assert snapshot.decider("banner") is snapshot.decider("banner")
+    for key, expected_type in (("nowhere", None), ("banner", "bool")):
+        first = snapshot.decider(key, expected_type)
+        assert first({}, None).reason == "ERROR"
+        assert snapshot.decider(key, expected_type) is not first
+
+
+def test_what_changed_between_two_snapshots_can_be_asked():
+    old = Snapshot.parse(signed(body_of({"a": a_flag(), "b": a_flag(), "c": a_flag()})))
+    flags = {"a": a_flag(), "b": a_flag(killed=True), "d": a_flag()}
+    assert Snapshot.parse(signed(body_of(flags))).changed_keys(old) == ["b", "c", "d"]
+    assert Snapshot.parse(signed(body_of(flags, {"beta": {"version": 1}}))).changed_keys(old) is None
+    assert old.changed_keys(old) == []
+
+
 def test_threads_that_meet_at_a_flag_s_first_use_agree():
     needing = {f"f{n}": a_flag(prerequisites=[{"flag": f"f{n + 1}", "variants": ["off"]}]) for n in range(40)}
     raw = signed(body_of({**needing, "f40": a_flag()}))

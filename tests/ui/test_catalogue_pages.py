@@ -46,7 +46,7 @@ def test_a_flag_form_is_shown_again_with_what_is_wrong(cast: Cast, browser: Brow
     client = browser("author")
     for members, said in (
         ({"key": "no spaces"}, "A key starts with"),
-        ({"variants": "{"}, "valid JSON"),
+        ({"variants": "{"}, "This is no JSON"),
         ({"variants": '{"on": "text", "off": false}'}, "variants"),
         ({"type": "nonsense"}, "Select a valid choice"),
         ({"name": ""}, "required"),

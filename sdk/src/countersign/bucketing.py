@@ -26,18 +26,28 @@ Slicer = Callable[[str], int]
 
 
 def _murmur3(seed: str, cumulative: list[int]) -> Slicer:
-    prefix, total = f"{seed}.".encode(), cumulative[-1]
-    return lambda value: bisect_right(cumulative, murmur3(prefix + value.encode(), 0) * total >> 32)
+    prefix, bounds = f"{seed}.".encode(), _hash_bounds(cumulative)
+    return lambda value: bisect_right(bounds, murmur3(prefix + value.encode(), 0))
 
 
 def _murmur3_cbor(seed: str, cumulative: list[int]) -> Slicer:
-    prefix, total = f"{seed}.".encode(), cumulative[-1]
+    prefix, bounds = f"{seed}.".encode(), _hash_bounds(cumulative)
 
     def slice_of(value: str) -> int:
         text = prefix + value.encode()
-        return bisect_right(cumulative, murmur3(_cbor_text_head(len(text)) + text, 0) * total >> 32)
+        return bisect_right(bounds, murmur3(_cbor_text_head(len(text)) + text, 0))
 
     return slice_of
+
+
+def _hash_bounds(cumulative: list[int]) -> list[int]:
+    """For each slice the first hash beyond it, where bucket = (hash * total) >> 32.
+
+    The bucket is below a cumulative weight exactly where hash * total is below that weight * 2^32. So the
+    hash is compared as it comes, and the multiplication is done once a slice instead of once a call.
+    """
+    total = cumulative[-1]
+    return [-((weight << 32) // -total) for weight in cumulative]  # rounded up
 
 
 def _cbor_text_head(length: int) -> bytes:
@@ -102,20 +112,23 @@ class Split:
     variants: tuple[str | None, ...]
     slice_of: Slicer
 
-    def chooser(self, by_slice: tuple[T, ...]) -> Callable[[Context], T | None]:
-        """A function from a context to its slice's member of ``by_slice``; None without a bucketing value."""
+    def chooser(self, by_slice: tuple[T, ...], unbucketed: T) -> Callable[[Context, object], T]:
+        """What finds a context's slice, and answers the member of ``by_slice`` at its place.
+
+        ``unbucketed``: the answer without a bucketing value. A decider's second argument changes nothing.
+        """
         by, slice_of = self.by, self.slice_of
 
-        def choose(context: Context) -> T | None:
+        def choose(context: Context, region: object) -> T:
             value = context.get(by)
             if type(value) is not str:
                 value = bucketing_value(value)
             if not value:
-                return None
+                return unbucketed
             try:
                 return by_slice[slice_of(value)]
             except UnicodeEncodeError:  # a lone surrogate buckets nothing
-                return None
+                return unbucketed
 
         return choose
 

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from countersign.details import EvaluationDetails
 from countersign.dsn import DsnError, read_dsn
-from countersign.evaluation import evaluate
 from countersign.fetching import Fetcher, FetchError
 from countersign.last_known_good import LastKnownGood
 from countersign.result import Result
@@ -27,7 +26,7 @@ LONGEST_BACKOFF = 60.0
 """Seconds between polls after many failures; a server's Retry-After may ask for up to five times that."""
 LONGEST_INTERVAL = 86_400.0
 """Seconds: a wait that the operating system's timers take for sure."""
-_NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
+_NO_METADATA: MappingProxyType[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,8 @@ class Client:
         self, flag_key: str, default_value: bool, context: Mapping[str, Any] | None = None
     ) -> bool:
         """The flag's value, or ``default_value``."""
-        return self._details(flag_key, default_value, context, "boolean").value
+        result = self._evaluate(self._snapshot, flag_key, context, "boolean")
+        return default_value if result.variant is None else result.value
 
     def get_boolean_details(
         self, flag_key: str, default_value: bool, context: Mapping[str, Any] | None = None
@@ -195,7 +195,8 @@ class Client:
         self, flag_key: str, default_value: str, context: Mapping[str, Any] | None = None
     ) -> str:
         """The flag's value, or ``default_value``."""
-        return self._details(flag_key, default_value, context, "string").value
+        result = self._evaluate(self._snapshot, flag_key, context, "string")
+        return default_value if result.variant is None else result.value
 
     def get_string_details(
         self, flag_key: str, default_value: str, context: Mapping[str, Any] | None = None
@@ -207,7 +208,8 @@ class Client:
         self, flag_key: str, default_value: int, context: Mapping[str, Any] | None = None
     ) -> int:
         """The flag's value, or ``default_value``."""
-        return self._details(flag_key, default_value, context, "integer").value
+        result = self._evaluate(self._snapshot, flag_key, context, "integer")
+        return default_value if result.variant is None else result.value
 
     def get_integer_details(
         self, flag_key: str, default_value: int, context: Mapping[str, Any] | None = None
@@ -219,7 +221,8 @@ class Client:
         self, flag_key: str, default_value: float, context: Mapping[str, Any] | None = None
     ) -> float:
         """The flag's value, or ``default_value``; an integer flag answers a float too."""
-        return self._details(flag_key, default_value, context, "float").value
+        result = self._evaluate(self._snapshot, flag_key, context, "float")
+        return default_value if result.variant is None else result.value
 
     def get_float_details(
         self, flag_key: str, default_value: float, context: Mapping[str, Any] | None = None
@@ -231,7 +234,8 @@ class Client:
         self, flag_key: str, default_value: T, context: Mapping[str, Any] | None = None
     ) -> T:
         """The flag's value, a copy that is the caller's own, or ``default_value``."""
-        return self._details(flag_key, default_value, context, "object").value
+        result = self._evaluate(self._snapshot, flag_key, context, "object")
+        return default_value if result.variant is None else result.value
 
     def get_object_details(
         self, flag_key: str, default_value: T, context: Mapping[str, Any] | None = None
@@ -254,31 +258,31 @@ class Client:
         self, flag_key: str, context: Mapping[str, Any] | None = None, expected_type: str | None = None
     ) -> Result:
         """The evaluator's own answer, with the static context merged and staleness applied. Never raises."""
-        snapshot = self._snapshot
-        if snapshot is None:
-            return self._not_ready()
-        return self._evaluate(snapshot, flag_key, context, expected_type)
+        return self._evaluate(self._snapshot, flag_key, context, expected_type)
 
     def _evaluate(
         self,
-        snapshot: Snapshot,
+        snapshot: Snapshot | None,
         flag_key: str,
         context: Mapping[str, Any] | None,
         expected_type: str | None,
     ) -> Result:
+        if snapshot is None:
+            return self._not_ready()
         try:
-            merged = context if context is not None else _NO_CONTEXT
-            if self._context:
-                merged = {**self._context, **merged}
-            stale = self._is_stale()
-            return evaluate(snapshot, flag_key, merged, expected_type, region=self._region, stale=stale)
+            if context is None:
+                context = self._context
+            elif self._context:
+                context = {**self._context, **context}
+            stale = self._max_staleness is not None and self._is_stale()
+            return snapshot.decider(flag_key, expected_type, stale)(context, self._region)
         except Exception as error:  # noqa: BLE001  # a flag check must never take its caller down
             return _general_error(snapshot, flag_key, error)
 
     def _details(
         self, flag_key: str, default: T, context: Mapping[str, Any] | None, expected_type: str
     ) -> EvaluationDetails[T]:
-        result = self.evaluate(flag_key, context, expected_type)
+        result = self._evaluate(self._snapshot, flag_key, context, expected_type)
         return EvaluationDetails(
             flag_key,
             default if result.variant is None else result.value,
@@ -295,7 +299,7 @@ class Client:
 
     def _not_ready(self) -> Result:
         message = f"no snapshot yet: {self._last_error or 'the first poll is under way'}"
-        return Result(None, None, "ERROR", "PROVIDER_NOT_READY", message, _NO_CONTEXT)
+        return Result(None, None, "ERROR", "PROVIDER_NOT_READY", message, _NO_METADATA)
 
     # Polling
 

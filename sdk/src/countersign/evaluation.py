@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from countersign.context import Context, text_of
-from countersign.flag import BrokenFlag, Flag
-from countersign.result import Result
+from countersign.flag import BrokenFlag, Flag, always
+from countersign.result import Decider, Result
 
 if TYPE_CHECKING:
     from countersign.snapshot import Snapshot
@@ -33,24 +33,19 @@ def evaluate(
     there is none. ``stale``: answer as section 6 says for a snapshot past the client's ``max_staleness``.
     A problem of the flag or the snapshot is a Result with reason ERROR, not an exception.
     """
+    return snapshot.decider(key, expected_type, stale)(context, region)
+
+
+def make_decider(snapshot: Snapshot, key: str, expected_type: str | None, *, stale: bool) -> Decider:
+    """All that ``evaluate`` can settle before it sees a context; the arguments are as there."""
     flag = snapshot.flag(key)
     if flag is None:
         message = f"flag {key!r} is not in {snapshot.environment}; check the key, or create the flag"
-        return _error("FLAG_NOT_FOUND", message, {"snapshot_version": snapshot.version})
+        return always(_error("FLAG_NOT_FOUND", message, {"snapshot_version": snapshot.version}))
     if isinstance(flag, BrokenFlag):
-        return flag.error
-    result = flag.stale_off if stale and flag.fail_safe == "off" else _decide(snapshot, flag, context, region)
-    if stale and result.reason != "STALE":
-        result = replace(result, reason="STALE")
-    kind = flag.type
-    if result.variant is None or (kind != "object" and (expected_type is None or expected_type == kind)):
-        return result
-    if expected_type == "float" and kind == "integer":
-        return replace(result, value=float(result.value))
-    if expected_type is None or expected_type == kind:
-        return replace(result, value=own_copy(result.value))
-    message = f"flag {key!r} has type {kind}, asked for as {expected_type}; ask for {kind}"
-    return _error("TYPE_MISMATCH", message, flag.metadata)
+        return always(flag.error)
+    decide = _stale_rows(snapshot, flag) if stale else _rows(snapshot, flag)
+    return _typed(flag, decide, expected_type)
 
 
 def own_copy(value: Any) -> Any:
@@ -60,16 +55,59 @@ def own_copy(value: Any) -> Any:
     return [own_copy(item) for item in value] if type(value) is list else value
 
 
-def _decide(snapshot: Snapshot, flag: Flag, context: Context, region: object) -> Result:
-    if not flag.prerequisites or flag.shut is not None:
-        return _first_row(flag, context, region, {}, cyclic=False)
+def _typed(flag: Flag, decide: Decider, expected_type: str | None) -> Decider:
+    """The same answers as values of the expected type. Where no variant is served nothing mismatches."""
+    if expected_type is not None and expected_type != flag.type:
+        if expected_type == "float" and flag.type == "integer":
+            return _with_value(decide, float)
+        message = f"flag {flag.key!r} has type {flag.type}, asked for as {expected_type}; ask for {flag.type}"
+        mismatch = _error("TYPE_MISMATCH", message, flag.metadata)
+
+        def refuse(context: Context, region: object) -> Result:
+            result = decide(context, region)
+            return result if result.variant is None else mismatch
+
+        return refuse
+    return _with_value(decide, own_copy) if flag.type == "object" else decide
+
+
+def _with_value(decide: Decider, of: Callable[[Any], Any]) -> Decider:
+    def convert(context: Context, region: object) -> Result:
+        result = decide(context, region)
+        return result if result.variant is None else replace(result, value=of(result.value))
+
+    return convert
+
+
+def _stale_rows(snapshot: Snapshot, flag: Flag) -> Decider:
+    if flag.fail_safe == "off":
+        return always(flag.stale_off)
+    decide = _rows(snapshot, flag)
+    return lambda context, region: replace(decide(context, region), reason="STALE")
+
+
+def _rows(snapshot: Snapshot, flag: Flag) -> Decider:
+    """Rows 1 to 7, with no more steps than the flag has."""
+    if flag.shut is not None:
+        return always(flag.shut)
+    if flag.prerequisites:
+        return _after_prerequisites(snapshot.prerequisite_order(flag.key))
+    if flag.closed_regions:
+        return lambda context, region: _first_row(flag, context, region, {}, cyclic=False)
+    return flag.serve
+
+
+def _after_prerequisites(steps: tuple[tuple[Flag, bool], ...]) -> Decider:
     # Dependencies first, each once: neither a long chain nor many paths to one flag cost more than the flags.
-    served: dict[str, str | None] = {}
-    result = flag.prerequisite_off
-    for step, cyclic in snapshot.prerequisite_order(flag.key):
-        result = _first_row(step, context, region, served, cyclic=cyclic)
-        served[step.key] = result.variant
-    return result
+    *needed, (flag, flag_is_cyclic) = steps
+
+    def decide(context: Context, region: object) -> Result:
+        served: dict[str, str | None] = {}
+        for step, cyclic in needed:
+            served[step.key] = _first_row(step, context, region, served, cyclic=cyclic).variant
+        return _first_row(flag, context, region, served, cyclic=flag_is_cyclic)
+
+    return decide
 
 
 def _first_row(
@@ -90,17 +128,7 @@ def _first_row(
     for prerequisite in flag.prerequisites:
         if served.get(prerequisite.flag) not in prerequisite.variants:
             return flag.prerequisite_off
-    if flag.targets:
-        key = text_of(context.get("targetingKey"))
-        if key is not None:
-            target = flag.targets.get(key)
-            if target is not None:
-                return target
-    for rule in flag.rules:
-        result = rule(context)
-        if result is not None:
-            return result
-    return flag.default(context)
+    return flag.serve(context, region)
 
 
 def _error(code: str, message: str, metadata: Mapping[str, Any]) -> Result:

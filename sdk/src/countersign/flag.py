@@ -9,14 +9,16 @@ from typing import Any
 
 from countersign.bucketing import Split, read_serve
 from countersign.constraints import Scope, read_constraints
-from countersign.context import Context, Predicate, number_of
+from countersign.context import Context, Predicate, number_of, text_of
 from countersign.members import KEY_HINT, KEY_PATTERN, DocumentError, Members, integer, shown, targeting_keys
-from countersign.result import Result
+from countersign.result import Decider, Result
 
 TYPES = ("boolean", "string", "integer", "float", "object")
 FAIL_SAFES = ("off", "last_known_good")
 
-Chooser = Callable[[Context], "Result | None"]
+Chooser = Callable[[Context, object], "Result | None"]
+Rule = tuple[Predicate, "Result | None", "Chooser | None"]
+"""Whether a rule's constraints hold, and what it serves: either one result, or a split's."""
 
 _MEMBERS = frozenset(
     {
@@ -51,9 +53,8 @@ class Flag:
     prerequisites: tuple[Prerequisite, ...]
     prerequisite_off: Result
     stale_off: Result
-    targets: Mapping[str, Result]
-    rules: tuple[Chooser, ...]
-    default: Callable[[Context], Result]
+    serve: Decider
+    """Rows 4 to 7: targets, rules and the default."""
 
 
 @dataclass(frozen=True)
@@ -91,30 +92,19 @@ def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_versio
         told = MappingProxyType({"cause": cause, **more, **metadata})
         return Result(value, variant, reason, None, None, told)
 
-    def chooser(serve: str | Split, holds: Predicate | None, reason: str, cause: str, **more: str) -> Chooser:
-        if isinstance(serve, Split):
-            split = serve.chooser(
-                tuple(None if v is None else result(v, "SPLIT", cause, **more) for v in serve.variants)
-            )
-            if holds is None:
-                return split
-            return lambda context: split(context) if holds(context) else None
-        constant = result(serve, reason, cause, **more)
-        if holds is None:
-            return lambda context: constant
-        return lambda context: constant if holds(context) else None
+    def slices(split: Split, cause: str, **more: str) -> tuple[Result | None, ...]:
+        made = {name: result(name, "SPLIT", cause, **more) for name in split.variants if name is not None}
+        return tuple(None if name is None else made[name] for name in split.variants)
 
     def read(owner: Members, name: str, *, nulls: bool) -> str | Split:
         at = owner.path(name)
         return read_serve(owner.take(name), at, flag_key=key, variants=values, nulls=nulls, strict=strict)
 
-    targets = {
-        listed: result(variant, "TARGETING_MATCH", "target")
-        for variant, keys in _targets(members, values, strict=strict).items()
-        for listed in keys
-        if listed  # the empty targeting key is listed nowhere
-    }
-    rules: list[Chooser] = []
+    targets: dict[str, Result] = {}
+    for variant, keys in _targets(members, values, strict=strict).items():
+        targets |= dict.fromkeys(keys, result(variant, "TARGETING_MATCH", "target"))
+    targets.pop("", None)  # the empty targeting key is listed nowhere
+    rules: list[Rule] = []
     ids: set[str] = set()
     for position, rule in enumerate(members.sequence("rules", [])):
         here = f"{members.path('rules')}[{position}]"
@@ -123,14 +113,21 @@ def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_versio
         if rule_id in ids:
             raise DocumentError(f"{here}.id", f"{shown(rule_id)} is the id of an earlier rule; give another")
         ids.add(rule_id)
-        holds = read_constraints(rule_members.sequence("constraints", []), f"{here}.constraints", scope)
-        serve = read(rule_members, "serve", nulls=True)
-        rules.append(chooser(serve, holds, "TARGETING_MATCH", "rule", rule=rule_id))
+        constraints = read_constraints(rule_members.sequence("constraints", []), f"{here}.constraints", scope)
+        holds, serve = constraints or _everyone, read(rule_members, "serve", nulls=True)
+        if isinstance(serve, Split):
+            rules.append((holds, None, serve.chooser(slices(serve, "rule", rule=rule_id), None)))
+        else:
+            rules.append((holds, result(serve, "TARGETING_MATCH", "rule", rule=rule_id), None))
     prerequisites = _prerequisites(members, strict=strict)
     varies = bool(members.take("targets", {}) or rules or prerequisites or regions)
     default = read(members, "default", nulls=False)
-    choose_default = chooser(default, None, "DEFAULT" if varies else "STATIC", "default")
-    unbucketed = result(off, "DEFAULT", "default")
+    if isinstance(default, Split):
+        unbucketed = result(off, "DEFAULT", "default")
+        # A default has no null slices, so that nothing is filtered out but their type.
+        last = default.chooser(tuple(filter(None, slices(default, "default"))), unbucketed)
+    else:
+        last = always(result(default, "DEFAULT" if varies else "STATIC", "default"))
     shut = None
     if killed or not enabled:
         shut = result(off, "DISABLED", "killed" if killed else "disabled")
@@ -147,10 +144,49 @@ def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_versio
         prerequisites=prerequisites,
         prerequisite_off=result(off, "DISABLED", "prerequisite"),
         stale_off=result(off, "STALE", "stale"),
-        targets=targets,
-        rules=tuple(rules),
-        default=lambda context: choose_default(context) or unbucketed,
+        serve=_by_target(targets, _by_rule(tuple(rules), last)),
     )
+
+
+def always(result: Result) -> Decider:
+    """Answers the same for every context."""
+    return lambda context, region: result
+
+
+def _everyone(context: Context) -> bool:
+    """The predicate of a rule without constraints."""
+    return True
+
+
+def _by_target(targets: Mapping[str, Result], otherwise: Decider) -> Decider:
+    """Row 4; what is not decided here is decided by ``otherwise``."""
+    if not targets:
+        return otherwise
+
+    def decide(context: Context, region: object) -> Result:
+        key = context.get("targetingKey")
+        if type(key) is not str:
+            key = text_of(key) or ""  # which is listed nowhere
+        target = targets.get(key)
+        return otherwise(context, region) if target is None else target
+
+    return decide
+
+
+def _by_rule(rules: tuple[Rule, ...], otherwise: Decider) -> Decider:
+    """Row 5; what is not decided here is decided by ``otherwise``."""
+    if not rules:
+        return otherwise
+
+    def decide(context: Context, region: object) -> Result:
+        for holds, result, split in rules:
+            if holds(context):
+                chosen = result if split is None else split(context, region)
+                if chosen is not None:
+                    return chosen
+        return otherwise(context, region)
+
+    return decide
 
 
 def broken_flag(key: str, value: object, error: DocumentError, *, snapshot_version: int) -> BrokenFlag:

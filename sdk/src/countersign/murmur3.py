@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _MASK = 0xFFFFFFFF
 
 
@@ -27,12 +29,10 @@ def _scramble(block: int) -> int:
     return (block * 0x1B873593) & _MASK
 
 
+murmur3: Callable[[bytes, int], int]
+"""MurmurHash3_x86_32 of the bytes, 0 to 2^32-1."""
+
 try:
-    from mmh3 import hash as _mmh3
+    from mmh3 import mmh3_32_uintdigest as murmur3  # the C function itself: nothing of ours in between
 except ImportError:
     murmur3 = murmur3_plain
-else:
-
-    def murmur3(data: bytes, seed: int) -> int:
-        """MurmurHash3_x86_32 of the bytes, 0 to 2^32-1."""
-        return _mmh3(data, seed, False)

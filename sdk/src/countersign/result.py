@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
+
+from countersign.context import Context
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,13 @@ class Result:
     reason: str
     error_code: str | None
     error_message: str | None
-    metadata: Mapping[str, Any]
+    metadata: MappingProxyType[str, Any]
 
     @property
     def has_value(self) -> bool:
         """Whether a variant is served; if not, the caller's default applies."""
         return self.variant is not None
+
+
+Decider = Callable[[Context, object], Result]
+"""What answers for a context and the region of a client's static context, or None where there is none."""

@@ -11,13 +11,13 @@ from typing import Any
 
 from countersign.constraints import Scope
 from countersign.context import Context, Predicate
-from countersign.evaluation import evaluate
-from countersign.flag import BrokenFlag, Flag, broken_flag, read_flag
+from countersign.evaluation import make_decider
+from countersign.flag import TYPES, BrokenFlag, Flag, broken_flag, read_flag
 from countersign.jsonline import LineError, read_line
 from countersign.members import DocumentError, shown
 from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
-from countersign.result import Result
+from countersign.result import Decider, Result
 from countersign.segments import nobody, read_segment
 
 MEDIA_TYPE = "application/vnd.countersign.snapshot"
@@ -71,7 +71,9 @@ class Snapshot:
         # Filled at first use. Two threads that meet here make the same twice; no lock is worth more.
         self._segments: dict[str, Predicate] = {}
         self._flags: dict[str, Flag | BrokenFlag] = {}
-        self._orders: dict[str, tuple[tuple[Flag, bool], ...]] = {}
+        # By expected type and then by key, so that a flag check compares no types; second for a stale client.
+        self._deciders: dict[str | None, dict[str, Decider]] = {kind: {} for kind in (None, *TYPES)}
+        self._stale_deciders: dict[str | None, dict[str, Decider]] = {kind: {} for kind in (None, *TYPES)}
 
     @classmethod
     def parse(cls, raw: bytes, *, verify: Sequence[str] = (), environment: str | None = None) -> Snapshot:
@@ -115,7 +117,23 @@ class Snapshot:
 
     def evaluate(self, key: str, context: Context, expected_type: str | None = None) -> Result:
         """What the flag answers for the context; see ``countersign.evaluation.evaluate``."""
-        return evaluate(self, key, context, expected_type)
+        try:
+            decide = self._deciders[expected_type][key]
+        except KeyError:
+            decide = self.decider(key, expected_type)
+        return decide(context, None)
+
+    def decider(self, key: str, expected_type: str | None = None, stale: bool = False) -> Decider:
+        """What answers for the flag, made at its first use; see ``countersign.evaluation.evaluate``."""
+        deciders = self._stale_deciders if stale else self._deciders
+        try:
+            return deciders[expected_type][key]
+        except KeyError:
+            decide = make_decider(self, key, expected_type, stale=stale)
+            # Only what is there is kept: a caller may ask for any number of other keys and types.
+            if key in self._lines and expected_type in deciders:
+                deciders[expected_type][key] = decide
+            return decide
 
     def flag_type(self, key: str) -> str | None:
         """boolean, string, integer, float or object; None where the flag is not there or cannot be read."""
@@ -146,6 +164,23 @@ class Snapshot:
             )
         return False
 
+    def changed_keys(self, previous: Snapshot) -> list[str] | None:
+        """The keys of flags that were added, removed or changed since ``previous``, ascending by byte.
+
+        None where segments changed, because any flag may name them. A flag whose prerequisite changed did
+        not change itself.
+        """
+        if self._segment_documents != previous._segment_documents:
+            return None
+        return sorted(
+            key for key in {*self._lines, *previous._lines} if self._line(key) != previous._line(key)
+        )
+
+    def _line(self, key: str) -> bytes:
+        """Without its LF; empty where there is none."""
+        start, end = self._lines.get(key, (0, 0))
+        return self.raw[start:end]
+
     def flag(self, key: str) -> Flag | BrokenFlag | None:
         """The flag as read from its line; None where there is no such line."""
         flag = self._flags.get(key)
@@ -155,28 +190,24 @@ class Snapshot:
 
     def prerequisite_order(self, key: str) -> tuple[tuple[Flag, bool], ...]:
         """A flag after all that it needs, dependencies first, each with whether it is on a cycle."""
-        order = self._orders.get(key)
-        if order is None:
-            steps: list[tuple[Flag, bool]] = []
-            for group in dependency_order([key], self._needs):
-                cyclic = on_cycle(group, self._needs)
-                flags = (self.flag(member) for member in group)
-                steps.extend((flag, cyclic) for flag in flags if isinstance(flag, Flag))
-            if steps[-1][0].key != key:
-                # On a cycle with others: it comes last, as the one that was asked for.
-                steps.sort(key=lambda step: step[0].key == key)
-            order = self._orders[key] = tuple(steps)
-        return order
+        steps: list[tuple[Flag, bool]] = []
+        for group in dependency_order([key], self._needs):
+            cyclic = on_cycle(group, self._needs)
+            flags = (self.flag(member) for member in group)
+            steps.extend((flag, cyclic) for flag in flags if isinstance(flag, Flag))
+        if steps[-1][0].key != key:
+            # On a cycle with others: it comes last, as the one that was asked for.
+            steps.sort(key=lambda step: step[0].key == key)
+        return tuple(steps)
 
     def _needs(self, key: str) -> list[str]:
         flag = self.flag(key)
         return [needed.flag for needed in flag.prerequisites] if isinstance(flag, Flag) else []
 
     def _read_flag(self, key: str) -> Flag | BrokenFlag:
-        start, end = self._lines[key]
         document: Any = None
         try:
-            line = read_line(self.raw[start:end])
+            line = read_line(self._line(key))
             if type(line) is not list or len(line) != 2 or line[0] != key:
                 raise DocumentError("line", "is not [key, flag]")
             document = line[1]
