@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from django.utils import timezone
@@ -145,14 +146,29 @@ def approvers(request: ChangeRequest) -> set[str]:
     """Who approved this revision, as recorded in the ledger, and may still review here."""
     rows = verdicts(request).filter(verdict=Review.Verdict.APPROVED, digest=request.digest)
     named = {review.reviewer for review in rows if _is_recorded(review)}
-    return eligible(named - {request.proposer}, "change.approve", request.project)
+    return eligible(named - _proposers(request), "change.approve", request.project)
+
+
+def _proposers(request: ChangeRequest) -> set[str]:
+    """Who proposed this revision, by its row and by the ledger: neither may count as a reviewer."""
+    proposed = Event.objects.filter(
+        change_id=request.change_id, type="approvals.v1.change_request.proposed"
+    ).values_list("actor", flat=True)
+    return {request.proposer, *proposed}
 
 
 def _is_recorded(review: Review) -> bool:
-    """Whether the ledger holds, or this transaction will append, the approval that the row claims."""
-    approved = ("approvals.v1.change_request.approved", review.reviewer, review.change_id)
+    """Whether the ledger holds, or this transaction will append, the approval that the row claims.
+
+    Of this very digest: rows can be made to agree with each other behind the gate, the ledger cannot.
+    """
+    approved = ("approvals.v1.change_request.approved", review.reviewer, review.change_id, review.digest)
     if review.event_id is None:
         return False
-    pending = {event.id: event for event in current().pending}.get(review.event_id)
-    event = pending or Event.objects.filter(pk=review.event_id).first()
-    return event is not None and (event.type, event.actor, event.change_id) == approved
+    for pending in current().pending:
+        if pending.id == review.event_id:
+            return (pending.type, pending.actor, pending.change_id, pending.data["digest"]) == approved
+    event = Event.objects.filter(pk=review.event_id, type=approved[0]).first()
+    if event is None:
+        return False
+    return (event.type, event.actor, event.change_id, json.loads(event.line)["data"]["digest"]) == approved

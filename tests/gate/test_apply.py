@@ -11,6 +11,8 @@ from django.db import connections
 from approvals import workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import ConflictError, StateError
+from audit import blobs
+from audit.jcs import digest
 from audit.models import Event
 from flags.models import FlagConfiguration
 from tests.cast import OFF, ON, Cast, split
@@ -91,6 +93,34 @@ def test_a_request_whose_stored_content_was_changed_behind_the_gate_is_not_appli
     request.save()
     with pytest.raises(StateError, match="does not match its digest"):
         workflow.apply(cast.actor("author"), request)
+    assert not FlagConfiguration.objects.exists()
+
+
+def test_rows_made_to_agree_with_each_other_behind_the_gate_do_not_pass(cast: Cast) -> None:
+    cast.flag()
+    request = cast.approve(cast.propose(OFF, scheduled_at=None))
+    request.change["operations"][0]["after"] = ON
+    request.digest = digest(blobs.event_change(request.change))
+    request.save()
+    request.reviews.update(digest=request.digest)
+    with pytest.raises(StateError, match="0 of 1 approvals"):
+        workflow.apply(cast.actor("author"), request)
+    assert not FlagConfiguration.objects.exists()
+
+
+def test_who_proposed_is_known_from_the_ledger_whatever_the_row_says(cast: Cast) -> None:
+    cast.flag()
+    request = workflow.propose(
+        cast.actor("administrator"),
+        cast.project,
+        [{"subject": cast.subject(), "after": ON}],
+        title="Banner",
+        rationale="mine",
+    )
+    ChangeRequest.objects.filter(pk=request.pk).update(proposer=cast.users["author"].pseudonym)
+    request.refresh_from_db()
+    request = workflow.approve(cast.actor("administrator"), request, digest=request.digest)
+    assert request.state == ChangeRequest.State.IN_REVIEW
     assert not FlagConfiguration.objects.exists()
 
 
