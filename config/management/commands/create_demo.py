@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,6 +49,8 @@ class Command(BaseCommand):
             self.stdout.write("There is data already; nothing was added.")
             return
         unfinished.touch()
+        # Hundreds of lines about invented changes would hide how to sign in.
+        logging.getLogger("audit.recording").setLevel(logging.WARNING)
         now = timezone.now()
         self.cast = self._people()
         self.root = self.cast["admin"]
