@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -103,13 +103,6 @@ def holders(project: Project, verb: str, without: str = "") -> list[str]:
     members = Membership.objects.filter(project=project, role__in=VERBS[verb]).exclude(member=without)
     people = User.objects.filter(pseudonym__in=members.values("member"), is_active=True)
     return sorted({str(user) for user in people})
-
-
-def texts_of(error: ValidationError) -> list[str]:
-    """A validation error's messages, each with the member it is about."""
-    if hasattr(error, "error_dict"):
-        return [f"{name}: {text}" for name, texts in error.message_dict.items() for text in texts]
-    return list(error.messages)
 
 
 def without_project(request: HttpRequest, place: Place) -> HttpResponse:

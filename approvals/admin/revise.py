@@ -16,6 +16,7 @@ from approvals.models import ChangeRequest
 from approvals.policies import requirements
 from approvals.workflow import ConflictError, GateError, InvalidError
 from flags.admin.standing import standings
+from flags.documents import read_moment
 from flags.subjects import Subject
 
 
@@ -70,6 +71,8 @@ class RevisePage(Page):
                 rationale=given["rationale"],
                 ticket=given["ticket"],
                 base={text: given[f"base-{n}"] for n, text in enumerate(subjects)},
+                # The form does not ask for it: what was to wait still waits.
+                not_before=read_moment(row.change.get("not_before")),
                 scheduled_at=row.scheduled_at,
             )
         except ConflictError as error:

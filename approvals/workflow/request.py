@@ -17,15 +17,18 @@ from flags import documents
 
 
 def locked(request: ChangeRequest) -> ChangeRequest:
+    """The request as it stands now, its row held until the transaction ends."""
     return ChangeRequest.objects.select_for_update(no_key=True).get(pk=request.pk)
 
 
 def require_open(request: ChangeRequest) -> None:
+    """Raise `StateError` for a request that was applied, rejected or withdrawn."""
     if not request.is_open:
         raise StateError(f"{request.change_id} is {request.get_state_display().lower()}; it is closed.")
 
 
 def reference(request: ChangeRequest) -> dict[str, str]:
+    """The members by which an event names this revision (ledger-bundle, section 6)."""
     return {"change_id": request.change_id, "digest": request.digest}
 
 
@@ -39,6 +42,7 @@ def is_due(request: ChangeRequest) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
+    """Whether two documents are equal as canonical JSON: 3.0 is 3."""
     return canonical(one) == canonical(other)
 
 

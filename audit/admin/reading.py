@@ -67,11 +67,6 @@ class Told:
     request: ChangeRequest | None = None
     approvers: list[str] = field(default_factory=list)
 
-    @property
-    def is_bare(self) -> bool:
-        """Whether there is nothing to say beyond the headline."""
-        return not self.sentences and not self.has_documents
-
 
 def told(project: Project, events: Sequence[Event], environments: Iterable[Environment]) -> list[Told]:
     """The events in their order. Five queries, however many there are."""

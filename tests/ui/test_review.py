@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -153,6 +155,24 @@ def test_editing_makes_a_revision_for_what_stands_now(
     request_.refresh_from_db()
     assert request_.change_id.endswith(".2")
     assert request_.change["operations"][0]["after"] == OFF
+
+
+def test_editing_keeps_the_time_before_which_nothing_may_happen(cast: Cast, browser: Browser) -> None:
+    later = timezone.now() + timedelta(days=3)
+    cast.flag()
+    request = cast.propose(not_before=later)
+    before = request.change["not_before"]
+    form = {
+        "title": "again",
+        "rationale": "off after all",
+        "ticket": "",
+        "base-0": "0",
+        "after-0": '{"enabled": false, "off": "off", "default": {"variant": "on"}}',
+    }
+    browser("author").post(f"{url(request)}edit/", form)
+    request.refresh_from_db()
+    assert request.change_id.endswith(".2")
+    assert request.change["not_before"] == before
 
 
 def test_editing_for_an_old_version_is_a_conflict_and_a_broken_document_is_shown_again(
