@@ -26,6 +26,24 @@ $(VENV)/.dev: $(VENV)/.server requirements/dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
 	@touch $@
 
+# Published clients that the tests run beside ours: two flagd providers that cannot share an environment, and
+# those of the npm registry where the machine has npm.
+$(VENV)/.clients: requirements/flagd-0.5.lock requirements/flagd-0.6.lock tests/clients/package-lock.json $(VENV)/.dev
+	@echo "Installing the published clients that the tests use …"
+	@for each in flagd-0.5 flagd-0.6; do \
+		$(BIN)/python -m venv $(VENV)/$$each && $(VENV)/$$each/bin/pip install --quiet --disable-pip-version-check \
+			--require-hashes --requirement requirements/$$each.lock || exit 1; done
+	@! command -v npm >/dev/null || npm ci --silent --prefix tests/clients
+	@touch $@
+
+# What `make bench` measures against has an environment of its own: its dependencies are not ours.
+$(VENV)/.bench: requirements/bench.lock $(VENV)/.server
+	@echo "Installing what the benchmarks measure against …"
+	@$(BIN)/python -m venv $(VENV)/bench
+	@$(VENV)/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.lock
+	@$(VENV)/bench/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable sdk
+	@touch $@
+
 run: $(VENV)/.server ## install, migrate, make demo data, serve http://localhost:8000
 	@$(BIN)/python manage.py start_demo
 
@@ -39,11 +57,11 @@ check: $(VENV)/.dev ## lint, types, import contracts, missing migrations
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py spectacular --fail-on-warn --validate --file /dev/null
 
-test: $(VENV)/.dev ## all tests, on SQLite and on a PostgreSQL of their own
+test: $(VENV)/.dev $(VENV)/.clients ## all tests, on SQLite and on a PostgreSQL of their own
 	@$(BIN)/python -m tests.run
 
-bench: $(VENV)/.dev ## measure, side by side
-	@for each in benchmarks/*.py; do $(BIN)/python $$each || exit 1; done
+bench: $(VENV)/.bench ## measure, side by side
+	@for each in benchmarks/*.py; do $(VENV)/bench/bin/python $$each || exit 1; done
 
 clean: ## remove the virtual environment, keep the data
-	rm -rf $(VENV)
+	rm -rf $(VENV) tests/clients/node_modules

@@ -39,7 +39,7 @@ def main() -> int:
                 failed.append(name)
             for number, word in _COUNT.findall(printed.strip().rpartition("\n")[2]):
                 totals["failed" if word.startswith(("fail", "error")) else word] += int(number)
-    left_out = [tool for tool in ("redis-server", "chromium") if shutil.which(tool) is None]
+    left_out = [tool for tool in ("redis-server", "chromium", "npm") if shutil.which(tool) is None]
     if left_out:
         print(f"Left out, because this machine has no {' and no '.join(left_out)}: the tests that need it.")
     if totals["skipped"]:
