@@ -1,52 +1,75 @@
-"""Giving and taking roles, tokens: the verbs behind the access pages, the API and the commands."""
+"""Giving and taking roles: the verbs behind the access pages, the API and the commands."""
 
 from __future__ import annotations
 
-import secrets
-from datetime import datetime
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.utils import timezone
-
-from access.models import ApiToken, Membership, ServiceAccount, User
-from access.permissions import ForbiddenError, is_organisation_administrator, require
-from access.roles import Role
+from access.limits import Limits
+from access.models import CustomRole, Membership, OrganisationMembership
+from access.permissions import require, require_in_organisation
+from access.roles import OrganisationRole, Role
 from audit.actor import Actor
-from audit.recording import recording
+from audit.recording import Recording, recording
 
 
 class LastAdministratorError(ValueError):
     """A project would be left without anybody who can give roles."""
 
 
-class NameTakenError(ValueError):
-    """Another service account has the name."""
+class UnknownRoleError(ValueError):
+    """Neither the table nor the organisation's custom roles have this role."""
 
 
-def _held(project: Any, member: str) -> list[str]:
-    return sorted(Membership.objects.filter(project=project, member=member).values_list("role", flat=True))
+def _document(rows: Iterable[Membership]) -> dict[str, Any] | None:
+    """The roles of somebody in a project, as the ledger has them; None for none."""
+    roles = [
+        {"role": row.role, **row.limits} if row.limits else row.role
+        for row in sorted(rows, key=lambda row: row.role)
+    ]
+    return {"roles": roles} if roles else None
 
 
-def grant(actor: Actor, project: Any, member: str, role: str, *, founding: bool = False) -> Membership:
-    """Give a role. `founding`: the first administrator of a new project, whom nobody could appoint.
+def _refuse_unknown(role: str) -> None:
+    if role not in Role.values and not CustomRole.objects.filter(key=role).exists():
+        raise UnknownRoleError(f"There is no role {role!r}; choose one of {', '.join(Role.values)}.")
 
-    Raises `ForbiddenError`, or ValueError for an unknown role.
+
+def grant(
+    actor: Actor,
+    project: Any,
+    member: str,
+    role: str,
+    *,
+    limits: Limits | None = None,
+    founding: bool = False,
+) -> Membership:
+    """Give a role to a person, service account or team (by pseudonym), or set the limits of one given.
+
+    `limits`: where it holds; None: everywhere in the project. `founding`: the first administrator of a new
+    project, whom nobody could appoint. Raises `ForbiddenError`, `UnknownRoleError`, or
+    `LastAdministratorError` where the limits would leave nobody who can give roles.
     """
-    Role(role)
+    _refuse_unknown(role)
+    wanted = limits.document if limits else {}
     with recording(actor) as record:
         project.hold()  # so that each names the roles that it found
         if not (founding and not Membership.objects.filter(project=project).exists()):
             require(actor, "access.manage", project)
-        held = _held(project, member)
-        if role in held:
-            return Membership.objects.get(project=project, member=member, role=role)
-        membership = Membership(project=project, member=member, role=role)
+        rows = {row.role: row for row in Membership.objects.filter(project=project, member=member)}
+        before, membership = _document(rows.values()), rows.get(role)
+        if membership is not None and membership.limits == wanted:
+            return membership
+        if membership is not None and wanted:
+            _require_another_administrator(membership)
+        membership = membership or Membership(project=project, member=member, role=role)
+        membership.limits = wanted
+        rows[role] = membership
         record.event(
             "access.v1.membership.changed",
             membership.ledger_subject,
-            before={"roles": held} if held else None,
-            after={"roles": sorted([*held, role])},
+            before=before,
+            after=_document(rows.values()),
             project=project.key,
         )
         membership.save()
@@ -59,80 +82,67 @@ def revoke(actor: Actor, membership: Membership) -> None:
     with recording(actor) as record:
         require(actor, "access.manage", project)
         project.hold()  # so that each names the roles that it found
-        admins = Membership.objects.filter(project=project, role=Role.ADMINISTRATOR)
-        if membership.role == Role.ADMINISTRATOR and admins.count() == 1:
-            raise LastAdministratorError(
-                f"{project.key} would be left without an administrator; appoint another first."
-            )
-        held = _held(project, membership.member)
-        left = [role for role in held if role != membership.role]
+        _require_another_administrator(membership)
+        rows = list(Membership.objects.filter(project=project, member=membership.member))
         record.event(
             "access.v1.membership.changed",
             membership.ledger_subject,
-            before={"roles": held},
-            after={"roles": left} if left else None,
+            before=_document(rows),
+            after=_document(row for row in rows if row.role != membership.role),
             project=project.key,
         )
         membership.delete()
 
 
-def create_service_account(actor: Actor, name: str) -> ServiceAccount:
-    """Make a service account, which has no role and no token yet. Only organisation administrators may.
-
-    Raises `ForbiddenError` or `NameTakenError`.
-    """
-    if not is_organisation_administrator(actor):
-        raise ForbiddenError("Making a service account needs an organisation administrator.")
-    account = ServiceAccount(name=name)
-    with recording(actor) as record:
-        try:
-            with transaction.atomic():
-                account.save()
-        except IntegrityError as error:
-            raise NameTakenError(
-                f"There is a service account {name!r} already; choose another name."
-            ) from error
-        record.event("access.v1.service_account.created", f"access/{account.pseudonym}", {"name": name})
-    return account
-
-
-def issue_token(
-    actor: Actor, holder: User | ServiceAccount, name: str, expires_at: datetime | None = None
-) -> tuple[ApiToken, str]:
-    """Make a token for a person or service account and return it with its clear text, shown only now.
-
-    People make their own, and nobody makes it for them: with it one could approve in their name.
-    Organisation administrators make those of service accounts. Raises `ForbiddenError`.
-    """
-    if actor.id != holder.pseudonym:
-        if isinstance(holder, User):
-            raise ForbiddenError("A person's token is made by themselves: sign in as the one who needs it.")
-        if not is_organisation_administrator(actor):
-            raise ForbiddenError(f"A token of {holder} is made by it or by an organisation administrator.")
-    secret = ApiToken.PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken(name=name, hint=secret[:10], hash=ApiToken.hash_of(secret), expires_at=expires_at)
-    if isinstance(holder, User):
-        token.user = holder
-    else:
-        token.service_account = holder
-    with recording(actor) as record:
-        token.save()
-        record.event(
-            "access.v1.token.issued",
-            f"access/token/{token.pk}",
-            {"holder": holder.pseudonym, "hint": token.hint},
+def _require_another_administrator(membership: Membership) -> None:
+    """Refuse to lose the only unlimited administrator of a project."""
+    project = membership.project
+    others = Membership.objects.filter(project=project, role=Role.ADMINISTRATOR, limits={})
+    is_one = membership.role == Role.ADMINISTRATOR and not membership.limits
+    if is_one and not others.exclude(pk=membership.pk).exists():
+        raise LastAdministratorError(
+            f"{project.key} would be left without an administrator; appoint another first."
         )
-    return token, secret
 
 
-def revoke_token(actor: Actor, token: ApiToken) -> None:
-    """Make a token useless from now on. Revoking it again changes nothing. Raises `ForbiddenError`."""
-    holder = token.user or token.service_account
-    own = holder is not None and actor.id == holder.pseudonym
-    if not (own or actor.is_system or is_organisation_administrator(actor)):
-        raise ForbiddenError(
-            f"The token {token.hint}… is revoked by its holder or an organisation administrator."
+def appoint(actor: Actor, member: str, role: str) -> OrganisationMembership:
+    """Give a role of the organisation to a person or team. Raises `ForbiddenError` or `UnknownRoleError`."""
+    if role not in OrganisationRole.values:
+        raise UnknownRoleError(
+            f"There is no role {role!r} of the organisation; choose one of "
+            f"{', '.join(OrganisationRole.values)}."
         )
     with recording(actor) as record:
-        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
-            record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
+        require_in_organisation(actor, "organisation.manage")
+        rows = _organisation_rows(member)
+        if role in rows:
+            return rows[role]
+        membership = OrganisationMembership(member=member, role=role)
+        _record_appointments(record, membership, rows, {*rows, role})
+        membership.save()
+    return membership
+
+
+def dismiss(actor: Actor, membership: OrganisationMembership) -> None:
+    """Take a role of the organisation away. Raises `ForbiddenError`."""
+    with recording(actor) as record:
+        require_in_organisation(actor, "organisation.manage")
+        rows = _organisation_rows(membership.member)
+        _record_appointments(record, membership, rows, set(rows) - {membership.role})
+        membership.delete()
+
+
+def _organisation_rows(member: str) -> dict[str, OrganisationMembership]:
+    rows = OrganisationMembership.objects.select_for_update(no_key=True).filter(member=member)
+    return {row.role: row for row in rows}
+
+
+def _record_appointments(
+    record: Recording, row: OrganisationMembership, before: Collection[str], after: Collection[str]
+) -> None:
+    record.event(
+        "access.v1.organisation_membership.changed",
+        row.ledger_subject,
+        before={"roles": sorted(before)} if before else None,
+        after={"roles": sorted(after)} if after else None,
+    )

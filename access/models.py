@@ -1,17 +1,25 @@
-"""People, service accounts, their roles per project, and API tokens."""
+"""People, teams, service accounts, the roles they hold, and API tokens."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from access.roles import Role
+from access.limits import Limits
+from access.roles import OrganisationRole, label_of
 from audit.history import Tracked, history
+
+validate_key = RegexValidator(
+    r"\A[a-z0-9][a-z0-9._-]{0,127}\Z",
+    "A key starts with a small letter or digit; small letters, digits, dots, underscores, hyphens follow.",
+)
 
 
 def _pseudonym(kind: str) -> str:
@@ -26,6 +34,10 @@ def service_pseudonym() -> str:
     return _pseudonym("service")
 
 
+def team_pseudonym() -> str:
+    return _pseudonym("team")
+
+
 class User(AbstractUser):
     """A person. Their name stands here and in disclosures only; everywhere else they are `pseudonym`."""
 
@@ -35,24 +47,107 @@ class User(AbstractUser):
         return self.get_full_name() or self.username
 
 
+class Team(Tracked):
+    """People who answer for something together: they hold roles, own service accounts, and are asked."""
+
+    key = models.CharField(max_length=128, unique=True, validators=[validate_key])
+    name = models.CharField(max_length=128)
+    pseudonym = models.CharField(max_length=64, unique=True, default=team_pseudonym, editable=False)
+    history = history()
+
+    class Meta(Tracked.Meta):
+        ordering = ("key",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ledger_subject(self) -> str:
+        return f"access/{self.pseudonym}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        members = self.members.order_by("member").values_list("member", flat=True)
+        return {"key": self.key, "name": self.name, "members": list(members)}
+
+
+class TeamMember(models.Model):
+    """That somebody is in a team; the team's document in the ledger and its history says since when."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="members")
+    member = models.CharField(max_length=64, db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["team", "member"], name="team_member_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.member} in {self.team}"
+
+
+class CustomRole(Tracked):
+    """A role that an organisation defines for its projects: a set of verbs of the table."""
+
+    key = models.CharField(max_length=32, unique=True, validators=[validate_key])
+    name = models.CharField(max_length=128)
+    purpose = models.CharField(max_length=200, blank=True)
+    history = history()
+
+    class Meta(Tracked.Meta):
+        ordering = ("key",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ledger_subject(self) -> str:
+        return f"access/role/{self.key}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        verbs = self.verbs.order_by("verb").values_list("verb", flat=True)
+        return {"name": self.name, "purpose": self.purpose, "verbs": list(verbs)}
+
+
+class CustomRoleVerb(models.Model):
+    """A verb of a custom role: a row of its own, so that permission stays one query."""
+
+    role = models.ForeignKey(CustomRole, on_delete=models.CASCADE, related_name="verbs")
+    verb = models.CharField(max_length=64, db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["role", "verb"], name="custom_role_verb_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.role.key} may {self.verb}"
+
+
 class ServiceAccount(models.Model):
-    """A pipeline or program that acts through the API. It never counts as a reviewer."""
+    """A pipeline or program that acts through the API. It never counts as a reviewer.
+
+    Its team answers for it, and makes and revokes its tokens.
+    """
 
     name = models.CharField(max_length=128, unique=True)
     pseudonym = models.CharField(max_length=64, unique=True, default=service_pseudonym, editable=False)
     is_active = models.BooleanField(default=True)
+    team = models.ForeignKey(
+        Team, on_delete=models.PROTECT, null=True, blank=True, related_name="service_accounts"
+    )
 
     def __str__(self) -> str:
         return self.name
 
 
 class Membership(Tracked):
-    """A role of somebody in a project."""
+    """A role of somebody in a project: a person, a service account, or everybody in a team."""
 
     project = models.ForeignKey("flags.Project", on_delete=models.PROTECT, related_name="memberships")
-    # The pseudonym of a user or service account: one namespace, as in the ledger.
+    # The pseudonym of a user, service account or team: one namespace, as in the ledger.
     member = models.CharField(max_length=64, db_index=True)
-    role = models.CharField(max_length=32, choices=Role.choices)
+    # Of the table, or the key of a custom role.
+    role = models.CharField(max_length=32)
+    # Where it holds (`access.limits`); empty: everywhere in the project.
+    limits = models.JSONField(default=dict, blank=True)
     history = history()
 
     class Meta(Tracked.Meta):
@@ -61,11 +156,38 @@ class Membership(Tracked):
         )
 
     def __str__(self) -> str:
-        return f"{self.member} is {self.get_role_display()} in {self.project}"
+        return f"{self.member} is {self.role_name} in {self.project}"
+
+    @property
+    def role_name(self) -> str:
+        return label_of(self.role)
+
+    @property
+    def reach(self) -> Limits:
+        """Where the role holds."""
+        return Limits.read(self.limits)
 
     @property
     def ledger_subject(self) -> str:
         return f"access/project/{self.project.key}/member/{self.member}"
+
+
+class OrganisationMembership(Tracked):
+    """A role of somebody in the whole installation."""
+
+    member = models.CharField(max_length=64, db_index=True)
+    role = models.CharField(max_length=32, choices=OrganisationRole.choices)
+    history = history()
+
+    class Meta(Tracked.Meta):
+        constraints = (models.UniqueConstraint(fields=["member", "role"], name="organisation_role_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.member} is {self.get_role_display()}"
+
+    @property
+    def ledger_subject(self) -> str:
+        return f"access/organisation/member/{self.member}"
 
 
 class ApiToken(models.Model):
@@ -82,6 +204,8 @@ class ApiToken(models.Model):
     service_account = models.ForeignKey(
         ServiceAccount, on_delete=models.CASCADE, null=True, blank=True, related_name="api_tokens"
     )
+    # Whoever made it may have kept it: they do not review what it proposes.
+    issued_by = models.CharField(max_length=64, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)

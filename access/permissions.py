@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, Q, QuerySet
 
-from access.models import Membership, ServiceAccount, User
-from access.roles import SYSTEM, Role, roles_that_may
+from access.limits import EVERYWHERE, Limits, Touched
+from access.models import (
+    CustomRole,
+    CustomRoleVerb,
+    Membership,
+    OrganisationMembership,
+    ServiceAccount,
+    Team,
+    TeamMember,
+    User,
+)
+from access.roles import SYSTEM, VERBS, OrganisationRole, Role, label_of, roles_that_may
 from audit.actor import Actor, Door
 
 if TYPE_CHECKING:
@@ -52,46 +63,190 @@ def request_id(headers: Mapping[str, str]) -> str:
 
 
 def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:
-    """The projects in which the actor holds the verb; what is not in it does not exist for them."""
+    """The projects in which the actor holds the verb, at least within limits.
+
+    What is not in it does not exist for them.
+    """
     from django.apps import apps
 
-    project_model = apps.get_model("flags", "Project")
-    roles = roles_that_may(verb)
+    projects = apps.get_model("flags", "Project")._default_manager
     if actor.is_system:
-        return (
-            project_model._default_manager.all() if SYSTEM in roles else project_model._default_manager.none()
-        )
-    held = Membership.objects.filter(member=actor.id, role__in=roles)
-    return project_model._default_manager.filter(pk__in=held.values("project_id"))
+        return projects.all() if SYSTEM in roles_that_may(verb) else projects.none()
+    held = _memberships(verb).filter(_of([actor.id]))
+    return projects.filter(Q(pk__in=held.values("project_id")) | _holds_everywhere(actor, verb))
 
 
-def may(actor: Actor, verb: str, project: Any) -> bool:
-    """Whether the actor holds the verb in the project."""
-    return projects_where(actor, verb).filter(pk=project.pk).exists()
+def may(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> bool:
+    """Whether the actor holds the verb in the project, for all that is `touched` where its role is limited."""
+    touched = list(touched)
+    allowed = projects_where(actor, verb).filter(pk=project.pk)
+    if not touched or actor.is_system:
+        return allowed.exists()
+    rows = _memberships(verb).filter(_of([actor.id]), project=project)
+    if any(row.reach.admit(touched) for row in rows):
+        return True
+    return allowed.filter(_holds_everywhere(actor, verb)).exists()
 
 
-def require(actor: Actor, verb: str, project: Any) -> None:
-    """Raise `ForbiddenError` unless the actor holds the verb in the project."""
-    if may(actor, verb, project):
+def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> None:
+    """Raise `ForbiddenError` unless the actor holds the verb in the project, for all that is `touched`."""
+    touched = list(touched)
+    if may(actor, verb, project, touched):
         return
-    needed = " or ".join(sorted(Role(role).label for role in roles_that_may(verb) if role != SYSTEM))
+    needed = " or ".join(sorted(label_of(role) for role in roles_that_may(verb) if role in Role.values))
+    if touched and may(actor, verb, project):
+        own = {str(row.reach) for row in _memberships(verb).filter(_of([actor.id]), project=project)}
+        raise ForbiddenError(
+            f"{verb} in {project.key}: your role is limited ({' or '.join(sorted(own))}) and this reaches "
+            f"further. It needs the role {needed} without that limit. Ask an administrator of the project."
+        )
     raise ForbiddenError(
         f"{verb} in {project.key} needs the role {needed}. Ask an administrator of the project."
     )
 
 
-def is_organisation_administrator(actor: Actor) -> bool:
-    """Whether the actor administers the installation: makes projects and service accounts."""
-    return User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True).exists()
-
-
-def eligible(members: set[str], verb: str, project: Any) -> set[str]:
-    """Of these pseudonyms, the people (no service accounts) who hold the verb in the project now."""
-    holding = Membership.objects.filter(
-        project=project, member__in=members, role__in=roles_that_may(verb)
-    ).values_list("member", flat=True)
-    active = User.objects.filter(pseudonym__in=set(holding), is_active=True)
+def eligible(members: set[str], verb: str, project: Any, touched: Iterable[Touched] = ()) -> set[str]:
+    """Of these pseudonyms, the active people (no service accounts) who hold the verb here now."""
+    holding = _holders(members, verb, project, touched)
+    active = User.objects.filter(pseudonym__in=holding, is_active=True)
     return set(active.values_list("pseudonym", flat=True))
+
+
+def may_in_organisation(actor: Actor, verb: str) -> bool:
+    """Whether the actor holds a verb that concerns the whole installation."""
+    return (
+        _organisation_memberships(verb).filter(_of([actor.id])).exists()
+        or _superusers(verb).filter(pseudonym=actor.id).exists()
+    )
+
+
+def require_in_organisation(actor: Actor, verb: str) -> None:
+    """Raise `ForbiddenError` unless the actor holds the verb in the whole installation."""
+    if not may_in_organisation(actor, verb):
+        needed = " or ".join(
+            sorted(label_of(role) for role in roles_that_may(verb) if role in OrganisationRole.values)
+        )
+        raise ForbiddenError(f"{verb} needs the role {needed}. Ask one of the organisation's administrators.")
+
+
+def is_organisation_administrator(actor: Actor) -> bool:
+    """Whether the actor administers the installation: makes projects, teams and service accounts."""
+    return may_in_organisation(actor, "organisation.manage")
+
+
+def _memberships(verb: str) -> QuerySet[Membership]:
+    """The memberships whose role holds the verb; limited ones only where the verb can be limited."""
+    custom = CustomRoleVerb.objects.filter(verb=verb).values("role__key")
+    rows = Membership.objects.filter(Q(role__in=roles_that_may(verb)) | Q(role__in=custom))
+    return rows if VERBS[verb].limitable else rows.filter(limits={})
+
+
+def _organisation_memberships(verb: str) -> QuerySet[OrganisationMembership]:
+    return OrganisationMembership.objects.filter(role__in=roles_that_may(verb))
+
+
+def _superusers(verb: str) -> QuerySet[User]:
+    """Whom `manage.py createsuperuser` made, where a verb is the organisation administrators'.
+
+    They are that without a membership: whoever runs commands there could give it to themselves anyway.
+    """
+    rows = User.objects.filter(is_superuser=True, is_active=True)
+    return rows if OrganisationRole.ORGANISATION_ADMINISTRATOR in roles_that_may(verb) else rows.none()
+
+
+def _holds_everywhere(actor: Actor, verb: str) -> Q:
+    """Whether the actor holds the verb by a role of the organisation: true or false for every row."""
+    return Q(Exists(_organisation_memberships(verb).filter(_of([actor.id])))) | Q(
+        Exists(_superusers(verb).filter(pseudonym=actor.id))
+    )
+
+
+def _of(members: Iterable[str]) -> Q:
+    """Rows that belong to these pseudonyms, themselves or as a team that they are in."""
+    members = list(members)
+    teams = TeamMember.objects.filter(member__in=members).values("team__pseudonym")
+    return Q(member__in=members) | Q(member__in=teams)
+
+
+def _holders(members: set[str], verb: str, project: Any, touched: Iterable[Touched]) -> set[str]:
+    """Of these pseudonyms, those who hold the verb in the project, for all that is touched."""
+    touched = list(touched)
+    rows = [
+        row for row in _memberships(verb).filter(_of(members), project=project) if row.reach.admit(touched)
+    ]
+    named = {row.member for row in rows}
+    named |= set(_organisation_memberships(verb).filter(_of(members)).values_list("member", flat=True))
+    named |= set(_superusers(verb).filter(pseudonym__in=members).values_list("pseudonym", flat=True))
+    of_teams = TeamMember.objects.filter(team__pseudonym__in=named, member__in=members)
+    return (named & members) | set(of_teams.values_list("member", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Why somebody holds a verb here: the role, the team through which it comes, and its limits."""
+
+    member: str
+    role: str
+    role_name: str
+    verbs: frozenset[str]
+    # The name of the team that holds the role; empty for the person's own.
+    team: str = ""
+    limits: Limits = EVERYWHERE
+
+    @property
+    def is_of_organisation(self) -> bool:
+        """Whether it holds in every project."""
+        return self.role in OrganisationRole.values
+
+
+def standings(project: Any, members: Collection[str] | None = None) -> list[Standing]:
+    """Every role that somebody holds in a project, their own, through a team, or of the organisation.
+
+    `members`: of these pseudonyms only. Teams stand for the people in them. A fixed number of queries.
+    """
+    teams = {team.pseudonym: team for team in Team.objects.prefetch_related("members")}
+    custom = {role.key: role for role in CustomRole.objects.prefetch_related("verbs")}
+
+    def expanded(holder: str, role: str, limits: Limits) -> Iterator[Standing]:
+        if role in custom:
+            name, verbs = custom[role].name, frozenset(each.verb for each in custom[role].verbs.all())
+        else:
+            name = label_of(role)
+            verbs = frozenset(each for each, verb in VERBS.items() if role in verb.roles)
+        if limits.document:
+            verbs = frozenset(each for each in verbs if VERBS[each].limitable)
+        team = teams.get(holder)
+        for member in [each.member for each in team.members.all()] if team else [holder]:
+            if members is None or member in members:
+                yield Standing(member, role, name, verbs, team.name if team else "", limits)
+
+    found: list[Standing] = []
+    for row in Membership.objects.filter(project=project):
+        found += expanded(row.member, row.role, row.reach)
+    for appointed in OrganisationMembership.objects.all():
+        found += expanded(appointed.member, appointed.role, EVERYWHERE)
+    for user in User.objects.filter(is_superuser=True, is_active=True):
+        found += expanded(user.pseudonym, OrganisationRole.ORGANISATION_ADMINISTRATOR, EVERYWHERE)
+    return found
+
+
+def verbs_held(actor: Actor, project: Any) -> frozenset[str]:
+    """All verbs that the actor holds in the project, at least within limits: for what to offer."""
+    return frozenset[str]().union(*(each.verbs for each in standings(project, {actor.id})))
+
+
+def who_may(verb: str, project: Any) -> list[Standing]:
+    """Who may do something in a project, and why. Accounts that are not active are left out."""
+    found = [each for each in standings(project) if verb in each.verbs]
+    pseudonyms = {each.member for each in found}
+    active = set(
+        User.objects.filter(pseudonym__in=pseudonyms, is_active=True).values_list("pseudonym", flat=True)
+    ) | set(
+        ServiceAccount.objects.filter(pseudonym__in=pseudonyms, is_active=True).values_list(
+            "pseudonym", flat=True
+        )
+    )
+    return [each for each in found if each.member in active]
 
 
 def display_names(pseudonyms: set[str]) -> dict[str, str]:
@@ -99,5 +254,6 @@ def display_names(pseudonyms: set[str]) -> dict[str, str]:
     names = {pseudonym: pseudonym for pseudonym in pseudonyms}
     for user in User.objects.filter(pseudonym__in=pseudonyms):
         names[user.pseudonym] = str(user)
-    names.update(ServiceAccount.objects.filter(pseudonym__in=pseudonyms).values_list("pseudonym", "name"))
+    for kind in (ServiceAccount, Team):
+        names.update(kind._default_manager.filter(pseudonym__in=pseudonyms).values_list("pseudonym", "name"))
     return names

@@ -124,7 +124,7 @@ def abort(actor: Actor, plan: RolloutPlan) -> None:
 
 def _locked(actor: Actor, plan: RolloutPlan, verb: str, *states: str) -> RolloutPlan:
     plan = RolloutPlan.objects.select_for_update(no_key=True).get(pk=plan.pk)
-    require(actor, verb, plan.flag.project)
+    require(actor, verb, plan.flag.project, workflow.touched_by_request(plan.change_request))
     if plan.state not in states:
         raise StateError(f"The plan is {plan.get_state_display().lower()}; this is not possible any more.")
     return plan

@@ -22,8 +22,11 @@ from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from access.grants import LastAdministratorError, NameTakenError
+from access.grants import LastAdministratorError, UnknownRoleError
+from access.limits import LimitsError
+from access.machines import NameTakenError
 from access.permissions import ForbiddenError
+from access.teams import InUseError
 from approvals.workflow import ConflictError, GateError, InvalidError
 from audit.ledger import LedgerError
 from countersign.document import DocumentError
@@ -93,7 +96,7 @@ def _conflict(error: ConflictError) -> Response:
     return problem(CONFLICT, str(error), subject=error.subject, expected=error.expected, found=error.found)
 
 
-def _invalid(error: InvalidError | DocumentError) -> Response:
+def _invalid(error: InvalidError | DocumentError | LimitsError) -> Response:
     return _broken(INVALID, [{"member": error.member, "reason": error.reason}])
 
 
@@ -174,9 +177,10 @@ def _text(kind: Kind) -> Callable[[Any], Response]:
 # The first that fits: special errors before those they are a kind of.
 _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], Response]], ...] = (
     (ConflictError, _conflict),
-    ((InvalidError, DocumentError), _invalid),
+    ((InvalidError, DocumentError, LimitsError), _invalid),
     (GateError, _text(WRONG_STATE)),
-    (LastAdministratorError, _text(WRONG_STATE)),
+    ((LastAdministratorError, InUseError), _text(WRONG_STATE)),
+    (UnknownRoleError, lambda error: _broken(INVALID, [{"member": "role", "reason": str(error)}])),
     ((AlreadyExistsError, NameTakenError), _text(ALREADY_EXISTS)),
     (ForbiddenError, _text(FORBIDDEN)),
     (LedgerError, _text(LEDGER_UNAVAILABLE)),

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from access import grants
-from access.permissions import ForbiddenError, is_organisation_administrator, require
+from access.permissions import require, require_in_organisation
 from access.roles import Role
 from audit.actor import Actor
 from audit.recording import recording
@@ -25,10 +25,7 @@ def create_project(actor: Actor, key: str, name: str, flag_key_pattern: str = ""
 
     Raises `ForbiddenError`, ValidationError naming the members, or `AlreadyExistsError`.
     """
-    if not is_organisation_administrator(actor):
-        raise ForbiddenError(
-            "Making a project needs an organisation administrator (`manage.py createsuperuser`)."
-        )
+    require_in_organisation(actor, "project.create")
     project = Project(key=key, name=name, flag_key_pattern=flag_key_pattern)
     project.clean_fields()
     with recording(actor) as record:

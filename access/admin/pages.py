@@ -12,9 +12,8 @@ from django.shortcuts import redirect, render
 from django.views import View
 
 from access.admin.place import Place, place_of
-from access.models import Membership, User
-from access.permissions import ForbiddenError
-from access.roles import VERBS
+from access.models import User
+from access.permissions import ForbiddenError, who_may
 from audit.actor import Actor
 from audit.ledger import LedgerError
 from flags.models import Project
@@ -100,9 +99,8 @@ def shown(
 
 def holders(project: Project, verb: str, without: str = "") -> list[str]:
     """Names of the people who hold a verb in the project: whom to ask."""
-    members = Membership.objects.filter(project=project, role__in=VERBS[verb]).exclude(member=without)
-    people = User.objects.filter(pseudonym__in=members.values("member"), is_active=True)
-    return sorted({str(user) for user in people})
+    members = {each.member for each in who_may(verb, project)} - {without}
+    return sorted({str(user) for user in User.objects.filter(pseudonym__in=members)})
 
 
 def without_project(request: HttpRequest, place: Place) -> HttpResponse:

@@ -14,17 +14,7 @@ from access import grants
 from access.admin.pages import Page
 from access.models import Membership, ServiceAccount, User
 from access.permissions import display_names, require
-from access.roles import VERBS, Role
-
-# What each role is for, in the words of the people who have it.
-PURPOSES = {
-    Role.VIEWER: _("sees flags, requests and environments"),
-    Role.EDITOR: _("asks for changes, and carries them out once they are approved"),
-    Role.REVIEWER: _("approves and rejects other people's changes"),
-    Role.ON_CALL: _("turns a flag off at once in an emergency; asks for changes"),
-    Role.AUDITOR: _("reads the ledger and exports evidence"),
-    Role.ADMINISTRATOR: _("everything here, and environments, policies, keys and people"),
-}
+from access.roles import PURPOSES, Role, roles_that_may
 
 
 class GrantForm(forms.Form):
@@ -75,7 +65,7 @@ class PeoplePage(Page):
             except ValueError as error:
                 self.complain(error)
             else:
-                self.say(_("Role taken away: %s.") % membership.get_role_display())
+                self.say(_("Role taken away: %s.") % membership.role_name)
             return self.go("people")
         form = GrantForm(request.POST)
         if not form.is_valid():
@@ -107,4 +97,4 @@ class PeoplePage(Page):
 
     @staticmethod
     def _manages(memberships: list[Membership]) -> bool:
-        return any(membership.role in VERBS["access.manage"] for membership in memberships)
+        return any(membership.role in roles_that_may("access.manage") for membership in memberships)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import HttpRequest
 
-from access.models import Membership
-from access.permissions import projects_where, request_actor
-from access.roles import VERBS
+from access.permissions import projects_where, request_actor, verbs_held
 from audit.actor import Actor
 from flags.models import Project
 
@@ -44,12 +41,6 @@ def place_of(request: HttpRequest) -> Place:
         project = min(projects, key=lambda each: each.pk, default=None)
     if named and project and request.session.get(_SESSION) != project.key:
         request.session[_SESSION] = project.key
-    place = Place(actor, projects, project, _verbs(actor, project) if project else frozenset())
+    place = Place(actor, projects, project, verbs_held(actor, project) if project else frozenset())
     request.countersign_place = place  # type: ignore[attr-defined]
     return place
-
-
-def _verbs(actor: Actor, project: Any) -> frozenset[str]:
-    """All verbs that the actor holds in the project, with one query: pages ask for many at once."""
-    held = set(Membership.objects.filter(project=project, member=actor.id).values_list("role", flat=True))
-    return frozenset(verb for verb, roles in VERBS.items() if held & roles)

@@ -11,7 +11,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access import grants
+from access import grants, machines
 from access.api.body import Body, Choice, Key, Text
 from access.api.endpoint import Endpoint
 from access.models import Membership, ServiceAccount, User
@@ -165,7 +165,7 @@ class ServiceAccounts(Endpoint):
     def create(self, request: Request) -> Response:
         """Make a service account. It has no role and no token yet."""
         given = self.body(request, ServiceAccountBody)
-        account = grants.create_service_account(self.actor(request), given["name"])
+        account = machines.create_service_account(self.actor(request), given["name"])
         return Response(ServiceAccountSerializer(account).data, 201)
 
 

@@ -12,7 +12,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access import grants
+from access import machines
 from access.api.body import Body, Moment, Text
 from access.api.endpoint import Endpoint
 from access.api.people import service_accounts_seen
@@ -101,7 +101,7 @@ class Tokens(Endpoint):
                 f"The token you use ends at {by.expires_at.isoformat()}; one made with it ends no later. "
                 "Name an earlier `expires_at`, or sign in."
             )
-        token, secret = grants.issue_token(
+        token, secret = machines.issue_token(
             self.actor(request), self._holder(request, given), given["name"], expires_at
         )
         return Response(NewTokenSerializer(token, context={"secret": secret}).data, 201)
@@ -113,7 +113,7 @@ class Tokens(Endpoint):
         token = self._seen(request).filter(pk=id).first()
         if token is None:
             raise NotFound(f"You have no token {id}.")
-        grants.revoke_token(self.actor(request), token)
+        machines.revoke_token(self.actor(request), token)
         token.refresh_from_db()
         return Response(TokenSerializer(token).data)
 

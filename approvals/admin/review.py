@@ -138,7 +138,10 @@ class ReviewPage(Page):
         )
         current = [r for r in reviews if r.change_id == row.change_id and r.digest == row.digest]
         approved = {r.reviewer for r in current if r.verdict == Review.Verdict.APPROVED}
-        standing = eligible(approved - {row.proposer}, "change.approve", self.project) if approved else set()
+        standing: set[str] = set()
+        if approved:
+            touched = workflow.touched_by_request(row)
+            standing = eligible(approved - workflow.proposers(row), "change.approve", self.project, touched)
         names = display_names(
             {row.proposer, *(r.reviewer for r in reviews), *(event.actor for event in events)}
         )

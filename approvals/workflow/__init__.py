@@ -4,10 +4,11 @@ A change goes `propose` → `approve` (as often as its policies ask) → `apply`
 nothing goes the same way, in one step (`change`). Only this package calls `flags.changes`.
 """
 
-from approvals.workflow.applying import apply, apply_or_explain, carry_out
+from approvals.workflow.applying import apply, apply_or_explain, carry_out, proposers
 from approvals.workflow.emergencies import kill, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.proposing import change, propose, revise
+from approvals.workflow.reach import touched_by_request
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "comment",
     "kill",
     "propose",
+    "proposers",
     "reject",
     "review_emergency",
     "revise",
     "schedule",
+    "touched_by_request",
     "withdraw",
 ]

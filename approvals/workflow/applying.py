@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
+from access.machines import keepers_of
 from access.permissions import eligible, require
 from approvals import planned, policies
 from approvals.models import CarriedOut, ChangeRequest, Review
 from approvals.workflow.errors import ConflictError, GateError, StateError
+from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference, require_open, same, verdicts
 from approvals.workflow.validity import Operation, environments_of, validate
 from audit import blobs
@@ -33,7 +35,7 @@ def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
     """
     with recording(actor) as record:
         request = locked(request)
-        require(actor, "change.apply", request.project)
+        require(actor, "change.apply", request.project, touched_by_request(request))
         if request.state == State.APPLIED:
             raise StateError(f"{request.change_id} has been applied already.")
         require_open(request)
@@ -73,7 +75,7 @@ def carry_out(actor: Actor, request: ChangeRequest, number: int) -> None:
     """
     with recording(actor) as record:
         request = locked(request)
-        require(actor, "change.apply", request.project)
+        require(actor, "change.apply", request.project, touched_by_request(request))
         if request.state != State.APPLIED:
             raise StateError(f"{request.change_id} is {request.get_state_display().lower()}, not applied.")
         request.project.hold()
@@ -146,15 +148,20 @@ def approvers(request: ChangeRequest) -> set[str]:
     """Who approved this revision, as recorded in the ledger, and may still review here."""
     rows = verdicts(request).filter(verdict=Review.Verdict.APPROVED, digest=request.digest)
     named = {review.reviewer for review in rows if _is_recorded(review)}
-    return eligible(named - _proposers(request), "change.approve", request.project)
+    return eligible(
+        named - proposers(request), "change.approve", request.project, touched_by_request(request)
+    )
 
 
-def _proposers(request: ChangeRequest) -> set[str]:
-    """Who proposed this revision, by its row and by the ledger: neither may count as a reviewer."""
+def proposers(request: ChangeRequest) -> set[str]:
+    """Who proposed this revision, by its row and by the ledger: none of them may count as a reviewer.
+
+    Nor those who made a token of the service account that did: they may have kept it.
+    """
     proposed = Event.objects.filter(
         change_id=request.change_id, type="approvals.v1.change_request.proposed"
     ).values_list("actor", flat=True)
-    return {request.proposer, *proposed}
+    return {request.proposer, *proposed, *keepers_of(request.proposer)}
 
 
 def _is_recorded(review: Review) -> bool:

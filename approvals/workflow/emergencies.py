@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils import timezone
 
 from access.permissions import eligible, require
 from approvals.models import Emergency
 from approvals.workflow.errors import StateError
+from approvals.workflow.reach import touched_by
 from audit.actor import Actor
 from audit.jcs import digest
 from audit.recording import recording
@@ -35,11 +38,12 @@ def kill(actor: Actor, subject: Subject, project: Project) -> Emergency:
             )
         if state.document.get("killed"):
             raise StateError(f"{subject.key} is killed in {subject.environment} already.")
-        operation = {
+        operation: dict[str, Any] = {
             "subject": str(subject),
             "type": "flags.v1.configuration.killed",
             "after": {**state.document, "killed": True},
         }
+        require(actor, "flag.kill", project, touched_by(project, [operation]))
         event, _ = changes.write(record, project, operation, "")
         return Emergency.objects.create(
             project=project,
@@ -54,8 +58,9 @@ def review_emergency(actor: Actor, emergency: Emergency) -> Emergency:
     """Review a kill afterwards. Nobody reviews their own."""
     with recording(actor) as record:
         emergency = Emergency.objects.select_for_update(no_key=True).get(pk=emergency.pk)
-        require(actor, "emergency.review", emergency.project)
-        if not eligible({actor.id}, "emergency.review", emergency.project):
+        touched = touched_by(emergency.project, [{"subject": emergency.subject, "after": {}}])
+        require(actor, "emergency.review", emergency.project, touched)
+        if not eligible({actor.id}, "emergency.review", emergency.project, touched):
             raise StateError("Only people review kills; a service account does not count as a reviewer.")
         if actor.id == emergency.killed_by:
             raise StateError("You killed it; somebody else has to review that.")

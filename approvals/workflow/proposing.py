@@ -13,6 +13,7 @@ from approvals import planned, policies
 from approvals.models import ChangeRequest
 from approvals.workflow.applying import apply
 from approvals.workflow.errors import ConflictError, InvalidError, StateError
+from approvals.workflow.reach import touched_by
 from approvals.workflow.request import (
     checked_text,
     is_due,
@@ -148,6 +149,7 @@ def _draft(
         )
         whole.append(operation)
     validate(project, whole)
+    require(record.actor, "change.propose", project, touched_by(project, whole))
     environments = environments_of(project, whole)
     needs = policies.requirements(environments)
     where = ", ".join(environment.name for environment in environments)

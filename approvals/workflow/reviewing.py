@@ -6,10 +6,12 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from access.machines import keepers_of
 from access.permissions import eligible, require
 from approvals.models import ChangeRequest, Review
 from approvals.workflow.applying import apply_or_explain, approvers
 from approvals.workflow.errors import InvalidError, StateError
+from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import (
     checked_text,
     is_due,
@@ -36,9 +38,14 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
     comment = checked_text("comment", comment, 4_000)
     with recording(actor) as record:
         request = locked(request)
-        require(actor, "change.approve", request.project)
+        require(actor, "change.approve", request.project, touched_by_request(request))
         if actor.id == request.proposer:
             raise StateError(f"{request.change_id} is your own change; somebody else has to approve it.")
+        if actor.id in keepers_of(request.proposer):
+            raise StateError(
+                f"{request.change_id} was proposed by a service account whose token you made; "
+                "somebody else has to approve it."
+            )
         _require_reviewable(actor, "change.approve", request, digest)
         record_verdict(record, request, "approved", comment)
         if request.state == State.IN_REVIEW and len(approvers(request)) >= request.required_approvals:
@@ -54,7 +61,7 @@ def reject(actor: Actor, request: ChangeRequest, *, digest: str, comment: str = 
     comment = checked_text("comment", comment, 4_000)
     with recording(actor) as record:
         request = locked(request)
-        require(actor, "change.reject", request.project)
+        require(actor, "change.reject", request.project, touched_by_request(request))
         if actor.id == request.proposer:
             raise StateError(f"{request.change_id} is your own change; withdraw it.")
         _require_reviewable(actor, "change.reject", request, digest)
@@ -78,7 +85,7 @@ def withdraw(actor: Actor, request: ChangeRequest) -> ChangeRequest:
 
 def comment(actor: Actor, request: ChangeRequest, text: str) -> Review:
     """Say something about a request. Comments are not part of the evidence."""
-    require(actor, "change.comment", request.project)
+    require(actor, "change.comment", request.project, touched_by_request(request))
     text = checked_text("comment", text, 4_000)
     if not text:
         raise InvalidError("comment", "is empty")
@@ -96,7 +103,7 @@ def schedule(actor: Actor, request: ChangeRequest, at: datetime | None) -> Chang
     """Say when our task applies the request; None: when somebody does."""
     with recording(actor) as record:
         request = locked(request)
-        require(actor, "change.schedule", request.project)
+        require(actor, "change.schedule", request.project, touched_by_request(request))
         require_open(request)
         if at is not None and at < timezone.now():
             raise InvalidError("scheduled_at", "is in the past; apply the request, or name a later time")
@@ -118,7 +125,7 @@ def schedule(actor: Actor, request: ChangeRequest, at: datetime | None) -> Chang
 
 def _require_reviewable(actor: Actor, verb: str, request: ChangeRequest, seen: str) -> None:
     """Refuse a verdict by a service account, on a closed request, on another revision, or a second one."""
-    if not eligible({actor.id}, verb, request.project):
+    if not eligible({actor.id}, verb, request.project, touched_by_request(request)):
         raise StateError("Only people review changes; a service account does not count as a reviewer.")
     require_open(request)
     _require_seen(request, seen)

@@ -10,8 +10,9 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from access import grants
-from access.grants import LastAdministratorError, NameTakenError
+from access import grants, machines
+from access.grants import LastAdministratorError
+from access.machines import NameTakenError
 from access.models import ApiToken, Membership
 from access.permissions import ForbiddenError, system_actor
 from access.roles import Role
@@ -93,15 +94,15 @@ def test_service_accounts_are_made_by_organisation_administrators_under_names_of
     cast: Cast,
 ) -> None:
     with pytest.raises(ForbiddenError):
-        grants.create_service_account(cast.actor("administrator"), "pipeline")
-    grants.create_service_account(cast.actor("root"), "pipeline")
+        machines.create_service_account(cast.actor("administrator"), "pipeline")
+    machines.create_service_account(cast.actor("root"), "pipeline")
     with pytest.raises(NameTakenError):
-        grants.create_service_account(cast.actor("root"), "pipeline")
+        machines.create_service_account(cast.actor("root"), "pipeline")
     assert Event.objects.filter(type="access.v1.service_account.created").count() == 1
 
 
 def test_a_token_is_shown_once_and_only_its_hash_is_kept(cast: Cast) -> None:
-    token, secret = grants.issue_token(cast.actor("author"), cast.users["author"], "laptop")
+    token, secret = machines.issue_token(cast.actor("author"), cast.users["author"], "laptop")
     assert token.hash == ApiToken.hash_of(secret)
     assert secret not in json.dumps(list(Event.objects.values_list("line", flat=True)))
     assert token.is_usable
@@ -110,19 +111,19 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(cast: Cast) -> None:
 def test_tokens_are_made_and_revoked_by_their_holder_or_an_organisation_administrator(cast: Cast) -> None:
     author, other = cast.actor("author"), cast.actor("administrator")
     with pytest.raises(ForbiddenError):
-        grants.issue_token(other, cast.users["author"], "laptop")
-    token, _ = grants.issue_token(author, cast.users["author"], "laptop")
+        machines.issue_token(other, cast.users["author"], "laptop")
+    token, _ = machines.issue_token(author, cast.users["author"], "laptop")
     with pytest.raises(ForbiddenError):
-        grants.revoke_token(other, token)
-    grants.revoke_token(cast.actor("root"), token)
-    grants.revoke_token(author, token)
+        machines.revoke_token(other, token)
+    machines.revoke_token(cast.actor("root"), token)
+    machines.revoke_token(author, token)
     token.refresh_from_db()
     assert not token.is_usable
     assert Event.objects.filter(type="access.v1.token.revoked").count() == 1
 
 
 def test_a_token_ends_when_it_was_to_end(cast: Cast) -> None:
-    token, _ = grants.issue_token(
+    token, _ = machines.issue_token(
         cast.actor("author"), cast.users["author"], "laptop", timezone.now() - timedelta(seconds=1)
     )
     assert not token.is_usable
@@ -131,5 +132,5 @@ def test_a_token_ends_when_it_was_to_end(cast: Cast) -> None:
 def test_nobody_makes_a_token_in_the_name_of_another_person(cast: Cast) -> None:
     for somebody in (cast.actor("root"), cast.actor("administrator"), system_actor("scheduler")):
         with pytest.raises(ForbiddenError, match="by themselves"):
-            grants.issue_token(somebody, cast.users["reviewer"], "laptop")
+            machines.issue_token(somebody, cast.users["reviewer"], "laptop")
     assert not ApiToken.objects.exists()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from access import grants
+from access import grants, machines
 from access.models import ServiceAccount
 from access.permissions import user_actor
 from access.roles import Role
@@ -41,7 +41,7 @@ class Api:
     def token(self, name: str) -> str:
         if name not in self.tokens:
             user = self.cast.users[name]
-            self.tokens[name] = grants.issue_token(user_actor(user, "cli"), user, "test")[1]
+            self.tokens[name] = machines.issue_token(user_actor(user, "cli"), user, "test")[1]
         return self.tokens[name]
 
     def __call__(
@@ -104,8 +104,8 @@ def api(cast: Cast) -> Api:
 def pipeline(api: Api) -> ServiceAccount:
     """A service account that holds every role in the shop, with a token under the name `pipeline`."""
     root = api.cast.actor("root")
-    account = grants.create_service_account(root, "pipeline")
+    account = machines.create_service_account(root, "pipeline")
     for role in Role:
         grants.grant(root, api.cast.project, account.pseudonym, role)
-    api.tokens["pipeline"] = grants.issue_token(root, account, "test")[1]
+    api.tokens["pipeline"] = machines.issue_token(root, account, "test")[1]
     return account

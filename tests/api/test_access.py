@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from access import grants
+from access import machines
 from access.models import ApiToken
 from audit.models import Event
 from distribution.models import Keyring, SdkKey
@@ -79,7 +79,7 @@ def test_a_token_is_shown_once_works_and_is_revoked(api: Api) -> None:
 def test_a_token_cannot_outlive_the_one_that_made_it(api: Api) -> None:
     user = api.cast.users["author"]
     soon = timezone.now() + timedelta(hours=1)
-    api.tokens["author"] = grants.issue_token(api.cast.actor("author"), user, "short", soon)[1]
+    api.tokens["author"] = machines.issue_token(api.cast.actor("author"), user, "short", soon)[1]
     for members in ({}, {"expires_at": None}, {"expires_at": "2100-01-01T00:00:00Z"}):
         answer = api.post("author", "tokens", {"name": "long", **members})
         assert answer.status == 403

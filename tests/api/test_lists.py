@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from access import grants
+from access import grants, machines
 from access.roles import Role
 from approvals import rollouts, workflow
 from distribution import keys
@@ -61,9 +61,9 @@ def fill(api: Api, name: str) -> None:
     cast.flag(f"flag-{name}", owner=cast.users["author"].pseudonym)
     cast.propose(OFF, key=f"flag-{name}", environment="development")
     keys.issue(administrator, environment, name, "server")
-    account = grants.create_service_account(root, name)
+    account = machines.create_service_account(root, name)
     grants.grant(root, cast.project, account.pseudonym, Role.VIEWER)
-    grants.issue_token(administrator, cast.users["administrator"], name)
+    machines.issue_token(administrator, cast.users["administrator"], name)
     flag = Flag.objects.get(key=f"flag-{name}")
     stages = [{"weights": [["on", 1], ["off", 1]], "hold": 0}]
     rollouts.propose_plan(administrator, flag, cast.development, stages, title="Roll")

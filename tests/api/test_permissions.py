@@ -116,14 +116,14 @@ def test_seeing_follows_the_table(api: Api, stage: Stage, subtests: Any) -> None
         for name, role in PEOPLE.items():
             with subtests.test(address, name=name):
                 found = api.get(name, address.format(**vars(stage)))
-                assert found.status == (200 if role in VERBS[verb] else 403), found.body
+                assert found.status == (200 if role in VERBS[verb].roles else 403), found.body
 
 
 @pytest.mark.parametrize(("verb", "method", "address", "body", "status"), DOING)
 def test_who_lacks_the_verb_is_told_which_role_has_it(
     api: Api, stage: Stage, verb: str, method: str, address: str, body: str, status: int
 ) -> None:
-    for name in [name for name, role in PEOPLE.items() if role not in VERBS[verb]]:
+    for name in [name for name, role in PEOPLE.items() if role not in VERBS[verb].roles]:
         answer = api(name, method, address.format(**vars(stage)), stage.body(body))
         assert answer.status == 403, (name, answer.body)
         assert answer.body["type"] == "/api/problems/forbidden"
@@ -136,7 +136,7 @@ def test_who_lacks_the_verb_is_told_which_role_has_it(
         (name, method, address, body, status)
         for verb, method, address, body, status in DOING
         for name, role in PEOPLE.items()
-        if role in VERBS[verb]
+        if role in VERBS[verb].roles
     ],
 )
 def test_who_holds_the_verb_may(

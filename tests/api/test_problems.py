@@ -12,7 +12,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.db import OperationalError
 from django.utils import timezone
 
-from access import grants
+from access import machines
 from access.models import ApiToken
 from audit import ledger
 from audit.ledger import LedgerError
@@ -117,9 +117,9 @@ def test_without_a_good_token_it_is_401_with_the_scheme(api: Api, subtests: Any)
 def test_an_expired_a_revoked_and_an_inactive_persons_token_are_refused(api: Api) -> None:
     user = api.cast.users["author"]
     actor = api.cast.actor("author")
-    _, expired = grants.issue_token(actor, user, "old", timezone.now() - timedelta(seconds=1))
-    row, revoked = grants.issue_token(actor, user, "lost")
-    grants.revoke_token(actor, row)
+    _, expired = machines.issue_token(actor, user, "old", timezone.now() - timedelta(seconds=1))
+    row, revoked = machines.issue_token(actor, user, "lost")
+    machines.revoke_token(actor, row)
     for secret in (expired, revoked):
         check(api.get(None, "me", Authorization=f"Bearer {secret}"), 401, "unauthenticated")
     assert api.get("author", "me").status == 200

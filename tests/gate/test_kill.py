@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from access import grants
+from access import grants, machines
 from access.permissions import ForbiddenError, service_actor
 from access.roles import Role
 from approvals import workflow
@@ -120,7 +120,7 @@ def test_what_is_off_can_be_killed_so_that_nobody_turns_it_on_unseen(shop: Cast)
 
 def test_a_service_account_pays_no_debt_of_a_review(shop: Cast) -> None:
     emergency = kill(shop)
-    account = grants.create_service_account(shop.actor("root"), "pipeline")
+    account = machines.create_service_account(shop.actor("root"), "pipeline")
     grants.grant(shop.actor("administrator"), shop.project, account.pseudonym, Role.REVIEWER)
     with pytest.raises(StateError, match="Only people review"):
         workflow.review_emergency(service_actor(account), emergency)

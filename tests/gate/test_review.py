@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from access import grants
+from access import grants, machines
 from access.models import Membership
 from access.permissions import ForbiddenError, service_actor
 from access.roles import Role
@@ -63,7 +63,7 @@ def test_who_is_no_reviewer_neither_approves_nor_rejects(shop: Cast, name: str) 
 
 
 def test_a_service_account_does_not_count_as_a_reviewer(shop: Cast) -> None:
-    account = grants.create_service_account(shop.actor("root"), "pipeline")
+    account = machines.create_service_account(shop.actor("root"), "pipeline")
     grants.grant(shop.actor("administrator"), shop.project, account.pseudonym, Role.REVIEWER)
     request = shop.propose()
     with pytest.raises(StateError, match="service account"):

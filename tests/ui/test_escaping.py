@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from access import grants
+from access import machines
 from approvals import workflow
 from audit.models import Event
 from flags import catalogue
@@ -48,7 +48,7 @@ def poisoned(cast: Cast) -> Cast:
     cast.propose(document, environment="development", title=EVIL, rationale=EVIL, ticket=EVIL)
     request = cast.propose({**document, "enabled": True}, title=EVIL, rationale=EVIL, ticket=EVIL)
     workflow.comment(cast.actor("reviewer"), request, EVIL)
-    grants.issue_token(cast.actor("author"), user, EVIL)
+    machines.issue_token(cast.actor("author"), user, EVIL)
     cast.request = request  # type: ignore[attr-defined]
     return cast
 

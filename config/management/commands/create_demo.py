@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from access import grants
+from access import grants, machines
 from access.models import User
 from access.permissions import user_actor
 from access.roles import Role
@@ -249,11 +249,11 @@ class Command(BaseCommand):
         admin = self._actor("admin")
         tokens = {}
         for username, (_, _, roles) in PEOPLE.items():
-            _, secret = grants.issue_token(self._actor(username), self.cast[username], "demo")
+            _, secret = machines.issue_token(self._actor(username), self.cast[username], "demo")
             tokens[roles["shop"][0] if roles.get("shop") else username] = secret
-        pipeline = grants.create_service_account(admin, "release-pipeline")
+        pipeline = machines.create_service_account(admin, "release-pipeline")
         grants.grant(admin, self.projects["shop"], pipeline.pseudonym, Role.EDITOR)
-        _, tokens["service-account"] = grants.issue_token(admin, pipeline, "demo")
+        _, tokens["service-account"] = machines.issue_token(admin, pipeline, "demo")
         dsns, client_dsns = {}, {}
         for environment in Environment.objects.select_related("project"):
             _, secret = keys.issue(admin, environment, "demo service", "server")

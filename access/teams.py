@@ -1,0 +1,110 @@
+"""Teams and custom roles: making them, and saying who and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from access.models import CustomRole, CustomRoleVerb, Membership, ServiceAccount, Team, TeamMember, User
+from access.permissions import require_in_organisation
+from access.roles import VERBS, OrganisationRole, Role
+from audit.actor import Actor
+from audit.recording import recording
+
+
+class InUseError(ValueError):
+    """Something still depends on what was to be taken away."""
+
+
+def save_team(actor: Actor, key: str, *, name: str, members: Collection[str]) -> Team:
+    """Make a team, or change its name and who is in it (pseudonyms of people).
+
+    Raises `ForbiddenError`, or ValidationError naming the member at fault.
+    """
+    with recording(actor) as record:
+        require_in_organisation(actor, "team.manage")
+        team = Team.objects.select_for_update(no_key=True).filter(key=key).first()
+        before = None if team is None else team.document
+        team = team or Team(key=key)
+        team.name = name
+        team.clean_fields()
+        wanted = set(members)
+        unknown = wanted - set(
+            User.objects.filter(pseudonym__in=wanted, is_active=True).values_list("pseudonym", flat=True)
+        )
+        if unknown:
+            raise ValidationError(
+                {"members": f"{sorted(unknown)[0]} is no active person; a team has people in it"}
+            )
+        document = {"key": key, "name": name, "members": sorted(wanted)}
+        if document == before:
+            return team
+        record.event("access.v1.team.changed", team.ledger_subject, before=before, after=document)
+        team.save()
+        team.members.exclude(member__in=wanted).delete()
+        held = set(team.members.values_list("member", flat=True))
+        TeamMember.objects.bulk_create(TeamMember(team=team, member=each) for each in sorted(wanted - held))
+    return team
+
+
+def delete_team(actor: Actor, team: Team) -> None:
+    """Take a team away. Raises `ForbiddenError`, or `InUseError` while it holds a role or owns an account."""
+    with recording(actor) as record:
+        require_in_organisation(actor, "team.manage")
+        held = Membership.objects.filter(member=team.pseudonym).select_related("project")
+        accounts = ServiceAccount.objects.filter(team=team)
+        uses = [f"{row.role_name} in {row.project.key}" for row in held] + [
+            f"the service account {account}" for account in accounts
+        ]
+        if uses:
+            raise InUseError(f"{team} still has {', '.join(uses)}; take that away first.")
+        record.event("access.v1.team.changed", team.ledger_subject, before=team.document, after=None)
+        team.delete()
+
+
+def save_custom_role(
+    actor: Actor, key: str, *, name: str, verbs: Collection[str], purpose: str = ""
+) -> CustomRole:
+    """Define a role as a set of verbs, or change one; whoever holds it holds the new set at once.
+
+    Raises `ForbiddenError`, or ValidationError naming the member at fault.
+    """
+    with recording(actor) as record:
+        require_in_organisation(actor, "organisation.manage")
+        if key in Role.values or key in OrganisationRole.values:
+            raise ValidationError({"key": f"{key} is a role of the table; choose another key"})
+        unknown = [verb for verb in verbs if verb not in VERBS or not VERBS[verb].is_of_project]
+        if unknown or not verbs:
+            reason = f"{sorted(unknown)[0]} is no verb of projects" if unknown else "is empty; choose one"
+            raise ValidationError({"verbs": reason})
+        role = CustomRole.objects.select_for_update(no_key=True).filter(key=key).first()
+        before = None if role is None else role.document
+        role = role or CustomRole(key=key)
+        role.name, role.purpose = name, purpose
+        role.clean_fields()
+        # Whoever may do anything in a project sees the project.
+        wanted = {*verbs, "project.view"}
+        document: dict[str, Any] = {"name": name, "purpose": purpose, "verbs": sorted(wanted)}
+        if document == before:
+            return role
+        record.event("access.v1.role.changed", role.ledger_subject, before=before, after=document)
+        role.save()
+        role.verbs.exclude(verb__in=wanted).delete()
+        held = set(role.verbs.values_list("verb", flat=True))
+        CustomRoleVerb.objects.bulk_create(
+            CustomRoleVerb(role=role, verb=verb) for verb in sorted(wanted - held)
+        )
+    return role
+
+
+def delete_custom_role(actor: Actor, role: CustomRole) -> None:
+    """Take a custom role away. Raises `ForbiddenError`, or `InUseError` while somebody holds it."""
+    with recording(actor) as record:
+        require_in_organisation(actor, "organisation.manage")
+        holders = Membership.objects.filter(role=role.key).count()
+        if holders:
+            raise InUseError(f"{holders} members hold the role {role.key}; give them another one first.")
+        record.event("access.v1.role.changed", role.ledger_subject, before=role.document, after=None)
+        role.delete()
