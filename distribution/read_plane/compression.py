@@ -33,10 +33,11 @@ def gzip_of(body: bytes) -> bytes:
 
 async def compressed(answer: Answer, scope: Scope) -> Answer:
     """`answer` as gzip where that is worth it and asked for; `Vary` says so either way."""
-    if len(answer.body) < SHORTEST and "etag" not in answer.headers:
+    if len(answer.body) < SHORTEST:
         return answer
-    answer = replace(answer, headers=varying(answer.headers, "Accept-Encoding"))
-    if len(answer.body) < SHORTEST or not prefers_gzip(header(scope, "accept-encoding")):
+    if "Accept-Encoding" not in answer.headers.get("vary", ""):
+        answer = replace(answer, headers=varying(answer.headers, "Accept-Encoding"))
+    if not prefers_gzip(header(scope, "accept-encoding")):
         return answer
     body = answer.gzipped
     if body is None and len(answer.body) < _LONG:

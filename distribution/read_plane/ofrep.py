@@ -31,7 +31,11 @@ async def answer_flag(key: str, scope: Scope, receive: Receive, access: Access) 
 async def answer_flags(scope: Scope, receive: Receive, access: Access) -> Answer:
     """`POST /ofrep/v1/evaluate/flags`: every flag that the key may see; 304 where the client has it."""
     context = await _read_context(scope, receive)
-    headers = {"etag": _bulk_etag(access, context), "cache-control": "private, no-cache"}
+    headers = {
+        "etag": _bulk_etag(access, context),
+        "cache-control": "private, no-cache",
+        "vary": "Accept-Encoding",
+    }
     if already_has(scope, headers["etag"]):
         return Answer(304, headers=headers)
     members: list[str] = []

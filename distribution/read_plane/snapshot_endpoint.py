@@ -20,7 +20,8 @@ def answer_snapshot(scope: Scope, key: SdkKey, snapshot: Snapshot | None, holder
     headers = {
         "etag": access.snapshot.etag,
         "cache-control": "private, no-cache",
-        "vary": "Authorization",  # the same address is another environment with another key
+        # The same address is another environment with another key. Of a 304 as of the 200 that it stands for.
+        "vary": "Authorization, Accept-Encoding",
     }
     if already_has(scope, access.snapshot.etag):
         return Answer(304, headers=headers)

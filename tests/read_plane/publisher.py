@@ -88,7 +88,7 @@ class Publisher:
         self, version: int = 1, *, environment: str = PRODUCTION, flags: dict[str, Any] | None = None
     ) -> bytes:
         """A snapshot file."""
-        lines = [
+        lines: list[Any] = [
             {"segments": {}},
             *([key, line] for key, line in sorted((FLAGS if flags is None else flags).items())),
         ]
