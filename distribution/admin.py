@@ -68,7 +68,7 @@ class NewKeyPage(Page):
         try:
             made, secret = keys.issue(self.actor, environment, **form.cleaned_data)
         except DocumentError as error:
-            form.add_error("origins", str(error))
+            form.add_error("origins", error.reason)
             return self._show(environment, form, 422)
         except ValueError as error:
             form.add_error(None, str(error))
@@ -126,7 +126,7 @@ class OriginsPage(KeyPage):
         try:
             keys.allow_origins(self.actor, key, form.cleaned_data["origins"])
         except DocumentError as error:
-            form.add_error("origins", str(error))
+            form.add_error("origins", error.reason)
             return self._show(key, form, 422)
         self.say(
             _("Key %(name)s: %(origins)s.")
@@ -139,10 +139,10 @@ class OriginsPage(KeyPage):
             status=status,
             title=_("Origins of %s") % key.name,
             intro=_(
-                "Pages of these origins may read the answers that %(environment)s gives to %(hint)s…. A change "
-                "takes about a second, and up to ten minutes in pages that are open."
+                "Pages of these origins may read what %(environment)s answers to this client-side key. "
+                "A change takes about a second, and up to ten minutes in pages that are open."
             )
-            % {"environment": key.environment.name, "hint": key.hint},
+            % {"environment": key.environment.name},
             form=form,
             button=_("Save origins"),
             back_name="environment-list",

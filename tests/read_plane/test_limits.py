@@ -2,6 +2,7 @@
 
 import pytest
 
+from config.checks import rates_are_numbers
 from distribution.read_plane import ReadPlane, limits
 from distribution.read_plane.limits import Buckets, Rates
 from distribution.read_plane.refresher import Refresher
@@ -182,6 +183,14 @@ def test_a_rate_of_nothing_is_no_limit(limited):
     assert {ask(plane, SERVER_KEY).status for _ in range(50)} == {200}
     assert {ask(plane, CLIENT_KEY).status for _ in range(50)} == {200}
     assert {ask(plane, "guess").status for _ in range(50)} == {401}
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "1.5", "1000001", "99999999999999999999", "\u0663"])
+def test_a_rate_that_is_no_number_is_said_by_a_check(settings, text):
+    assert rates_are_numbers() == []
+    settings.KEY_RATE = text
+    [message] = rates_are_numbers()
+    assert (message.id, "COUNTERSIGN_KEY_RATE" in message.msg) == ("config.E008", True)
 
 
 def test_health_is_never_limited(limited):

@@ -301,3 +301,41 @@ class TestBulk:
         eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
         seen.add(etag())
         assert len(seen) == 6
+
+    def test_what_shares_an_etag_shares_every_decision(self, server, store, publisher, holder):
+        """Each operator on numbers and each hash, for numbers at the edges of what a double holds."""
+        rules = [
+            ("in", [1]),
+            ("in", [0]),
+            ("in", [2.0**53]),
+            ("in", [True]),
+            ("gt", [0]),
+            ("lt", [0]),
+            ("gte", [1e20]),
+            ("after", ["2020-01-01T00:00:00Z"]),
+            ("includes", ["1"]),
+        ]
+        boolean = {"on": True, "off": False}
+        flags = {}
+        for number, (operator, values) in enumerate(rules):
+            constraint = {"attribute": "a", "operator": operator, "values": values}
+            rule = {"id": "r", "constraints": [constraint], "serve": {"variant": "on"}}
+            flags[f"rule-{number}"] = flag("boolean", boolean, "off", rules=[rule])
+        for hash_ in ("murmur3", "murmur3-cbor", "unleash", "flagsmith", "launchdarkly"):
+            split = {"by": "a", "seed": "s", "hash": hash_, "weights": [["on", 1], ["off", 1]]}
+            flags[f"split-{hash_}"] = flag("boolean", boolean, "off", off="off") | {
+                "default": {"split": split}
+            }
+        store.publish(publisher, 2, flags=flags)
+        eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
+        written = (
+            "0 0.0 -0.0 1 1.0 1e0 true false null 1e400 -1e400 0.1 1e-1 1577836800 1577836800.0 1e20 "
+            "9007199254740991 9007199254740992 9007199254740993 9007199254740993.0 9007199254740994 "
+            f'100000000000000000000 1e308 {10**308} {10**309} -{10**500} "1" [1] [1.0] ["1"]'
+        ).split(" ")
+        answers = {}
+        for text in written:
+            reply = server.post(BULK, f'{{"context":{{"a":{text}}}}}'.encode())
+            answers.setdefault(reply.headers["etag"], set()).add(reply.body)
+        assert all(len(bodies) == 1 for bodies in answers.values())
+        assert len(answers) == 15
