@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class Answer:
     """One HTTP answer. `media_type` is left out of the headers where there is no body to describe.
 
-    `gzipped`: the body compressed beforehand, where that was worth it.
+    `gzipped`: the body compressed beforehand; empty where it is not to be compressed, None where it may be.
     """
 
     status: int

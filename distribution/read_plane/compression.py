@@ -37,9 +37,9 @@ async def compressed(answer: Answer, scope: Scope) -> Answer:
         return answer
     if "Accept-Encoding" not in answer.headers.get("vary", ""):
         answer = replace(answer, headers=varying(answer.headers, "Accept-Encoding"))
-    if not prefers_gzip(header(scope, "accept-encoding")):
-        return answer
     body = answer.gzipped
+    if body == b"" or not prefers_gzip(header(scope, "accept-encoding")):
+        return answer
     if body is None and len(answer.body) < _LONG:
         body = gzip_of(answer.body)
     elif body is None:

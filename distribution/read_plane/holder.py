@@ -40,11 +40,11 @@ class Refusal:
 class Held:
     """One environment: its documents, and what was last refused (None once a newer one of its kind was taken).
 
-    `gzipped`: the snapshot's bytes compressed; None for a moment after it was taken, and where it is short.
+    `gzipped`: the snapshot's bytes compressed; empty for a moment after it was taken, and where it is short.
     """
 
     snapshot: Snapshot | None = None
-    gzipped: bytes | None = None
+    gzipped: bytes = b""
     keyring: Keyring | None = None
     refusal: Refusal | None = None
 
@@ -92,10 +92,10 @@ class Holder:
         origins = self._state.origins
         return origin in origins or "*" in origins
 
-    def gzipped(self, snapshot: Snapshot) -> bytes | None:
-        """The bytes of `snapshot` compressed, once for all requests; None where they are not there."""
+    def gzipped(self, snapshot: Snapshot) -> bytes:
+        """The bytes of `snapshot` compressed, once for all requests; empty where they are not there (yet)."""
         held = self._state.environments.get(snapshot.environment)
-        return held.gzipped if held is not None and held.snapshot is snapshot else None
+        return held.gzipped if held is not None and held.snapshot is snapshot else b""
 
     def version(self, environment: str, kind: Kind) -> int:
         """The version held of a document; 0 for none."""
@@ -174,7 +174,7 @@ class Holder:
             held = replace(held, keyring=document)
         else:
             kind = "snapshot"
-            held = replace(held, snapshot=document, gzipped=None)
+            held = replace(held, snapshot=document, gzipped=b"")
         if held.refusal is not None and held.refusal.kind == kind:
             held = replace(held, refusal=None)
         environments = {**self._state.environments, environment: held}

@@ -9,8 +9,8 @@ from distribution.read_plane.answer import RefusedError, Scope
 from distribution.read_plane.keyring import SdkKey
 from distribution.read_plane.request import header
 
-# Buckets in one generation; two are kept. Some 20 MB at most, whoever sends from however many addresses.
-_MOST = 50_000
+# Buckets in one generation; two are kept. Some 20 MB in all, whoever sends from however many addresses.
+_MOST = 20_000
 # Seconds that sums of fractions may be off.
 _ROUNDING = 1e-6
 
@@ -94,12 +94,15 @@ class Limits:
         forwarded = header(scope, "x-forwarded-for") if self._behind_proxy else None
         client = scope.get("client") or ("", 0)
         text = (forwarded or client[0]).rpartition(",")[2].strip()
+        if text.count(":") == 1:
+            text = text.partition(":")[0]  # some proxies add the port of IPv4
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
             return text[:64]
-        # A household or machine has a /64 of IPv6 to choose addresses from.
-        return text if address.version == 4 else str(int(address) >> 64)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+            return str(int(address) >> 64)  # a household or machine has a /64 to choose addresses from
+        return text.lower()
 
 
 def _too_many(what: str, wait: float) -> RefusedError:

@@ -130,6 +130,14 @@ def test_addresses_of_one_ipv6_network_count_as_one(limited):
     assert ask(plane, CLIENT_KEY, address="2001:db8:0:2::1").status == 200
 
 
+def test_an_ipv4_address_is_its_own_however_it_is_written(limited):
+    plane = limited(behind_proxy=True)
+    assert [ask(plane, CLIENT_KEY, address="::ffff:192.0.2.1").status for _ in range(21)][-2:] == [200, 429]
+    assert ask(plane, CLIENT_KEY, address="::ffff:192.0.2.2").status == 200
+    replies = [ask(plane, CLIENT_KEY, forwarded=f"198.51.100.7:{port}").status for port in range(1000, 1021)]
+    assert replies == [200] * 20 + [429]
+
+
 def test_behind_a_proxy_the_address_is_the_one_that_the_proxy_saw(limited):
     plane = limited(behind_proxy=True)
     for number in range(20):
