@@ -84,6 +84,7 @@ urlpatterns = [
     _v1("checkpoints", Checkpoints, get="list"),
     _v1("checkpoints/latest", Checkpoints, get="latest"),
     _v1("sdk-keys", SdkKeys, get="list", post="create"),
+    _v1("sdk-keys/<int:id>", SdkKeys, patch="update"),
     _v1("sdk-keys/<int:id>/revoke", SdkKeys, post="revoke"),
     _v1("memberships", Memberships, get="list", post="create"),
     _v1("memberships/<str:project>/<str:member>/<str:role>", Memberships, delete="destroy"),

@@ -101,6 +101,20 @@ def parts_fit_together(**_: Any) -> list[CheckMessage]:
     return found
 
 
+@register()
+def rates_are_numbers(**_: Any) -> list[CheckMessage]:
+    """config.E008: how often the read plane may be asked."""
+    return [
+        Error(
+            f"COUNTERSIGN_{name} {getattr(settings, name)!r} is no number of requests a second.",
+            hint="Use a whole number such as 100, at most 1000000; 0 means any number.",
+            id="config.E008",
+        )
+        for name in ("KEY_RATE", "ADDRESS_RATE")
+        if not re.fullmatch("[0-9]{1,7}", getattr(settings, name)) or int(getattr(settings, name)) > 1_000_000
+    ]
+
+
 def _is_seed(text: str) -> bool:
     try:
         return len(base64.b64decode(text, validate=True)) == 32

@@ -16,7 +16,7 @@ from audit.signing import snapshot_signer
 from config.celery import app as celery_app
 from distribution import announcements
 from distribution.database_store import DatabaseStore
-from distribution.read_plane import build
+from distribution.read_plane import Rates, build
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,6 +37,11 @@ class Lifespan:
             redis_url=settings.REDIS_URL,
             database=DatabaseStore(),
             directory=settings.DATA_DIR / "last-known-good",
+            rates=Rates(
+                key=int(settings.KEY_RATE),
+                address=int(settings.ADDRESS_RATE),
+                behind_proxy=settings.BEHIND_TLS_PROXY,
+            ),
         )
         self.tasks = EmbeddedTasks() if settings.EMBEDDED else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
@@ -15,27 +16,34 @@ from audit.actor import Actor
 from audit.ledger import timestamp
 from audit.recording import recording
 from audit.signing import signed_note, snapshot_signer
+from countersign.members import DocumentError
 from distribution import announcements
 from distribution.models import Keyring, SdkKey
+from distribution.origins import canonical_origins
 from distribution.read_plane import keyring
 from flags.documents import refuse_unstorable
 from flags.models import Environment
 
 
-def issue(actor: Actor, environment: Environment, name: str, side: str) -> tuple[SdkKey, str]:
+def issue(
+    actor: Actor, environment: Environment, name: str, side: str, origins: Sequence[str] = ()
+) -> tuple[SdkKey, str]:
     """Make an SDK key and return it with its clear text, which is shown only now.
 
-    Raises `ForbiddenError`, or ValueError for an unknown side or an empty name.
+    `origins`: whose pages may use a client-side key from a browser; `*` for all. Raises `ForbiddenError`,
+    DocumentError naming an origin that is none, or ValueError for an unknown side or an empty name.
     """
     side = SdkKey.Side(side)
     if not name.strip():
         raise ValueError("name: is empty; say which service will use the key")
     refuse_unstorable("name", name)
+    allowed = _origins(side, origins)
     secret = f"{'cs_server' if side == SdkKey.Side.SERVER else 'cs_client'}_{secrets.token_urlsafe(32)}"
     key = SdkKey(
         environment=environment,
         name=name.strip()[:128],
         side=side,
+        origins=allowed,
         hint=secret[:14],
         hash=SdkKey.hash_of(secret),
     )
@@ -45,10 +53,42 @@ def issue(actor: Actor, environment: Environment, name: str, side: str) -> tuple
         record.event(
             "distribution.v1.sdk_key.issued",
             _subject(key),
-            {"environment": environment.key, "side": str(side), "hint": key.hint},
+            {
+                "environment": environment.key,
+                "side": str(side),
+                "hint": key.hint,
+                **({"origins": allowed} if allowed else {}),
+            },
         )
         _sign_keyring(environment)
     return key, secret
+
+
+def allow_origins(actor: Actor, key: SdkKey, origins: Sequence[str]) -> None:
+    """Say whose pages may use a client-side key from a browser. The same again changes nothing.
+
+    Raises `ForbiddenError`, or DocumentError naming an origin that is none; also for a key that is revoked.
+    """
+    allowed = _origins(SdkKey.Side(key.side), origins)
+    with recording(actor) as record:
+        require(actor, "sdk_key.manage", key.environment.project)
+        row = SdkKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+        if row.revoked_at is not None:
+            raise DocumentError("origins", "belong to a key that is revoked; make another key")
+        if row.origins != allowed:
+            record.event(
+                "distribution.v1.sdk_key.updated",
+                _subject(key),
+                {
+                    "environment": key.environment.key,
+                    "hint": key.hint,
+                    "origins": allowed,
+                    "origins_before": row.origins,
+                },
+            )
+            SdkKey.objects.filter(pk=key.pk).update(origins=allowed)
+            _sign_keyring(key.environment)
+    key.origins = allowed
 
 
 def revoke(actor: Actor, key: SdkKey) -> None:
@@ -81,7 +121,7 @@ def _sign_keyring(environment: Environment) -> None:
         version=newest + 1,
         created=timestamp(timezone.now()),
         keys=[
-            (key.hash, str(key.pk), "client" if key.side == SdkKey.Side.CLIENT else "server")
+            (key.hash, str(key.pk), "client" if key.side == SdkKey.Side.CLIENT else "server", key.origins)
             for key in SdkKey.objects.filter(environment=environment, revoked_at=None)
         ],
     )
@@ -89,6 +129,14 @@ def _sign_keyring(environment: Environment) -> None:
     Keyring.objects.create(environment=environment, version=newest + 1, raw=raw)
     path, version = environment.path, newest + 1
     transaction.on_commit(lambda: announcements.announce_keyring(path, version, raw), robust=True)
+
+
+def _origins(side: SdkKey.Side, given: Sequence[str]) -> list[str]:
+    if given and side != SdkKey.Side.CLIENT:
+        raise DocumentError(
+            "origins", "belong to client-side keys; a server-side key reads all rules, so keep it off pages"
+        )
+    return canonical_origins(given)
 
 
 def _subject(key: SdkKey) -> str:

@@ -42,6 +42,7 @@ TYPES: dict[str, tuple[str, Any]] = {
     "access.v1.token.issued": ("key", _("API token issued")),
     "access.v1.token.revoked": ("key_off", _("API token revoked")),
     "distribution.v1.sdk_key.issued": ("vpn_key", _("SDK key issued")),
+    "distribution.v1.sdk_key.updated": ("language", _("SDK key's origins changed")),
     "distribution.v1.sdk_key.revoked": ("vpn_key_off", _("SDK key revoked")),
     "ledger.v1.created": ("menu_book", _("Ledger opened")),
 }
@@ -153,7 +154,11 @@ def _said(
         return (f"{about} {request.title}" if request else about), ()
     if event.type.startswith("distribution.v1.sdk_key"):
         environment = str(data.get("environment", ""))
-        return f"{data.get('hint', '')}… in {places.get(environment, environment)}", ()
+        about = f"{data.get('hint', '')}… in {places.get(environment, environment)}"
+        if "origins" not in data:
+            return about, ()
+        allowed = [", ".join(data.get(name, ())) or "none" for name in ("origins_before", "origins")]
+        return about, (f"Allowed origins: {' → '.join(allowed)}",)
     tail = event.subject.split("/")[2:] if event.subject.startswith("project/") else event.subject.split("/")
     if isinstance(before, dict) and isinstance(after, dict):
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -68,6 +68,7 @@ class Stage:
             "environment": {"project": "shop", "key": "staging", "name": "Staging"},
             "rename": {"name": "Live"},
             "key": {"project": "shop", "environment": "development", "name": "web", "side": "server"},
+            "origins": {"origins": []},
             "member": {"project": "shop", "member": self.cast.users["outsider"].pseudonym, "role": "viewer"},
         }[name]
 
@@ -101,6 +102,7 @@ DOING = [
     ("project.administer", "POST", "environments", "environment", 201),
     ("project.administer", "PATCH", "environments/shop/production", "rename", 200),
     ("sdk_key.manage", "POST", "sdk-keys", "key", 201),
+    ("sdk_key.manage", "PATCH", "sdk-keys/{key.pk}", "origins", 200),
     ("sdk_key.manage", "POST", "sdk-keys/{key.pk}/revoke", "nothing", 200),
     ("access.manage", "POST", "memberships", "member", 201),
 ]

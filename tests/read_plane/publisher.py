@@ -88,7 +88,7 @@ class Publisher:
         self, version: int = 1, *, environment: str = PRODUCTION, flags: dict[str, Any] | None = None
     ) -> bytes:
         """A snapshot file."""
-        lines = [
+        lines: list[Any] = [
             {"segments": {}},
             *([key, line] for key, line in sorted((FLAGS if flags is None else flags).items())),
         ]
@@ -107,11 +107,16 @@ class Publisher:
         *,
         environment: str = PRODUCTION,
         keys: list[tuple[str, str, Side]] | None = None,
+        origins: dict[str, list[str]] | None = None,
     ) -> bytes:
-        """A keyring file; by default with the server key and the client key."""
+        """A keyring file; by default with the server key and the client key. `origins`: by a key's id."""
         chosen = KEYS if keys is None else keys
         text, body = compose(
-            origin=self.origin, environment=environment, version=version, created=time_text(), keys=chosen
+            origin=self.origin,
+            environment=environment,
+            version=version,
+            created=time_text(),
+            keys=[(*key, (origins or {}).get(key[1], [])) for key in chosen],
         )
         return self.sign(text, body)
 
