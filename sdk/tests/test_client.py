@@ -280,14 +280,15 @@ class Unspeakable:
 @pytest.mark.parametrize("context", [5, "text", [1], object()])
 def test_a_method_never_raises_whatever_the_context(tmp_path, context):
     client = Client.from_file(
-        a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]})}), context={"service": "api"}
+        a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]}, change="CR-3")}), context={"service": "api"}
     )
     details = client.get_boolean_details("f", True, context)
     assert (details.value, details.error_code) == (True, "GENERAL")
     for key in (["f"], Unspeakable()):
         assert client.get_boolean_details(key, True).value is True
     assert client.get_boolean_details(["f"], True).error_code == "GENERAL"
-    assert details.flag_metadata == {"snapshot_version": 1287}
+    assert details.flag_metadata == {"snapshot_version": 1287, "flag_version": 7, "change": "CR-3"}
+    assert client.get_boolean_details(["f"], True).flag_metadata == {"snapshot_version": 1287}
 
 
 @pytest.mark.parametrize(
