@@ -151,6 +151,11 @@ class Client:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1.0)
 
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closing.is_set()
+
     def __enter__(self) -> Client:
         return self
 
