@@ -17,9 +17,12 @@ ROOT = base64.b64encode(bytes(32)).decode()
 class SigningKey:
     """An Ed25519 key with the name it signs under."""
 
-    def __init__(self, name: str = f"{ORIGIN}/snapshots") -> None:
+    def __init__(self, name: str = f"{ORIGIN}/snapshots", seed: bytes | None = None) -> None:
+        """``seed``: 32 bytes, for a key that is the same every time; another each time where omitted."""
         self.name = name
-        self._private = Ed25519PrivateKey.generate()
+        self._private = (
+            Ed25519PrivateKey.from_private_bytes(seed) if seed is not None else Ed25519PrivateKey.generate()
+        )
         self._public = b"\x01" + self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self._key_id = hashlib.sha256(name.encode() + b"\n" + self._public).digest()[:4]
 
