@@ -35,6 +35,9 @@ class SigningKey:
         return f"— {self.name} {base64.b64encode(self._key_id + signature).decode()}\n"
 
 
+_ANY_KEY = SigningKey()
+
+
 def body_of(flags: dict[str, object], segments: dict[str, object] | None = None) -> bytes:
     lines = [{"segments": segments or {}}, *([key, flags[key]] for key in sorted(flags))]
     return b"".join(rfc8785.dumps(line) + b"\n" for line in lines)
@@ -58,7 +61,7 @@ def head_of(body: bytes, /, **changes: object) -> str:
 
 def signed(body: bytes, /, *keys: SigningKey, **changes: object) -> bytes:
     text = head_of(body, **changes)
-    lines = "".join(key.line(text) for key in keys or (SigningKey(),))
+    lines = "".join(key.line(text) for key in keys or (_ANY_KEY,))
     return f"{text}\n{lines}\n".encode() + body
 
 

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from countersign.members import LARGEST_INTEGER, DocumentError, shown
+from countersign.members import LARGEST_INTEGER, DocumentError, shown, step
 
 LONGEST_LINE = 1024 * 1024
 """Bytes of a line, its LF not counted."""
@@ -80,7 +80,7 @@ def check_json(value: object, at: str, levels: int, *, root: str = "line") -> No
             for name, member in item.items():
                 if type(name) is not str or _has_lone_surrogate(name):
                     raise DocumentError(here or root, f"the member name {shown(name)} is not a text")
-                pending.append((member, f"{here}.{name}" if here else name, depth + 1))
+                pending.append((member, f"{here}.{step(name)}" if here else step(name), depth + 1))
         elif kind is str:
             if _has_lone_surrogate(item):
                 raise DocumentError(here or root, "holds a lone surrogate, which has no UTF-8 form")

@@ -14,7 +14,7 @@ from countersign.context import Context, Predicate
 from countersign.evaluation import make_decider
 from countersign.flag import TYPES, BrokenFlag, Flag, broken_flag, read_flag
 from countersign.jsonline import LineError, read_line
-from countersign.members import DocumentError, shown
+from countersign.members import DocumentError, shown, step
 from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
 from countersign.result import Decider, Result
@@ -229,7 +229,7 @@ class Snapshot:
         if predicate is None:
             if name not in self._segment_documents:
                 return nobody
-            predicate = read_segment(self._segment_documents[name], f"segments.{name}", strict=False)
+            predicate = read_segment(self._segment_documents[name], f"segments.{step(name)}", strict=False)
             self._segments[name] = predicate
         return predicate
 
