@@ -69,12 +69,12 @@ class Members:
             for member in value:
                 if member not in known:
                     raise DocumentError(
-                        self.path(member), f"is not known here; known are {', '.join(sorted(known))}"
+                        self.path(step(member)), f"is not known here; known are {', '.join(sorted(known))}"
                     )
 
     def path(self, member: str) -> str:
         """The full path of one of the members."""
-        return f"{self.at}.{step(member)}" if self.at else step(member)
+        return f"{self.at}.{member}" if self.at else member
 
     def has(self, member: str) -> bool:
         """Whether the member is written."""
