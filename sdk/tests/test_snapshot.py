@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -232,6 +234,21 @@ def test_thirty_two_levels_are_read():
     text = line_of("deep", type="object", variants={"on": {}, "off": {"x": 1}})
     assert with_lines(text.replace(b'{"x":1}', deep)).evaluate("deep", {}).variant == "off"
     assert with_lines(text.replace(b'{"x":1}', b'{"a":' + deep + b"}")).evaluate("deep", {}).reason == "ERROR"
+
+
+def test_a_caller_deep_in_its_own_recursion_does_not_break_a_flag_for_the_others():
+    deep = {"type": "object", "variants": {"on": {}, "off": json.loads('{"a":' * 29 + "1" + "}" * 29)}}
+    snapshot = with_lines(line_of("deep", **deep))
+
+    def ask_at_the_end_of_the_stack() -> None:
+        try:
+            ask_at_the_end_of_the_stack()
+        except RecursionError:
+            snapshot.evaluate("deep", {})  # the first use; it fails in each frame that has too little left
+
+    with contextlib.suppress(RecursionError):
+        ask_at_the_end_of_the_stack()
+    assert snapshot.evaluate("deep", {}).variant == "off"
 
 
 def test_a_flag_that_is_not_there_is_an_error_with_the_snapshot_s_version_only():

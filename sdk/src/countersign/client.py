@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from countersign.details import EvaluationDetails
 from countersign.dsn import DsnError, read_dsn
 from countersign.fetching import Fetcher, FetchError
+from countersign.flag import BrokenFlag
 from countersign.last_known_good import LastKnownGood
 from countersign.result import Result
 from countersign.snapshot import Snapshot, SnapshotError
@@ -148,6 +150,11 @@ class Client:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1.0)
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closing.is_set()
 
     def __enter__(self) -> Client:
         return self
@@ -400,8 +407,12 @@ def _general_error(snapshot: Snapshot, flag_key: object, error: Exception) -> Re
     # Kinds and not values: what the caller passed may be unable to show itself, or too private to.
     flag = f"flag {flag_key!r}" if type(flag_key) is str else f"a flag key of type {type(flag_key).__name__}"
     message = f"{flag} cannot be evaluated: {type(error).__name__}; check the context and the key"
-    metadata = MappingProxyType({"snapshot_version": snapshot.version})
-    return Result(None, None, "ERROR", "GENERAL", message, metadata)
+    metadata: Mapping[str, Any] = {"snapshot_version": snapshot.version}
+    with contextlib.suppress(Exception):
+        found = snapshot.flag(flag_key) if type(flag_key) is str else None
+        if found is not None:
+            metadata = found.error.metadata if isinstance(found, BrokenFlag) else found.metadata
+    return Result(None, None, "ERROR", "GENERAL", message, MappingProxyType(dict(metadata)))
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

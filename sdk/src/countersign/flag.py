@@ -10,7 +10,16 @@ from typing import Any
 from countersign.bucketing import Split, read_serve
 from countersign.constraints import Scope, read_constraints
 from countersign.context import Context, Predicate, number_of, text_of
-from countersign.members import KEY_HINT, KEY_PATTERN, DocumentError, Members, integer, shown, targeting_keys
+from countersign.members import (
+    KEY_HINT,
+    KEY_PATTERN,
+    DocumentError,
+    Members,
+    integer,
+    shown,
+    step,
+    targeting_keys,
+)
 from countersign.result import Decider, Result
 
 TYPES = ("boolean", "string", "integer", "float", "object")
@@ -85,7 +94,7 @@ def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_versio
     regions = members.mapping("regions", {})
     for name in regions:
         if type(regions[name]) is not bool:
-            raise DocumentError(f"{members.path('regions')}.{name}", "is not true or false")
+            raise DocumentError(f"{members.path('regions')}.{step(name)}", "is not true or false")
 
     def result(variant: str | None, reason: str, cause: str, **more: str) -> Result:
         value = None if variant is None else values[variant]
@@ -198,7 +207,7 @@ def broken_flag(key: str, value: object, error: DocumentError, *, snapshot_versi
             metadata["flag_version"] = version
         if type(change) is str:
             metadata["change"] = change
-    message = f"flag {key!r} cannot be read: {error}; other flags are served, publish this one again"
+    message = f"flag {shown(key)} cannot be read: {error}; other flags are served, publish this one again"
     return BrokenFlag(key, Result(None, None, "ERROR", "PARSE_ERROR", message, MappingProxyType(metadata)))
 
 
@@ -220,7 +229,7 @@ def _variants(members: Members, kind: str) -> dict[str, Any]:
         raise DocumentError(members.path("variants"), "is empty; a flag has at least one variant")
     values: dict[str, Any] = {}
     for name, value in variants.items():
-        here = f"{members.path('variants')}.{name}"
+        here = f"{members.path('variants')}.{step(name)}"
         if KEY_PATTERN.match(name) is None:
             raise DocumentError(here, f"{shown(name)} is not a key; {KEY_HINT}")
         values[name] = _value(value, kind, here)
@@ -246,7 +255,7 @@ def _targets(members: Members, values: Mapping[str, Any], *, strict: bool) -> di
     targets = members.mapping("targets", {})
     owner: dict[str, str] = {}
     for variant, keys in targets.items():
-        here = f"{members.path('targets')}.{variant}"
+        here = f"{members.path('targets')}.{step(variant)}"
         _known_variant(variant, values, here)
         for position, key in enumerate(targeting_keys(keys, here, strict=strict)):
             if key in owner:

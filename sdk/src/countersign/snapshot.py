@@ -14,7 +14,7 @@ from countersign.context import Context, Predicate
 from countersign.evaluation import make_decider
 from countersign.flag import TYPES, BrokenFlag, Flag, broken_flag, read_flag
 from countersign.jsonline import LineError, read_line
-from countersign.members import DocumentError, shown
+from countersign.members import DocumentError, shown, step
 from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
 from countersign.result import Decider, Result
@@ -38,6 +38,7 @@ _HEAD = re.compile(
     f"ledger (?P<size>{_DECIMAL}) (?P<root>[A-Za-z0-9+/]{{43}}=)\n"
     f"body sha256:(?P<hash>[0-9a-f]{{64}}) (?P<length>{_DECIMAL})\n"
 )
+_MAY_NEED = (b'"prerequisites"', b"\\u")
 _INDEXED = re.compile(rb'\["([A-Za-z0-9._-]+)",')
 
 
@@ -165,16 +166,20 @@ class Snapshot:
         return False
 
     def changed_keys(self, previous: Snapshot) -> list[str] | None:
-        """The keys of flags that were added, removed or changed since ``previous``, ascending by byte.
+        """The keys of flags whose answers may differ from those of ``previous``, ascending by byte.
 
-        None where segments changed, because any flag may name them. A flag whose prerequisite changed did
-        not change itself.
+        They were added, removed or changed, or need such a flag. None where segments changed, because any
+        flag may name them.
         """
         if self._segment_documents != previous._segment_documents:
             return None
-        return sorted(
-            key for key in {*self._lines, *previous._lines} if self._line(key) != previous._line(key)
-        )
+        changed = {key for key in {*self._lines, *previous._lines} if self._line(key) != previous._line(key)}
+        # An escape may hide the name. Few lines have either, so that few flags are parsed for this.
+        needy = [key for key in self._lines if any(mark in self._line(key) for mark in _MAY_NEED)]
+        needs = {key: self._needs(key) for key in needy}
+        while dependants := {key for key in needs.keys() - changed if not changed.isdisjoint(needs[key])}:
+            changed |= dependants
+        return sorted(changed)
 
     def _line(self, key: str) -> bytes:
         """Without its LF; empty where there is none."""
@@ -224,7 +229,7 @@ class Snapshot:
         if predicate is None:
             if name not in self._segment_documents:
                 return nobody
-            predicate = read_segment(self._segment_documents[name], f"segments.{name}", strict=False)
+            predicate = read_segment(self._segment_documents[name], f"segments.{step(name)}", strict=False)
             self._segments[name] = predicate
         return predicate
 
