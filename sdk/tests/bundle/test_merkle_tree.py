@@ -22,7 +22,7 @@ def test_the_root_of_every_size_is_the_one_defined() -> None:
     tree = CompactRange()
     assert tree.root() == hashlib.sha256(b"").digest()
     for size, leaf in enumerate(LEAVES, 1):
-        tree.append(leaf)
+        tree.extend([leaf])
         assert tree.size == size
         assert tree.root() == mth(LEAVES[:size])
 
@@ -32,7 +32,7 @@ def test_a_tree_grown_from_any_prefix_has_the_same_root() -> None:
         tree = CompactRange(first, perfect_subtrees(LEAVES[:first]))
         assert tree.root() == mth(LEAVES[:first])
         for leaf in LEAVES[first:]:
-            tree.append(leaf)
+            tree.extend([leaf])
         assert tree.root() == mth(LEAVES)
 
 

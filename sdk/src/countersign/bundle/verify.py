@@ -204,24 +204,27 @@ def _read_entries(opened: _Opened, log: Log | None, findings: Findings, disclosu
     tree = _prefix_tree(opened)
     blobs = Blobs(files)
     withheld = 0
-    for number, line in files.lines("entries.ndjson", MAX_LINE):
+    for number, lines in files.blocks("entries.ndjson", MAX_LINE):
         index = manifest.first + number - 1
-        if index >= manifest.size:
+        if index + len(lines) > manifest.size:
             raise BundleError("entries.ndjson", f"has more than the {manifest.size - manifest.first} entries")
-        try:
-            if is_withheld(line):
-                tree.append(read_withheld(line))
-                withheld += 1
-                if log is not None:
-                    log.withhold(index)
-            else:
-                tree.append(leaf_hash(line))
+        leaves: list[bytes] = []
+        for index, line in enumerate(lines, index):
+            try:
+                if is_withheld(line):
+                    leaves.append(read_withheld(line))
+                    withheld += 1
+                    if log is not None:
+                        log.withhold(index)
+                    continue
+                leaves.append(leaf_hash(line))
                 if log is not None:
                     event = read_event(line, index, manifest.origin)
                     log.take(event, blobs, findings)
                     disclosures.expect(event)
-        except RuleError as error:
-            raise BundleError(entry_place(index, manifest.first), error) from None
+            except RuleError as error:
+                raise BundleError(entry_place(index, manifest.first), error) from None
+        tree.extend(leaves)
     if log is not None:
         blobs.check_named()
     if tree.size != manifest.size:
