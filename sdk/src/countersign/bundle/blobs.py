@@ -25,19 +25,17 @@ class Blobs:
         self._named: dict[str, int] = {}
         self._made: dict[tuple[str, str], Any] = {}
 
-    def form_digest(self, value: object, encode: Encoder) -> bytes:
-        """SHA-256 over the JCS of a document as it stands in an event.
+    def form_digest(self, value: object, text: str) -> bytes:
+        """SHA-256 over the JCS, ``text``, of a document as it stands in an event.
 
         Raises RuleError when the document does not stand in the form that belongs to its length.
         Two documents are equal exactly when these digests are.
         """
+        data = text.encode()
         if is_stand_in(value):
-            size = self.name(value)
-            if size <= MAX_INLINE:
+            if self.name(value) <= MAX_INLINE:
                 raise RuleError(f"a value of {MAX_INLINE} bytes or less stands as a blob")
-            return hashlib.sha256(encode(value).encode()).digest()
-        data = encode(value).encode()
-        if len(data) > MAX_INLINE:
+        elif len(data) > MAX_INLINE:
             raise RuleError(f"a value of more than {MAX_INLINE} bytes does not stand as a blob")
         return hashlib.sha256(data).digest()
 

@@ -17,7 +17,7 @@ from countersign.bundle.encoding import (
     read_encoded,
     read_hash,
     read_object,
-    read_plain,
+    read_plain_members,
 )
 from countersign.bundle.refusal import RuleError
 
@@ -55,6 +55,9 @@ class Event:
     personal: dict[str, str]
     """Names of personal data to the salted digests (base64url) that stand for them."""
 
+    texts: dict[str, str]
+    """The RFC 8785 text of each member of ``data``."""
+
     encode: Encoder
     """Makes the RFC 8785 text of ``data`` and of every part of it."""
 
@@ -84,22 +87,22 @@ def _read_usual(line: bytes, index: int, origin: str) -> Event | None:
     text = plain_text(line)
     if text is None or not text.startswith(_USUAL_START):
         return None
-    read = read_plain(text, len(_USUAL_START) - 1)
+    read = read_plain_members(text, len(_USUAL_START) - 1)
     if read is None:
         return None
-    data, end = read
+    data, texts, end = read
     match = _USUAL_END.fullmatch(text, end)
-    if match is None or not isinstance(data, dict):
+    if match is None:
         return None
     ident, sequence, source, subject, time, event_type = match.groups()
     if sequence != f"{index:016d}" or source != origin or not is_day(time[:10]):
         return None
     personal = _read_personal(data) if "personal" in data else {}
-    return Event(index, ident, event_type, time, subject, data, personal, encode_plain)
+    return Event(index, ident, event_type, time, subject, data, personal, texts, encode_plain)
 
 
 def _read_any(line: bytes, index: int, origin: str) -> Event:
-    event, encoder = read_encoded(line)
+    event, encode = read_encoded(line)
     if not isinstance(event, dict):
         raise RuleError("an entry is not an object")
     for name in sorted(_REQUIRED):
@@ -134,7 +137,8 @@ def _read_any(line: bytes, index: int, origin: str) -> Event:
     if subject is not None:
         check_subject(subject, "'subject'")
     personal = _read_personal(data) if "personal" in data else {}
-    return Event(index, texts["id"], texts["type"], time, subject, data, personal, encoder)
+    members = {name: encode(member) for name, member in data.items()}
+    return Event(index, texts["id"], texts["type"], time, subject, data, personal, members, encode)
 
 
 def check_subject(subject: object, what: str) -> str:

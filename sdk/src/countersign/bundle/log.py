@@ -10,7 +10,7 @@ from countersign.bundle.encoding import is_integer, read_hash, read_object
 from countersign.bundle.events import Event, read_actor
 from countersign.bundle.refusal import RuleError
 from countersign.bundle.report import Continues, Findings
-from countersign.bundle.reviews import KILLED, Reviews
+from countersign.bundle.reviews import KILLED, REVIEWS, Reviews
 from countersign.bundle.trust import Trust, TrustedLog
 from countersign.notes import NoteError, VerifierKey, open_note, read_note
 
@@ -71,11 +71,13 @@ class Log:
         if event.type.startswith("ledger."):
             self._take_ledger_event(event)
             return
-        read_actor(event.data)
-        self._reviews.take(event, blobs, accept_log_vouched=self._trust.accept_log_vouched)
+        actor = read_actor(event.data)
+        if event.type in REVIEWS:
+            self._reviews.take(event, actor, blobs, accept_log_vouched=self._trust.accept_log_vouched)
+            return
         documents = self._read_documents(event, blobs)
         if documents is not None:
-            self._take_documents(event, documents, blobs, findings)
+            self._take_documents(event, actor, documents, blobs, findings)
 
     def _check_order(self, event: Event) -> None:
         # Bytes, whose hash is keyed: colliding integers would be easy to find, and searched one by one.
@@ -108,17 +110,19 @@ class Log:
         subject = event.subject
         if subject is None or not subject.startswith(("project/", "access/")):
             raise RuleError("'before' and 'after' are not at a subject below project/ or access/")
-        before = blobs.form_digest(data["before"], event.encode)
-        return Documents(subject, before, blobs.form_digest(data["after"], event.encode))
+        before, after = (blobs.form_digest(data[name], event.texts[name]) for name in ("before", "after"))
+        return Documents(subject, before, after)
 
-    def _take_documents(self, event: Event, documents: Documents, blobs: Blobs, findings: Findings) -> None:
+    def _take_documents(
+        self, event: Event, actor: str, documents: Documents, blobs: Blobs, findings: Findings
+    ) -> None:
         if self._after.get(documents.subject, documents.before) != documents.before:
             raise RuleError("'before' is not the last 'after' of this subject")
         self._after[documents.subject] = documents.after
         trust = self._trust
         reviewed_here = event.index >= self._trusted.review_from and trust.needs_review(documents.subject)
         if event.type == KILLED:
-            self._reviews.kill(event, documents.after, blobs)
+            self._reviews.kill(event, actor, documents.after, blobs)
             if trust.max_emergency is not None and self._reviews.kills > trust.max_emergency:
                 raise RuleError(f"there are more kills than max_emergency ({trust.max_emergency})")
             findings.emergency.append(event.index)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from countersign.bundle.blobs import Blobs, stored_form_digest
 from countersign.bundle.changes import Change, read_change
 from countersign.bundle.encoding import Encoder, is_integer, read_object
-from countersign.bundle.events import Event, check_segment, read_actor
+from countersign.bundle.events import Event, check_segment
 from countersign.bundle.refusal import RuleError
 
 KILLED = "flags.v1.configuration.killed"
@@ -19,7 +19,9 @@ _APPROVED = "approvals.v1.change_request.approved"
 _REJECTED = "approvals.v1.change_request.rejected"
 _APPLIED = "approvals.v1.change_request.applied"
 _EMERGENCY_REVIEWED = "approvals.v1.emergency.reviewed"
-_TYPES = frozenset({_PROPOSED, _APPROVED, _REJECTED, _APPLIED, _EMERGENCY_REVIEWED})
+REVIEWS = frozenset({_PROPOSED, _APPROVED, _REJECTED, _APPLIED, _EMERGENCY_REVIEWED})
+"""The types of unsigned reviews. Their data has no members but those of the specification."""
+
 _PERSONAL = frozenset({"personal"})
 _REFERENCE = frozenset({"id", "digest", "operation"})
 _PROPOSAL = frozenset({"actor", "change"})
@@ -70,19 +72,17 @@ class Reviews:
         """Entry ``index`` is withheld: it may have carried something out, but is no review or kill."""
         self._last_withheld = index
 
-    def take(self, event: Event, blobs: Blobs, *, accept_log_vouched: bool) -> None:
-        """Take in one of the unsigned reviews; other events are left alone.
+    def take(self, event: Event, actor: str, blobs: Blobs, *, accept_log_vouched: bool) -> None:
+        """Take in an unsigned review (a type of ``REVIEWS``) by ``actor``.
 
         Reviews of kills count only with ``accept_log_vouched``.
         """
-        if event.type not in _TYPES:
-            return
         if event.type == _PROPOSED:
-            self._propose(event, blobs)
+            self._propose(event, actor, blobs)
         elif event.type == _EMERGENCY_REVIEWED:
-            self._review_kill(event, accept_log_vouched)
+            self._review_kill(event, actor, accept_log_vouched)
         else:
-            self._review(event)
+            self._review(event, actor)
 
     def carry_out(self, event: Event, before: bytes, after: bytes) -> Proposal:
         """Check that the event carries out the operation it names, under the approvals that needs.
@@ -118,7 +118,7 @@ class Reviews:
         proposal.used[number] = 1
         return proposal
 
-    def kill(self, event: Event, after: bytes, blobs: Blobs) -> None:
+    def kill(self, event: Event, actor: str, after: bytes, blobs: Blobs) -> None:
         """Check that the event does nothing but set ``killed`` of one configuration, and remember it.
 
         ``after`` is the digest of the event's second document.
@@ -132,19 +132,19 @@ class Reviews:
         if after != blobs.read(event.data["before"], event.encode, "a kill", _killed):
             raise RuleError("'after' of a kill is not 'before' with 'killed' true")
         digest = hashlib.sha256(event.encode(event.data).encode()).digest()
-        self._kills[event.id] = Kill(sys.intern(read_actor(event.data)), digest)
+        self._kills[event.id] = Kill(sys.intern(actor), digest)
         self.unreviewed_kills[event.id] = None
         self.kills += 1
 
-    def _propose(self, event: Event, blobs: Blobs) -> None:
+    def _propose(self, event: Event, actor: str, blobs: Blobs) -> None:
         data = read_object(event.data, "'data'", _PROPOSAL, _PERSONAL)
-        change = read_change(data["change"], event.encode, blobs)
+        change = read_change(data["change"], event.texts["change"], event.encode, blobs)
         _check_change_subject(event, change.id)
         if change.id in self._proposals:
             raise RuleError(f"the id of change {change.id} was used before")
-        self._proposals[change.id] = Proposal(change, event.index, sys.intern(read_actor(data)))
+        self._proposals[change.id] = Proposal(change, event.index, sys.intern(actor))
 
-    def _review(self, event: Event) -> None:
+    def _review(self, event: Event, actor: str) -> None:
         data = read_object(event.data, "'data'", _REVIEW, _PERSONAL)
         proposal = self._proposal(data["change_id"], data["digest"])
         change = proposal.change
@@ -152,7 +152,6 @@ class Reviews:
         # Something withheld since the proposal may have been a part of the change carried out.
         in_use = proposal.used is not None or self._last_withheld > proposal.index
         if event.type == _APPROVED:
-            actor = read_actor(data)
             if actor == proposal.proposer:
                 raise RuleError(f"change {change.id} is approved by its proposer")
             if proposal.approvers is None:
@@ -164,7 +163,7 @@ class Reviews:
         elif not in_use:
             raise RuleError(f"change {change.id} is recorded as applied and nothing of it was carried out")
 
-    def _review_kill(self, event: Event, counts: bool) -> None:
+    def _review_kill(self, event: Event, actor: str, counts: bool) -> None:
         data = read_object(event.data, "'data'", _KILL_REVIEW, _PERSONAL | {"change_id"})
         if "change_id" in data:
             check_segment(data["change_id"], "'change_id'")
@@ -174,7 +173,7 @@ class Reviews:
             raise RuleError("an emergency is reviewed that is not a kill before")
         if data["digest"] != f"sha256:{kill.digest.hex()}":
             raise RuleError("the digest is not that of the kill's data")
-        if read_actor(data) == kill.actor:
+        if actor == kill.actor:
             raise RuleError("a kill is reviewed by its own actor")
         if counts:
             self.unreviewed_kills.pop(str(kill_id), None)

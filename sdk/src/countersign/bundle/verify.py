@@ -205,11 +205,11 @@ def _read_entries(opened: _Opened, log: Log | None, findings: Findings, disclosu
     blobs = Blobs(files)
     withheld = 0
     for number, lines in files.blocks("entries.ndjson", MAX_LINE):
-        index = manifest.first + number - 1
-        if index + len(lines) > manifest.size:
+        start = manifest.first + number - 1
+        if start + len(lines) > manifest.size:
             raise BundleError("entries.ndjson", f"has more than the {manifest.size - manifest.first} entries")
         leaves: list[bytes] = []
-        for index, line in enumerate(lines, index):
+        for index, line in enumerate(lines, start):
             try:
                 if is_withheld(line):
                     leaves.append(read_withheld(line))
