@@ -125,9 +125,9 @@ def _read_operation(value: object, labels: set[str], encode: Encoder, blobs: Blo
         labels.add(label)
     if "repeat" in operation and operation["repeat"] is not True:
         raise RuleError("an operation's 'repeat' is not true")
-    digests: Collection[bytes] = [blobs.form_digest(document, encode(document)) for document in before]
-    # A tuple takes a fifth of a set's memory; a long one would be searched for too long.
-    digests = tuple(digests) if len(digests) <= 4 else frozenset(digests)
+    digests: Collection[bytes] = {blobs.form_digest(document, encode(document)) for document in before}
+    if len(digests) <= 4:
+        digests = tuple(digests)  # a fifth of a set's memory; a long one would be searched for too long
     # Many operations are of the same subjects and types, and their changes are kept.
     return Operation(
         sys.intern(subject),

@@ -75,6 +75,8 @@ class Log:
         if event.type in REVIEWS:
             self._reviews.take(event, actor, blobs, accept_log_vouched=self._trust.accept_log_vouched)
             return
+        if "change" in event.data and event.type != KILLED:
+            raise RuleError("'change' names a personally signed proposal: unsupported here")
         documents = self._read_documents(event, blobs)
         if documents is not None:
             self._take_documents(event, actor, documents, blobs, findings)
@@ -127,8 +129,6 @@ class Log:
                 raise RuleError(f"there are more kills than max_emergency ({trust.max_emergency})")
             findings.emergency.append(event.index)
             return
-        if "change" in event.data:
-            raise RuleError("'change' names a personally signed proposal: unsupported here")
         if "change_request" not in event.data:
             if reviewed_here:
                 raise RuleError("review is required for this subject, and no change is carried out")

@@ -57,6 +57,33 @@ class CompactRange:
         return root
 
 
+def check_inclusion(index: int, leaf: bytes, size: int, root: bytes, path: Sequence[bytes]) -> None:
+    """Check that ``leaf`` (a leaf hash) is entry ``index`` of the tree of ``size`` leaves.
+
+    ``path`` is PATH(index, D[size]) of RFC 6962 section 2.1.1, checked as in RFC 9162 section 2.1.3.2.
+    Raises RuleError when it does not hold.
+    """
+    if index >= size:
+        raise RuleError(f"index {index} is not in a tree of {size} entries")
+    node, last, hashed = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            raise RuleError("the audit path has too many hashes")
+        if node & 1 or node == last:
+            hashed = node_hash(sibling, hashed)
+            while node and not node & 1:
+                node >>= 1
+                last >>= 1
+        else:
+            hashed = node_hash(hashed, sibling)
+        node >>= 1
+        last >>= 1
+    if last != 0:
+        raise RuleError("the audit path has too few hashes")
+    if hashed != root:
+        raise RuleError("the audit path does not lead from the event to the checkpoint's root")
+
+
 def check_consistency(
     old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
 ) -> None:

@@ -15,11 +15,11 @@ from countersign.bundle.files import MAX_LINE, BundleFiles, Manifest
 from countersign.bundle.log import Log
 from countersign.bundle.refusal import BundleError, RuleError, entry_place
 from countersign.bundle.report import Findings, Report, Witness
+from countersign.bundle.signed_checkpoint import MAX_CHECKPOINT, check_witnesses, open_checkpoint
 from countersign.bundle.tree import CompactRange, check_consistency, leaf_hash
 from countersign.bundle.trust import Trust, TrustedLog
-from countersign.notes import COSIGNATURE, Note, NoteError, open_note, read_note
+from countersign.notes import NoteError, open_note, read_note
 
-_MAX_CHECKPOINT = 256 * 2**10
 _MAX_HASHES = 16 * 2**10
 """Bytes of ``prefix`` and ``consistency``: no tree of 2^54 entries needs 200 hashes."""
 
@@ -142,18 +142,13 @@ def _open(path: Path, trust: Trust) -> _Opened:
     files = BundleFiles(path)
     manifest, trusted = _open_manifest(files.read_manifest(), trust)
     files.check(manifest.files)
-    checkpoint, note = _open_checkpoint(files, "checkpoint", trusted, trust)
+    checkpoint, witnesses = _read_checkpoint(files, "checkpoint", trusted, trust)
     if checkpoint.size != manifest.size:
         raise BundleError("checkpoint", "has another size than the manifest")
-    witnesses = tuple(
-        Witness(signer.key.name, signer.timestamp) for signer in note.signers if signer.timestamp is not None
-    )
-    # By name: a witness that changes its key signs with both, and is one witness all the same.
-    names = {witness.name for witness in witnesses}
-    if len(names) < trust.witness_threshold:
-        raise BundleError(
-            "checkpoint", f"is cosigned by {len(names)} known witnesses, {trust.witness_threshold} are needed"
-        )
+    try:
+        check_witnesses(witnesses, trust)
+    except RuleError as error:
+        raise BundleError("checkpoint", error) from None
     prefix = _read_hashes(files, "prefix") if manifest.first else ()
     return _Opened(files, manifest, trusted, checkpoint, witnesses, prefix)
 
@@ -171,19 +166,13 @@ def _open_manifest(data: bytes, trust: Trust) -> tuple[Manifest, TrustedLog]:
     return manifest, trusted
 
 
-def _open_checkpoint(
+def _read_checkpoint(
     files: BundleFiles, name: str, trusted: TrustedLog, trust: Trust
-) -> tuple[Checkpoint, Note]:
+) -> tuple[Checkpoint, tuple[Witness, ...]]:
     try:
-        note = open_note(files.read_small(name, _MAX_CHECKPOINT), (*trusted.keys, *trust.witnesses))
-        if all(signer.key.type == COSIGNATURE for signer in note.signers):
-            raise RuleError("is not signed by a known key of the log")
-        checkpoint = Checkpoint.parse(note.text)
-        if checkpoint.origin != trusted.origin:
-            raise RuleError("is of another log than the manifest")
-    except (RuleError, NoteError) as error:
+        return open_checkpoint(files.read_small(name, MAX_CHECKPOINT), trusted, trust)
+    except RuleError as error:
         raise BundleError(name, error) from None
-    return checkpoint, note
 
 
 def _read_hashes(files: BundleFiles, name: str) -> tuple[bytes, ...]:
@@ -251,7 +240,7 @@ def _check_previous(opened: _Opened, trust: Trust) -> Checkpoint | None:
     if manifest.previous is None:
         return None
     name = "previous.checkpoint"
-    previous, _ = _open_checkpoint(opened.files, name, opened.trusted, trust)
+    previous, _ = _read_checkpoint(opened.files, name, opened.trusted, trust)
     if previous.size != manifest.previous:
         raise BundleError(name, "has another size than the manifest says")
     proof = _read_hashes(opened.files, "consistency")
