@@ -336,8 +336,8 @@ def _hash_lines(hashes: Iterable[bytes]) -> bytes:
 
 def trust(*ledgers: Ledger, seen: Mapping[str, Any] | None = None, **members: Any) -> Trust:
     """A trust file that knows the ledgers' keys and accepts unsigned reviews."""
-    logs = [{"origin": ledger.origin, "log": [ledger.key.vkey]} for ledger in ledgers]
+    logs: list[dict[str, Any]] = [{"origin": ledger.origin, "log": [ledger.key.vkey]} for ledger in ledgers]
     if seen is not None:
         logs[0]["seen"] = dict(seen)
-    known: dict[str, Any] = logs[0] if len(logs) == 1 else {"logs": logs}
+    known: Mapping[str, Any] = logs[0] if len(logs) == 1 else {"logs": logs}
     return Trust.parse(json.dumps({**known, "accept_log_vouched": True, **members}).encode())

@@ -94,7 +94,9 @@ class Disclosures:
             return None
         start = self._starts[event]
         end = self._starts[event + 1] if event + 1 < len(self._starts) else len(self._names)
-        place = bisect_left(self._names, _utf16(name), start, end, key=_utf16)
+        place = start
+        if end - start > 1:
+            place = bisect_left(self._names, _utf16(name), start, end, key=_utf16)
         return place if place < end and self._names[place] == name else None
 
 

@@ -140,23 +140,27 @@ def plain_text(data: bytes) -> str | None:
     return text
 
 
-def read_plain_members(text: str, start: int) -> tuple[dict[str, object], dict[str, str], int] | None:
-    """The object at ``start`` of a plain text, the RFC 8785 text of each of its members, and where it ends.
+def read_plain_members(
+    text: str, start: int, names: tuple[str, ...]
+) -> tuple[dict[str, object], dict[str, str], int] | None:
+    """The object at ``start`` of a plain text, and where it ends; None when it is not certainly in RFC 8785 form.
 
-    None when it is not certainly in RFC 8785 form: duplicate names, spaces and other forms of strings and
-    integers are lost in parsing, so the object written again would be another text. Fractions are left to
-    ``read_json``.
+    When it has a member of ``names``, also the RFC 8785 text of each member. Duplicate names, spaces and other
+    forms of strings and integers are lost in parsing, so the object written again would be another text.
+    Fractions are left to ``read_json``.
     """
     try:
         value, end = _PLAIN.raw_decode(text, start)
         if not isinstance(value, dict):
             return None
+        if not any(name in value for name in names):
+            return (value, {}, end) if encode_plain(value) == text[start:end] else None
         texts = {name: encode_plain(member) for name, member in value.items()}
     except (ValueError, RecursionError):
         return None
-    names = list(texts)
+    members = list(texts)
     written = ",".join([f"{_encode_text(name)}:{member}" for name, member in texts.items()])
-    if names != sorted(names) or text[start:end] != f"{{{written}}}":
+    if members != sorted(members) or text[start:end] != f"{{{written}}}":
         return None
     return value, texts, end
 

@@ -31,6 +31,7 @@ _PATH = rf"{_SEGMENT}(?:/{_SEGMENT})*"
 _SUBJECT = re.compile(_PATH)
 _SUBJECT_SEGMENT = re.compile(_SEGMENT)
 
+_HASHED = ("before", "change")
 _USUAL_START = '{"data":{'
 _USUAL_END = re.compile(
     rf',"datacontenttype":"application/json","id":"({_ID})","sequence":"([0-9]{{16}})","source":"([^"\\\x00-\x1f]+)"'
@@ -56,7 +57,7 @@ class Event:
     """Names of personal data to the salted digests (base64url) that stand for them."""
 
     texts: dict[str, str]
-    """The RFC 8785 text of each member of ``data``."""
+    """The RFC 8785 text of each member of ``data``; none when there is no document and no change among them."""
 
     encode: Encoder
     """Makes the RFC 8785 text of ``data`` and of every part of it."""
@@ -87,7 +88,7 @@ def _read_usual(line: bytes, index: int, origin: str) -> Event | None:
     text = plain_text(line)
     if text is None or not text.startswith(_USUAL_START):
         return None
-    read = read_plain_members(text, len(_USUAL_START) - 1)
+    read = read_plain_members(text, len(_USUAL_START) - 1, _HASHED)
     if read is None:
         return None
     data, texts, end = read

@@ -125,6 +125,12 @@ class Report:
             f"unreviewed   {_listing(self.unreviewed)}",
         ]
         lines += [f"emergency not reviewed: {event_id}" for event_id in self.emergency_unreviewed]
+        lines += [
+            "checked      files, signatures, hash tree, every event; what was approved is what was carried out",
+            "not checked  that events say the truth, what never reached the log, why a name is not disclosed",
+        ]
+        if not self.witnesses:
+            lines.append("             that others were shown the same log: keep size and root as 'seen'")
         return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from countersign.bundle.checkpoint import Checkpoint
 from countersign.bundle.disclosures import Disclosures
 from countersign.bundle.encoding import read_hash
 from countersign.bundle.events import is_withheld, read_event, read_withheld
-from countersign.bundle.files import MAX_LINE, BundleFiles, Manifest
+from countersign.bundle.files import ENTRIES, MAX_LINE, BundleFiles, Manifest
 from countersign.bundle.log import Log
 from countersign.bundle.refusal import BundleError, RuleError, entry_place
 from countersign.bundle.report import Findings, Report, Witness
@@ -101,9 +101,7 @@ def _verify(path: Path, trust: Trust, before: _Verified | None, integrity_only: 
         if before is not None and not follows:
             _check_continues(log, before.report)
     if withheld > trust.max_withheld:
-        raise BundleError(
-            "entries.ndjson", f"{withheld} entries are withheld, max_withheld is {trust.max_withheld}"
-        )
+        raise BundleError(ENTRIES, f"{withheld} entries are withheld, max_withheld is {trust.max_withheld}")
     previous = _check_previous(opened, trust)
     if integrity_only:
         report = Report(
@@ -189,14 +187,22 @@ def _read_hashes(files: BundleFiles, name: str) -> tuple[bytes, ...]:
 
 def _read_entries(opened: _Opened, log: Log | None, findings: Findings, disclosures: Disclosures) -> int:
     """Steps 3 (left out without ``log``) and 4. Returns the number of withheld entries."""
+    try:
+        return _take_entries(opened, log, findings, disclosures)
+    except BundleError:
+        opened.files.check_digest(ENTRIES)  # the first thing to say of a file that is not the listed one
+        raise
+
+
+def _take_entries(opened: _Opened, log: Log | None, findings: Findings, disclosures: Disclosures) -> int:
     manifest, files = opened.manifest, opened.files
     tree = _prefix_tree(opened)
     blobs = Blobs(files)
     withheld = 0
-    for number, lines in files.blocks("entries.ndjson", MAX_LINE):
+    for number, lines in files.blocks(ENTRIES, MAX_LINE):
         start = manifest.first + number - 1
         if start + len(lines) > manifest.size:
-            raise BundleError("entries.ndjson", f"has more than the {manifest.size - manifest.first} entries")
+            raise BundleError(ENTRIES, f"has more than the {manifest.size - manifest.first} entries")
         leaves: list[bytes] = []
         for index, line in enumerate(lines, start):
             try:
@@ -217,13 +223,11 @@ def _read_entries(opened: _Opened, log: Log | None, findings: Findings, disclosu
     if log is not None:
         blobs.check_named()
     if tree.size != manifest.size:
-        raise BundleError("entries.ndjson", f"has fewer than the {manifest.size - manifest.first} entries")
+        raise BundleError(ENTRIES, f"has fewer than the {manifest.size - manifest.first} entries")
     if tree.root() != opened.checkpoint.root:
-        raise BundleError("entries.ndjson", "the entries do not hash to the checkpoint's root")
+        raise BundleError(ENTRIES, "the entries do not hash to the checkpoint's root")
     if withheld != manifest.withheld:
-        raise BundleError(
-            "entries.ndjson", f"{withheld} entries are withheld, the manifest says {manifest.withheld}"
-        )
+        raise BundleError(ENTRIES, f"{withheld} entries are withheld, the manifest says {manifest.withheld}")
     return withheld
 
 
