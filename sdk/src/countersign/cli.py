@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from countersign.bundle import BundleError, Report, Trust, TrustError, verify_bundles
+from countersign.bundle import BundleError, Trust, TrustError, verify_bundles, verify_proof
 from countersign.jsonline import LineError, read_line
 from countersign.notes import NoteError, VerifierKey
 from countersign.snapshot import Snapshot, SnapshotError
@@ -35,6 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     verify.add_argument("--json", action="store_true", help="print the report as JSON")
 
+    proof = commands.add_parser("verify-proof", help="verify that one event stands in a log")
+    proof.add_argument("proof", metavar="PROOF", help="a c2sp.org/tlog-proof file")
+    proof.add_argument("event", metavar="EVENT", help="a file with the event's line")
+    proof.add_argument("--trust", required=True, metavar="FILE", help="the auditor's trust file (JSON)")
+    proof.add_argument("--json", action="store_true", help="print the report as JSON")
+
     evaluate = commands.add_parser("evaluate", help="evaluate a flag from a snapshot file")
     evaluate.add_argument("snapshot", metavar="SNAPSHOT_FILE")
     evaluate.add_argument("flag", metavar="FLAG")
@@ -46,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.command == "verify":
         return _verify(arguments.bundles, arguments.trust, arguments.integrity_only, arguments.json)
+    if arguments.command == "verify-proof":
+        return _verify_proof(arguments.proof, arguments.event, arguments.trust, arguments.json)
     return _evaluate(arguments.snapshot, arguments.flag, arguments.context, arguments.verify)
 
 
@@ -54,23 +62,45 @@ def _verify(bundles: list[str], trust_file: str, integrity_only: bool, as_json: 
         trust = Trust.load(trust_file)
     except TrustError as error:
         return _usage(error)
+    for bundle in bundles:
+        if not Path(bundle).is_dir():
+            return _usage(f"{bundle}: not a directory; unpack the bundle, and name the directory it is in")
     try:
         reports = verify_bundles(bundles, trust, integrity_only=integrity_only)
     except BundleError as error:
-        if as_json:
-            _print(json.dumps({"accepted": False, "refused": str(error)}, indent=2))
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
+        return _refused(error, as_json)
     if as_json:
         _print(json.dumps({"accepted": True, "bundles": [report.as_json() for report in reports]}, indent=2))
     else:
         for bundle, report in zip(bundles, reports, strict=True):
-            _print(_readable(bundle, report))
+            _print(f"accepted: {bundle}\n{report.as_text()}")
     return ACCEPTED
 
 
-def _readable(bundle: str, report: Report) -> str:
-    return f"accepted: {bundle}\n{report.as_text()}"
+def _verify_proof(proof: str, event: str, trust_file: str, as_json: bool) -> int:
+    try:
+        trust = Trust.load(trust_file)
+    except TrustError as error:
+        return _usage(error)
+    for path in (proof, event):
+        if not Path(path).exists():
+            return _usage(f"{path}: no such file")
+    try:
+        report = verify_proof(proof, event, trust)
+    except BundleError as error:
+        return _refused(error, as_json)
+    if as_json:
+        _print(json.dumps({"accepted": True, "proof": report.as_json()}, indent=2))
+    else:
+        _print(f"accepted: {event}\n{report.as_text()}")
+    return ACCEPTED
+
+
+def _refused(error: BundleError, as_json: bool) -> int:
+    if as_json:
+        _print(json.dumps({"accepted": False, "refused": str(error)}, indent=2))
+    print(f"refused: {error}", file=sys.stderr)
+    return REFUSED
 
 
 def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]) -> int:
