@@ -16,6 +16,7 @@ from distribution.read_plane.answer import (
     problem,
     send_answer,
 )
+from distribution.read_plane.flagd_endpoint import FlagdDocuments, answer_flagd
 from distribution.read_plane.health import answer_live, answer_ready
 from distribution.read_plane.holder import Holder
 from distribution.read_plane.ofrep import answer_flag, answer_flags, ofrep_refusal
@@ -28,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 _SNAPSHOT = "/sdk/v1/snapshot"
 _FLAGS = "/ofrep/v1/evaluate/flags"
+_FLAGD = "/flagd/v1/flags"
 _READ = ("GET", "HEAD")
-_METHODS = {_SNAPSHOT: _READ, "/livez": _READ, "/readyz": _READ, _FLAGS: ("POST",)}
+_METHODS = {_SNAPSHOT: _READ, "/livez": _READ, "/readyz": _READ, _FLAGD: _READ, _FLAGS: ("POST",)}
 
 
 class ReadPlane:
@@ -39,6 +41,7 @@ class ReadPlane:
         self.holder = holder
         self.refresher = refresher
         self._next_app = next_app
+        self._flagd_documents = FlagdDocuments()
 
     def start(self) -> None:
         """Load the last-known-good directory and start keeping fresh. Waits for the disk only."""
@@ -76,7 +79,9 @@ class ReadPlane:
         allowed = ("POST",) if flag is not None else _METHODS.get(path)
         if allowed is None:
             raise RefusedError(
-                404, f"path: nothing is at {path[:200]!a}; the read plane has {_SNAPSHOT} and {_FLAGS}[/key]"
+                404,
+                f"path: nothing is at {path[:200]!a}; "
+                f"the read plane has {_SNAPSHOT}, {_FLAGS}[/key] and {_FLAGD}",
             )
         if scope["method"] not in allowed:
             raise RefusedError(
@@ -89,13 +94,15 @@ class ReadPlane:
         in_contact = self.refresher.in_contact()
         if path == _SNAPSHOT:
             return answer_snapshot(scope, self.holder, in_contact=in_contact)
+        if path == _FLAGD:
+            return await answer_flagd(scope, self.holder, self._flagd_documents, in_contact=in_contact)
         if flag is not None:
             return await answer_flag(flag, scope, receive, self.holder, in_contact=in_contact)
         return await answer_flags(scope, receive, self.holder, in_contact=in_contact)
 
 
 def _is_ours(path: str) -> bool:
-    return path in ("/livez", "/readyz") or path.startswith(("/sdk/", "/ofrep/"))
+    return path in ("/livez", "/readyz") or path.startswith(("/sdk/", "/ofrep/", "/flagd/"))
 
 
 def _flag_of(path: str) -> str | None:
