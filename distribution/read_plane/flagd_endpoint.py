@@ -37,7 +37,9 @@ def _make(snapshot: Snapshot, hash: str) -> tuple[str, bytes]:
     return f'"{hashlib.sha256(document).hexdigest()[:32]}"', document
 
 
-async def answer_flagd(scope: Scope, holder: Holder, documents: FlagdDocuments, *, in_contact: bool) -> Answer:
+async def answer_flagd(
+    scope: Scope, holder: Holder, documents: FlagdDocuments, *, in_contact: bool
+) -> Answer:
     """200 with the document or 304; raises RefusedError (400, 401, 403 for client-side keys, 503)."""
     key, snapshot = identify(scope, holder, in_contact=in_contact, api_key=False)
     if key.side != "server":
