@@ -18,6 +18,6 @@ def newest_export(environment: Environment, hash: str) -> Export | None:
 
 
 # A snapshot never changes, and a large one takes a second or two. The signed head says which one it is.
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _export(snapshot: int, head: str, hash: str) -> Export:
     return export(SnapshotFile.parse(Snapshot.objects.get(pk=snapshot).raw), hash)

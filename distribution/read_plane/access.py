@@ -67,3 +67,18 @@ def grant(key: SdkKey, snapshot: Snapshot | None) -> Access:
             headers=_RETRY_AFTER,
         )
     return Access(key, snapshot)
+
+
+def grant_rules(scope: Scope, holder: Holder, *, in_contact: bool, what: str) -> Access:
+    """Access to what holds the targeting rules, for server-side keys; `what`: how a refusal names it.
+
+    Raises RefusedError (401, 403 for client-side keys, 503).
+    """
+    key, snapshot = identify(scope, holder, in_contact=in_contact, api_key=False)
+    if key.side != "server":
+        raise RefusedError(
+            403,
+            f"SDK key: {key.id} is a client-side key, and {what} the targeting rules; "
+            "evaluate through /ofrep/v1/evaluate/flags with it, or use a server-side key",
+        )
+    return grant(key, snapshot)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from countersign.flagd import HASHES, export
 from countersign.snapshot import Snapshot
-from distribution.read_plane.access import grant, identify
+from distribution.read_plane.access import grant_rules
 from distribution.read_plane.answer import Answer, RefusedError, Scope
 from distribution.read_plane.holder import Holder
 from distribution.read_plane.request import already_has
@@ -41,14 +41,7 @@ async def answer_flagd(
     scope: Scope, holder: Holder, documents: FlagdDocuments, *, in_contact: bool
 ) -> Answer:
     """200 with the document or 304; raises RefusedError (400, 401, 403 for client-side keys, 503)."""
-    key, snapshot = identify(scope, holder, in_contact=in_contact, api_key=False)
-    if key.side != "server":
-        raise RefusedError(
-            403,
-            f"SDK key: {key.id} is a client-side key, and flag definitions hold the targeting rules; "
-            "evaluate through /ofrep/v1/evaluate/flags with it, or use a server-side key",
-        )
-    access = grant(key, snapshot)
+    access = grant_rules(scope, holder, in_contact=in_contact, what="flag definitions hold")
     given = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     hash = given.get("hash", [HASHES[0]])[-1]
     if hash not in HASHES:

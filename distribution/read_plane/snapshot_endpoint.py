@@ -1,22 +1,15 @@
 """`GET /sdk/v1/snapshot`: the signed bytes, untouched, to server-side keys."""
 
 from countersign.snapshot import MEDIA_TYPE
-from distribution.read_plane.access import grant, identify
-from distribution.read_plane.answer import Answer, RefusedError, Scope
+from distribution.read_plane.access import grant_rules
+from distribution.read_plane.answer import Answer, Scope
 from distribution.read_plane.holder import Holder
 from distribution.read_plane.request import already_has
 
 
 def answer_snapshot(scope: Scope, holder: Holder, *, in_contact: bool) -> Answer:
     """200 with the snapshot or 304; raises RefusedError (401, 403 for client-side keys, 503)."""
-    key, snapshot = identify(scope, holder, in_contact=in_contact, api_key=False)
-    if key.side != "server":
-        raise RefusedError(
-            403,
-            f"SDK key: {key.id} is a client-side key, and a snapshot holds the targeting rules; "
-            "evaluate through /ofrep/v1/evaluate/flags with it, or use a server-side key",
-        )
-    access = grant(key, snapshot)
+    access = grant_rules(scope, holder, in_contact=in_contact, what="a snapshot holds")
     headers = {
         "etag": access.snapshot.etag,
         "cache-control": "private, no-cache",

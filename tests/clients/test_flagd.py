@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from countersign.flagd import export
 from countersign.snapshot import Snapshot
-from tests.clients.flagd_agreement import CLIENTS, answers_of, differences, random_snapshot
+from tests.clients.flagd_agreement import CLIENTS, HERE, answers_of, differences, random_snapshot, require
 from tests.read_plane.publisher import Publisher, flag
 
 
-def test_no_decision_differs(tmp_path: Path) -> None:
-    def compare(client: str) -> list[str]:
-        at = tmp_path / client
-        at.mkdir()
-        source, snapshot = random_snapshot(0, 40, CLIENTS[client][1])
-        return differences(client, snapshot, source.contexts(50, ascii_units=client == "Node"), at)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_no_decision_differs(client: str, tmp_path: Path) -> None:
+    source, snapshot = random_snapshot(0, 40, CLIENTS[client][1])
+    contexts = source.contexts(40, ascii_units=client == "Node")
+    assert differences(client, snapshot, contexts, tmp_path) == []
 
-    with ThreadPoolExecutor() as together:
-        assert [found for each in together.map(compare, CLIENTS) for found in each] == []
+
+def test_a_document_keeps_to_the_schema_that_flagds_clients_carry(tmp_path: Path) -> None:
+    require("Node")
+    document = tmp_path / "flags.flagd.json"
+    document.write_bytes(export(random_snapshot(1, 60, "murmur3")[1]).document)
+    command = ["node", str(HERE / "flagd_schema.mjs"), str(document)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def split(hash: str) -> Snapshot:

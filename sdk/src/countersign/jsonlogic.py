@@ -181,7 +181,7 @@ def _numeric(value: Logic) -> list[Logic]:
     return [
         # `fractional` with one slice of the value itself answers null for arrays and objects, which JavaScript
         # does not compare; in Python it does not, but there they are not equal to their sum.
-        {"!==": [{"fractional": ["-", [value, 1]]}, None]},
+        {"!==": [{"fractional": [{"cat": ["-", ""]}, [value, 1]]}, None]},
         negation(is_text(value)),
         some([_NOT_IN_PYTHON, {"===": [value, {"+": [value]}]}, {"!==": [value, value]}]),
     ]
