@@ -20,6 +20,7 @@ from distribution.read_plane.answer import (
 )
 from distribution.read_plane.compression import compressed
 from distribution.read_plane.cors import answer_preflight, is_preflight, shared
+from distribution.read_plane.flagd_endpoint import FlagdDocuments, answer_flagd
 from distribution.read_plane.health import answer_live, answer_ready
 from distribution.read_plane.holder import Holder
 from distribution.read_plane.keyring import SdkKey
@@ -35,8 +36,9 @@ logger = logging.getLogger(__name__)
 _SNAPSHOT = "/sdk/v1/snapshot"
 _FLAGS = "/ofrep/v1/evaluate/flags"
 _OFREP = "/ofrep/"
+_FLAGD = "/flagd/v1/flags"
 _READ = ("GET", "HEAD")
-_METHODS = {_SNAPSHOT: _READ, "/livez": _READ, "/readyz": _READ, _FLAGS: ("POST",)}
+_METHODS = {_SNAPSHOT: _READ, "/livez": _READ, "/readyz": _READ, _FLAGD: _READ, _FLAGS: ("POST",)}
 
 
 class ReadPlane:
@@ -50,6 +52,7 @@ class ReadPlane:
         self.refresher = refresher
         self._limits = Limits(rates or Rates())
         self._next_app = next_app
+        self._flagd_documents = FlagdDocuments()
 
     def start(self) -> None:
         """Load the last-known-good directory and start keeping fresh. Waits for the disk only."""
@@ -89,7 +92,9 @@ class ReadPlane:
         allowed = ("POST",) if flag is not None else _METHODS.get(path)
         if allowed is None:
             raise RefusedError(
-                404, f"path: nothing is at {path[:200]!a}; the read plane has {_SNAPSHOT} and {_FLAGS}[/key]"
+                404,
+                f"path: nothing is at {path[:200]!a}; "
+                f"the read plane has {_SNAPSHOT}, {_FLAGS}[/key] and {_FLAGD}",
             )
         if allowed == ("POST",) and is_preflight(scope):
             return answer_preflight(scope, self.holder)
@@ -101,9 +106,11 @@ class ReadPlane:
             return answer_live()
         if path == "/readyz":
             return answer_ready(self.holder, self.refresher)
-        key, snapshot = self._admit(scope, api_key=path != _SNAPSHOT)
+        key, snapshot = self._admit(scope, api_key=path.startswith(_OFREP))
         if path == _SNAPSHOT:
             return answer_snapshot(scope, key, snapshot, self.holder)
+        if path == _FLAGD:
+            return await answer_flagd(scope, key, snapshot, self._flagd_documents)
         access = grant(key, snapshot)
         if flag is not None:
             return await answer_flag(flag, scope, receive, access)
@@ -123,7 +130,7 @@ class ReadPlane:
 
 
 def _is_ours(path: str) -> bool:
-    return path in ("/livez", "/readyz") or path.startswith(("/sdk/", _OFREP))
+    return path in ("/livez", "/readyz") or path.startswith(("/sdk/", _OFREP, "/flagd/"))
 
 
 def _flag_of(path: str) -> str | None:

@@ -85,11 +85,16 @@ class Publisher:
         return text + f"\n— {self.origin}/snapshots {signature}\n".encode() + b"\n" + body
 
     def snapshot(
-        self, version: int = 1, *, environment: str = PRODUCTION, flags: dict[str, Any] | None = None
+        self,
+        version: int = 1,
+        *,
+        environment: str = PRODUCTION,
+        flags: dict[str, Any] | None = None,
+        segments: dict[str, Any] | None = None,
     ) -> bytes:
         """A snapshot file."""
         lines: list[Any] = [
-            {"segments": {}},
+            {"segments": segments or {}},
             *([key, line] for key, line in sorted((FLAGS if flags is None else flags).items())),
         ]
         body = b"".join(rfc8785.dumps(line) + b"\n" for line in lines)

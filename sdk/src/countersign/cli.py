@@ -1,4 +1,4 @@
-"""The ``countersign`` command: verify evidence and evaluate flags, offline, from files."""
+"""The ``countersign`` command: verify evidence, evaluate and convert flags, offline, from files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from countersign.bundle import BundleError, Trust, TrustError, verify_bundles, verify_proof
+from countersign.flagd import HASHES, export
 from countersign.jsonline import LineError, read_line
 from countersign.notes import NoteError, VerifierKey
 from countersign.snapshot import Snapshot, SnapshotError
@@ -45,15 +46,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     evaluate.add_argument("snapshot", metavar="SNAPSHOT_FILE")
     evaluate.add_argument("flag", metavar="FLAG")
     evaluate.add_argument("--context", default="{}", metavar="JSON", help="the evaluation context")
-    evaluate.add_argument(
-        "--verify", action="append", default=[], metavar="VKEY", help="a key that may have signed; repeatable"
-    )
+
+    flagd = commands.add_parser("flagd", help="write flagd flag definitions from a snapshot file")
+    flagd.add_argument("snapshot", metavar="SNAPSHOT_FILE")
+    flagd.add_argument("--hash", choices=HASHES, default=HASHES[0], help="the hash that the clients have")
+    for command in (evaluate, flagd):
+        command.add_argument(
+            "--verify",
+            action="append",
+            default=[],
+            metavar="VKEY",
+            help="a key that may have signed; repeatable",
+        )
 
     arguments = parser.parse_args(argv)
     if arguments.command == "verify":
         return _verify(arguments.bundles, arguments.trust, arguments.integrity_only, arguments.json)
     if arguments.command == "verify-proof":
         return _verify_proof(arguments.proof, arguments.event, arguments.trust, arguments.json)
+    if arguments.command == "flagd":
+        return _flagd(arguments.snapshot, arguments.hash, arguments.verify)
     return _evaluate(arguments.snapshot, arguments.flag, arguments.context, arguments.verify)
 
 
@@ -111,20 +123,9 @@ def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]
         return _usage(f'--context {error}; write an object like {{"targetingKey": "user-1"}}')
     if not isinstance(context, dict):
         return _usage('--context is not an object; write one like {"targetingKey": "user-1"}')
-    try:
-        for vkey in vkeys:
-            VerifierKey.parse(vkey)
-    except NoteError as error:
-        return _usage(f"--verify: {error}; copy the key again")
-    try:
-        raw = Path(snapshot_file).read_bytes()
-    except (OSError, ValueError) as error:
-        return _usage(f"{snapshot_file}: {error}")
-    try:
-        snapshot = Snapshot.parse(raw, verify=tuple(vkeys))
-    except SnapshotError as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
+    snapshot = _read_snapshot(snapshot_file, vkeys)
+    if isinstance(snapshot, int):
+        return snapshot
     result = snapshot.evaluate(flag, context)
     answer = {
         "value": result.value,
@@ -136,6 +137,35 @@ def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]
     }
     _print(json.dumps(answer, indent=2))
     return ACCEPTED
+
+
+def _flagd(snapshot_file: str, hash: str, vkeys: list[str]) -> int:
+    snapshot = _read_snapshot(snapshot_file, vkeys)
+    if isinstance(snapshot, int):
+        return snapshot
+    made = export(snapshot, hash)
+    sys.stdout.buffer.write(made.document)
+    for key, reason in made.left_out.items():
+        print(f"left out: {key}: {reason}", file=sys.stderr)
+    return ACCEPTED
+
+
+def _read_snapshot(snapshot_file: str, vkeys: list[str]) -> Snapshot | int:
+    """The snapshot, or the exit code after saying why there is none."""
+    try:
+        for vkey in vkeys:
+            VerifierKey.parse(vkey)
+    except NoteError as error:
+        return _usage(f"--verify: {error}; copy the key again")
+    try:
+        raw = Path(snapshot_file).read_bytes()
+    except (OSError, ValueError) as error:
+        return _usage(f"{snapshot_file}: {error}")
+    try:
+        return Snapshot.parse(raw, verify=tuple(vkeys))
+    except SnapshotError as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return REFUSED
 
 
 def _usage(reason: object) -> int:
