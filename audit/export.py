@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from django.utils import timezone
 
-from audit import tree
+from audit import keys, tree
 from audit.actor import Actor
 from audit.blobs import is_by_digest
 from audit.checkpoints import sign_current
@@ -20,7 +20,7 @@ from audit.jcs import canonical
 from audit.ledger import LedgerError, timestamp
 from audit.models import Blob, Checkpoint, Disclosure, Log
 from audit.recording import recording
-from audit.signing import ledger_signer, signed_note
+from audit.signing import signed_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _write_bundle(directory: Path, checkpoint: Checkpoint) -> None:
     )
     for file in sorted(files, key=lambda each: each.name.encode()):
         text += f"file {file.digest} {file.length} {file.name}\n"
-    (directory / "manifest").write_bytes(signed_note(text, ledger_signer()).encode())
+    (directory / "manifest").write_bytes(signed_note(text, keys.signers(checkpoint.log.origin)).encode())
 
 
 def _blob(digest: str) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection, connections
 from django.test.utils import setup_databases, teardown_databases
 
@@ -25,6 +26,12 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
     yield
     with django_db_blocker.unblock():
         teardown_databases(configured, verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def no_checkpoint_of_another_test() -> None:
+    """What a host keeps outside the database belongs to one database, and each test has its own."""
+    (Path(settings.DATA_DIR) / "last-checkpoint").unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -43,7 +43,9 @@ TYPES: dict[str, tuple[str, Any]] = {
     "access.v1.token.revoked": ("key_off", _("API token revoked")),
     "distribution.v1.sdk_key.issued": ("vpn_key", _("SDK key issued")),
     "distribution.v1.sdk_key.revoked": ("vpn_key_off", _("SDK key revoked")),
+    "distribution.v1.snapshot_key.changed": ("key", _("Snapshots' signing key changed")),
     "ledger.v1.created": ("menu_book", _("Ledger opened")),
+    "ledger.v1.log_key.changed": ("key", _("Ledger's signing key changed")),
 }
 DOORS = {"ui": _("web"), "api": _("API"), "task": _("task"), "cli": _("command line")}
 _NUMBER = re.compile(r"\ACR-(\d{1,18})(?:\.\d+)?\Z")

@@ -3,7 +3,7 @@
 It imports no Django, DRF or Celery; what it needs of the database comes in as a `Store`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from distribution.read_plane.app import Application, ReadPlane
@@ -20,7 +20,7 @@ def build(
     next_app: Application,
     *,
     origin: str,
-    verify: Sequence[str],
+    verify: Sequence[str] | Callable[[], Sequence[str]],
     redis_url: str | None,
     database: Store | None,
     directory: Path | None,
@@ -28,7 +28,7 @@ def build(
     """Put the read plane together; `start` it once the server runs.
 
     `origin` is the installation's name, `verify` the vkeys of `<origin>/snapshots` (several while keys
-    rotate; at least one, else ValueError). `redis_url`, `database` and `directory` (last known good) are
+    rotate; at least one, else ValueError), or says them each time anew. `redis_url`, `database` and `directory` (last known good) are
     what it reads from.
     """
     redis = RedisStore(redis_url) if redis_url else None
