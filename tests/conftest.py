@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection, connections
 from django.test.utils import setup_databases, teardown_databases
 
@@ -29,9 +28,18 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
 
 
 @pytest.fixture(autouse=True)
-def no_checkpoint_of_another_test() -> None:
+def no_checkpoint_of_another_test(settings: Any) -> None:
     """What a host keeps outside the database belongs to one database, and each test has its own."""
-    (Path(settings.DATA_DIR) / "last-checkpoint").unlink(missing_ok=True)
+    (settings.DATA_DIR / "last-checkpoint").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def own_keys(settings: Any, tmp_path: Path) -> Path:
+    """A directory of the test's own with the present keys, which it may rotate; returns that of the keys."""
+    data = tmp_path / "data"
+    shutil.copytree(settings.DATA_DIR / "keys", data / "keys")
+    settings.DATA_DIR = data
+    return data / "keys"
 
 
 @pytest.fixture
