@@ -21,6 +21,7 @@ from flags.subjects import Subject
 # What spreadsheets take for the start of a formula, the wide forms included.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = (
+    "ledger",
     "number",
     "time (UTC)",
     "project",
@@ -43,17 +44,21 @@ COLUMNS = (
 
 def changes_of(projects: Iterable[Project]) -> QuerySet[Event]:
     """The events that changed a flag, a configuration or a segment of these projects, oldest first."""
-    return Event.objects.filter(
-        project__in=[project.key for project in projects],
-        type__in=(
-            "flags.v1.flag.created",
-            "flags.v1.flag.updated",
-            "flags.v1.configuration.updated",
-            "flags.v1.configuration.killed",
-            "flags.v1.segment.created",
-            "flags.v1.segment.updated",
-        ),
-    ).order_by("log_id", "index")
+    return (
+        Event.objects.select_related("log")
+        .filter(
+            project__in=[project.key for project in projects],
+            type__in=(
+                "flags.v1.flag.created",
+                "flags.v1.flag.updated",
+                "flags.v1.configuration.updated",
+                "flags.v1.configuration.killed",
+                "flags.v1.segment.created",
+                "flags.v1.segment.updated",
+            ),
+        )
+        .order_by("log_id", "index")
+    )
 
 
 def csv_lines(events: QuerySet[Event], chunk: int = 500) -> Iterator[str]:
@@ -76,7 +81,7 @@ def _rows(events: list[Event]) -> Iterator[str]:
     for review in Event.objects.filter(
         change_id__in=ids,
         type__in=("approvals.v1.change_request.proposed", "approvals.v1.change_request.approved"),
-    ).order_by("index"):
+    ).order_by("log_id", "index"):
         if review.type.endswith("proposed"):
             proposals[review.change_id] = review
         else:
@@ -99,6 +104,7 @@ def _rows(events: list[Event]) -> Iterator[str]:
             effect = "created" if before is None else "changed"
         yield _line(
             (
+                event.log.origin,
                 event.index,
                 event.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
                 subject.project,

@@ -3,6 +3,7 @@ so that a database which was restored from a backup is not taken for the one tha
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -69,9 +70,11 @@ def refuse_restored(log: Log) -> None:
 
 
 def contains(log: Log, head: Head) -> bool:
-    """Whether `head` is one of this log at its size, or of an earlier log of this database."""
+    """Whether `head` is one of this log at its size, or of an earlier log, which this one continues."""
     if head.origin != log.origin:
-        return Log.objects.filter(origin=head.origin).exists()
+        created = json.loads(log.events.get(index=0).line)["data"]
+        continued = created.get("continues", {}).get("origin")
+        return head.origin == continued or Log.objects.filter(origin=head.origin).exists()
     if head.size > log.size:
         return False
     known = log.checkpoints.filter(size=head.size).first()

@@ -6,8 +6,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 
 from audit import keys, triggers
-from audit.models import SigningKey
-from audit.signing import host_signers
+from audit.models import Log, SigningKey
+from audit.signing import host_signers, snapshots_name
 
 
 @register(Tags.database)
@@ -36,7 +36,9 @@ def host_has_the_keys_that_sign(databases: Any = None, **_: Any) -> list[CheckMe
     if SigningKey._meta.db_table not in connections["default"].introspection.table_names():
         return []
     found: list[CheckMessage] = []
-    for name in SigningKey.objects.filter(retired_at=None).values_list("name", flat=True).distinct():
+    log = Log.objects.order_by("-pk").first()
+    # An earlier log is not signed any more.
+    for name in (snapshots_name(), *([log.origin] if log else [])):
         now, held = keys.signing_now(name), {signer.vkey for signer in host_signers(name)}
         lacking = [vkey for vkey in now if vkey not in held]
         if lacking:

@@ -6,6 +6,8 @@ that should sign does not sign at all.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from django.utils import timezone
 
 from audit.errors import LedgerError
@@ -37,9 +39,9 @@ def signers(name: str) -> list[Signer]:
 
 
 def waiting(name: str) -> list[str]:
-    """The vkeys that this host has and that never signed: what a rotation would begin with, newest first."""
+    """The vkeys that this host has before all those that sign or signed: what a rotation would begin with."""
     known = set(SigningKey.objects.filter(name=name).values_list("vkey", flat=True))
-    return [signer.vkey for signer in host_signers(name) if signer.vkey not in known]
+    return [signer.vkey for signer in takewhile(lambda signer: signer.vkey not in known, host_signers(name))]
 
 
 def establish(name: str, created: str = "") -> None:
@@ -79,15 +81,30 @@ def finish(name: str) -> bool:
 
     Raises `LedgerError` where this host lacks the newest key: nobody could sign afterwards.
     """
-    present = list(
-        SigningKey.objects.select_for_update().filter(name=name, retired_at=None).order_by("-pk")
-    )
+    present = list(SigningKey.objects.select_for_update().filter(name=name, retired_at=None).order_by("-pk"))
     if len(present) < 2:
         return False
     if present[0].vkey not in {signer.vkey for signer in host_signers(name)}:
         raise LedgerError(f"This host lacks the new key {present[0].vkey}; finish where it is.")
     retire(name, [key.vkey for key in present[1:]])
     return True
+
+
+def adopt(name: str) -> None:
+    """Let those keys sign under a name that this host has: a restored database may know older ones only.
+
+    Must run in the transaction that recovers.
+    """
+    held = [signer.vkey for signer in host_signers(name)]
+    retire(name, [vkey for vkey in signing_now(name) if vkey not in held])
+    retired = set(
+        SigningKey.objects.filter(name=name, retired_at__isnull=False).values_list("vkey", flat=True)
+    )
+    for vkey in reversed(held):
+        if vkey not in retired:
+            SigningKey.objects.get_or_create(vkey=vkey, defaults={"name": name})
+    if not signing_now(name):
+        raise LedgerError(f"This host has only retired keys of {name}; make one with `manage.py rotate_key`.")
 
 
 def retire(name: str, vkeys: list[str]) -> None:

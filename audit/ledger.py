@@ -61,7 +61,7 @@ def open_next(name: str, continues: dict[str, Any] | None = None) -> Log:
     """
     from audit.recording import PendingEvent
 
-    log = Log.objects.create(origin=name)
+    Log.objects.create(origin=name)
     keys.establish(name)
     data: dict[str, Any] = {"origin": name, "log_key": keys.signers(name)[0].vkey}
     if continues is not None:

@@ -14,7 +14,7 @@ from access.permissions import require
 from audit import keys as signing_keys
 from audit.actor import Actor
 from audit.ledger import timestamp
-from audit.recording import recording
+from audit.recording import Recording, recording
 from audit.signing import signed_note, snapshots_name
 from distribution import announcements
 from distribution.models import Keyring, SdkKey
@@ -56,13 +56,25 @@ def revoke(actor: Actor, key: SdkKey) -> None:
     """Make an SDK key useless: within a second wherever a store is reachable. Again changes nothing."""
     with recording(actor) as record:
         require(actor, "sdk_key.manage", key.environment.project)
-        if SdkKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-            record.event(
-                "distribution.v1.sdk_key.revoked",
-                _subject(key),
-                {"environment": key.environment.key, "hint": key.hint},
-            )
+        if _revoke(record, key):
             sign_keyring(key.environment)
+
+
+def revoke_again(record: Recording, key: SdkKey) -> None:
+    """Revoke a key that a restore from backup brought back; whoever recovers signs the keyring."""
+    record.actor.require_command_line("revoking a key again")
+    _revoke(record, key)
+
+
+def _revoke(record: Recording, key: SdkKey) -> bool:
+    if not SdkKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        return False
+    record.event(
+        "distribution.v1.sdk_key.revoked",
+        _subject(key),
+        {"environment": key.environment.key, "hint": key.hint},
+    )
+    return True
 
 
 def dsn(environment: Environment, secret: str) -> str:
@@ -73,9 +85,7 @@ def dsn(environment: Environment, secret: str) -> str:
 
 def verify_query() -> str:
     """The part of a DSN that says which keys to believe: each that signs now, so two while keys rotate."""
-    return "&".join(
-        f"verify={quote(vkey, safe='')}" for vkey in signing_keys.signing_now(snapshots_name())
-    )
+    return "&".join(f"verify={quote(vkey, safe='')}" for vkey in signing_keys.signing_now(snapshots_name()))
 
 
 def sign_keyring(environment: Environment, past: int = 0) -> None:

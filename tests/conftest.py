@@ -73,6 +73,46 @@ def committed_database(django_db_setup: None, django_db_blocker: Any, tmp_path: 
                 _administer(f'DROP DATABASE "{copy}" WITH (FORCE)')
 
 
+class Backups:
+    """Backups of the committed database: taken, and put back in place of what stands there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._made: list[str] = []
+
+    def take(self) -> str:
+        connections.close_all()
+        name = connections.settings["default"]["NAME"]
+        if connection.vendor == "sqlite":
+            copy = str(self._directory / f"backup-{len(self._made)}.sqlite3")
+            shutil.copy(name, copy)
+        else:
+            copy = f"{name}_backup_{len(self._made)}"
+            _administer(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
+        self._made.append(copy)
+        return copy
+
+    def restore(self, backup: str) -> None:
+        """The backup itself is used from now on; each can be restored once."""
+        connections.close_all()
+        _use(backup)
+
+    def remove(self) -> None:
+        connections.close_all()
+        if connection.vendor != "sqlite":
+            if hasattr(connection, "close_pool"):
+                connection.close_pool()
+            for copy in self._made:
+                _administer(f'DROP DATABASE "{copy}" WITH (FORCE)')
+
+
+@pytest.fixture
+def backups(committed_database: None, tmp_path: Path) -> Iterator[Backups]:
+    made = Backups(tmp_path)
+    yield made
+    made.remove()
+
+
 @pytest.fixture
 def committed_cast(committed_database: None) -> Cast:
     return assemble()

@@ -29,6 +29,7 @@ EVENT_WORDS = {
     "approvals.v1.change_request.proposed": ("edit_note", _("asked for this")),
     "approvals.v1.change_request.scheduled": ("schedule", _("changed the time")),
     "approvals.v1.change_request.applied": ("check_circle", _("applied it")),
+    "approvals.v1.change_request.lapsed": ("history", _("opened a new ledger, and it lapsed")),
 }
 REVIEW_WORDS = {
     Review.Verdict.APPROVED: ("thumb_up", _("approved")),

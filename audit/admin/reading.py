@@ -36,6 +36,7 @@ TYPES: dict[str, tuple[str, Any]] = {
     "approvals.v1.change_request.rejected": ("block", _("Change rejected or withdrawn")),
     "approvals.v1.change_request.scheduled": ("schedule", _("Change scheduled")),
     "approvals.v1.change_request.applied": ("check_circle", _("Change applied")),
+    "approvals.v1.change_request.lapsed": ("history", _("Change lapsed with a new ledger")),
     "approvals.v1.policy.changed": ("policy", _("Policy changed")),
     "approvals.v1.emergency.reviewed": ("fact_check", _("Kill reviewed")),
     "access.v1.membership.changed": ("badge", _("Role given or taken")),

@@ -28,8 +28,8 @@ def build(
     """Put the read plane together; `start` it once the server runs.
 
     `origin` is the installation's name, `verify` the vkeys of `<origin>/snapshots` (several while keys
-    rotate; at least one, else ValueError), or says them each time anew. `redis_url`, `database` and `directory` (last known good) are
-    what it reads from.
+    rotate; at least one, else ValueError), or what says them anew for each document. `redis_url`, `database`
+    and `directory` (last known good) are what it reads from.
     """
     redis = RedisStore(redis_url) if redis_url else None
     sources: list[tuple[str, Store]] = []

@@ -56,7 +56,9 @@ class Holder:
     def __init__(self, *, origin: str, verify: Sequence[str] | Callable[[], Sequence[str]]) -> None:
         """`origin` and `verify` (vkeys) say whose documents are believed.
 
-        A function says the vkeys anew for each document, so that keys rotate under a running process. Raises ValueError for a malformed vkey, and when none is named `<origin>/snapshots`: nothing
+        A function says the vkeys anew for each document, so that keys rotate under a running process.
+
+        Raises ValueError for a malformed vkey, and when none is named `<origin>/snapshots`: nothing
         unverified is served.
         """
         self._verify = verify if callable(verify) else lambda: verify

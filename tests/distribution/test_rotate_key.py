@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +21,7 @@ from distribution.models import Keyring, Snapshot
 from distribution.read_plane.holder import DocumentRefusedError, Holder
 from flags.models import Environment
 from tests.cast import ON, Cast
+from tests.distribution.serving import newest, served, version
 from tests.e2e.installation import eventually
 
 
@@ -52,33 +49,6 @@ class Plane:
         except DocumentRefusedError:
             return False
         return self.holder.version(path, "snapshot") == snapshot.version
-
-
-@contextmanager
-def served(environment: Environment) -> Iterator[list[bytes]]:
-    """The newest snapshot over HTTP, as a client asks for it; what is in the list is served."""
-    raw: list[bytes] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("ETag", f'"{len(raw)}"')
-            self.end_headers()
-            self.wfile.write(raw[-1])
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        configured.BASE_URL = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield raw
-        server.shutdown()
-
-
-def newest(environment: Environment) -> bytes:
-    publish.publish_due()
-    return Snapshot.objects.filter(environment=environment).order_by("-version")[0].raw
 
 
 @pytest.fixture
@@ -109,9 +79,7 @@ def test_every_snapshot_and_keyring_is_signed_again_at_each_step(shop: Cast) -> 
 
 
 def test_a_read_plane_that_runs_goes_on_through_the_whole_rotation(shop: Cast) -> None:
-    plane = Plane(
-        shop.development, lambda: [signer.vkey for signer in host_signers(snapshots_name())]
-    )
+    plane = Plane(shop.development, lambda: [signer.vkey for signer in host_signers(snapshots_name())])
     assert plane.takes()
     manage("rotate_key", "snapshots", "--yes")
     assert plane.takes()
@@ -123,7 +91,7 @@ def test_a_client_with_the_old_key_goes_on_until_the_end_and_one_with_both_beyon
     shop: Cast, settings: Any
 ) -> None:
     base = settings.BASE_URL
-    with served(shop.development) as raw:
+    with served() as raw:
         raw.append(newest(shop.development))
         with Client(keys.dsn(shop.development, "k"), poll_interval=0.05) as old:
             assert old.wait_until_ready(5)
@@ -143,10 +111,6 @@ def test_a_client_with_the_old_key_goes_on_until_the_end_and_one_with_both_beyon
                 assert old.get_boolean_value("banner", False, {"targetingKey": "u"}) is True
     settings.BASE_URL = base
     assert len(read_dsn(keys.dsn(shop.development, "k")).verify) == 1
-
-
-def version(raw: list[bytes]) -> int:
-    return int(raw[-1].split(b"\n")[3].split()[1])
 
 
 def test_the_demo_s_file_names_the_keys_that_sign(shop: Cast, settings: Any) -> None:

@@ -122,10 +122,12 @@ def test_keys_from_the_environment_are_rotated_by_setting_both(
     present = (own_keys / "ledger").read_text().strip()
     new = base64.b64encode(secrets.token_bytes(32)).decode()
     settings.LEDGER_KEY = present
-    with pytest.raises(CommandError, match="COUNTERSIGN_LEDGER_KEY.*<new seed>,<present seed>"):
+    with pytest.raises(CommandError, match=r"COUNTERSIGN_LEDGER_KEY.*<new seed>,<present seed>"):
         manage("rotate_key", "ledger", "--yes")
     settings.LEDGER_KEY = f"{new},{present}"
-    assert signatures(sign_current().note) == 1  # hosts are restarted one after the other; nothing changes yet
+    assert (
+        signatures(sign_current().note) == 1
+    )  # hosts are restarted one after the other; nothing changes yet
     manage("rotate_key", "ledger", "--yes")
     cast.flag()
     assert signatures(sign_current().note) == 2
@@ -143,7 +145,7 @@ def test_a_host_without_the_keys_of_the_others_signs_nothing_and_its_checks_say_
     manage("rotate_key", "ledger", "--yes")
     (own_keys / "ledger").write_text(alone)
     cast.flag()
-    with pytest.raises(LedgerError, match="no private key for .*nothing was signed"):
+    with pytest.raises(LedgerError, match=r"no private key for .*nothing was signed"):
         sign_current()
     found = {message.id for message in run_checks(databases=["default"])}
     assert "audit.E002" in found
