@@ -40,6 +40,7 @@ TYPES: dict[str, tuple[str, Any]] = {
     "approvals.v1.policy.changed": ("policy", _("Policy changed")),
     "approvals.v1.emergency.reviewed": ("fact_check", _("Kill reviewed")),
     "access.v1.membership.changed": ("badge", _("Role given or taken")),
+    "access.v1.person.erased": ("person_off", _("Person erased")),
     "access.v1.token.issued": ("key", _("API token issued")),
     "access.v1.token.revoked": ("key_off", _("API token revoked")),
     "distribution.v1.sdk_key.issued": ("vpn_key", _("SDK key issued")),
