@@ -21,6 +21,7 @@ from approvals.models import ChangeRequest, Review
 from approvals.policies import Requirements
 from approvals.workflow import GateError
 from audit.models import Event
+from flags import personal
 from flags.admin.standing import Standing, standings
 from flags.subjects import Subject
 
@@ -152,6 +153,10 @@ class ReviewPage(Page):
             "typed_verdict": typed if is_verdict and possible["can_review"] else "",
             "typed_comment": "" if is_verdict and possible["can_review"] else typed,
             "row": row,
+            "addresses": personal.addresses_in(
+                [operation["after"] for operation in row.change["operations"]],
+                [row.title, row.rationale, row.ticket],
+            ),
             "who": names[row.proposer],
             "is_own": row.proposer == self.actor.id,
             "where": [each for each in environments if each.pk in reached],
