@@ -111,7 +111,7 @@ def _keep(checkpoint: Checkpoint) -> None:
 
 
 def _file() -> Path:
-    return Path(settings.DATA_DIR) / "last-checkpoint"
+    return Path(settings.DATA_DIR) / "last-known-good" / "checkpoint"
 
 
 def _grown(log: Log, edge: tree.Frontier, start: int, end: int | None) -> tuple[tree.Frontier, int]:

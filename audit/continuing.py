@@ -46,7 +46,7 @@ class End:
 
 def number_of(origin: str) -> int:
     """1 for the first log of this installation, 2 for `…/ledger/2`. Raises `LedgerError` for another's."""
-    first = ledger.origin()
+    first = _first()
     if origin == first:
         return 1
     match = re.fullmatch(re.escape(first) + r"/([1-9][0-9]{0,5})", origin)
@@ -72,7 +72,7 @@ def ends(given: Iterable[End] = ()) -> list[End]:
     """Every end that is known: the database's, this host's, and what somebody gave."""
     found = list(given)
     if (kept := kept_checkpoint()) is not None:
-        found.append(_verified(kept.encode(), "this host's last-checkpoint"))
+        found.append(_verified(kept.encode(), "this host's last-known-good"))
     for log in Log.objects.order_by("-pk")[:1]:
         if (newest := log.checkpoints.order_by("-size").first()) is not None:
             found.append(_verified(newest.note.encode(), "the database"))
@@ -100,7 +100,12 @@ def next_origin(known: Iterable[End]) -> str:
     """What the next log is called: after every log that is known here or was shown."""
     numbers = [number_of(end.head.origin) for end in known]
     numbers += [number_of(origin) for origin in Log.objects.values_list("origin", flat=True)]
-    return f"{ledger.origin()}/{max(numbers) + 1}"
+    return f"{_first()}/{max(numbers) + 1}"
+
+
+def _first() -> str:
+    """The origin of the first log, which stays what it was when the installation is called otherwise."""
+    return Log.objects.order_by("pk").values_list("origin", flat=True).first() or ledger.origin()
 
 
 def verified(note: str, source: str) -> End:

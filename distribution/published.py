@@ -111,7 +111,10 @@ def _vkeys() -> list[str]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    files: Iterable[Path] = sorted(path.rglob("*")) if path.is_dir() else [path]
+    if path.is_file():
+        files: Iterable[Path] = [path]
+    else:
+        files = sorted(file for file in path.rglob("*") if file.suffix in (".snapshot", ".keyring"))
     for file in files:
         if file.is_file() and file.stat().st_size <= _LARGEST_FILE:
             yield file

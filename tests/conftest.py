@@ -30,7 +30,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
 @pytest.fixture(autouse=True)
 def no_checkpoint_of_another_test(settings: Any) -> None:
     """What a host keeps outside the database belongs to one database, and each test has its own."""
-    (settings.DATA_DIR / "last-checkpoint").unlink(missing_ok=True)
+    (settings.DATA_DIR / "last-known-good" / "checkpoint").unlink(missing_ok=True)
 
 
 @pytest.fixture

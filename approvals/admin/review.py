@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
 from access.permissions import display_names, eligible
-from approvals import workflow
+from approvals import again, workflow
 from approvals.admin import inbox
 from approvals.admin.asking import AT, BY_HAND, AskForm
 from approvals.effects import Effect, effects_of, sentences_of
@@ -68,6 +68,8 @@ class ReviewPage(Page):
     """One change request."""
 
     template = "countersign/request.html"
+    # The request that this one became, where it was proposed again.
+    made: ChangeRequest | None = None
 
     def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
         return self._show(inbox.find(self, number))
@@ -83,6 +85,8 @@ class ReviewPage(Page):
         except BadTimeError as error:
             self.complain(" ".join(str(text) for texts in error.form.errors.values() for text in texts))
             return self._show(row, status=422, schedule_form=error.form)
+        if self.made is not None:
+            return self.go("request", self.made.number)
         if "next-one" in request.POST and (following := self._following(row)):
             return self.go("request", following)
         return self.go("request", number)
@@ -113,6 +117,9 @@ class ReviewPage(Page):
                 self.say(_("Applied."))
             case "schedule":
                 self._schedule(row)
+            case "again":
+                self.made = again.propose_again(self.actor, row)
+                self.say(_("Proposed again, for what stands now. It is reviewed anew."))
             case _unknown:
                 self.complain(_("Nothing was done: the page sent no verb that is known here."))
 
@@ -195,6 +202,7 @@ class ReviewPage(Page):
             "can_schedule": row.is_open and self.holds("change.schedule"),
             "can_withdraw": row.is_open and own and self.holds("change.propose"),
             "can_edit": row.is_open and own and self.holds("change.propose") and row.plan_id is None,
+            "can_ask_again": row.state == ChangeRequest.State.LAPSED and own and self.holds("change.propose"),
             "can_comment": self.holds("change.comment"),
             "is_later": row.scheduled_at is not None and row.scheduled_at > timezone.now(),
         }

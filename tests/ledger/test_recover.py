@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client as Browser
 
 from access.permissions import system_actor
 from approvals import rollouts, workflow
@@ -28,13 +29,15 @@ from countersign.cli import main as countersign
 from distribution import keys, publish
 from distribution.database_store import DatabaseStore
 from distribution.models import Keyring, SdkKey
-from distribution.read_plane import ReadPlane, build
+from distribution.read_plane import ReadPlane, RedisStore, build
 from flags.models import Environment, Flag, RolloutPlan
 from flags.subjects import Subject
 from tests.cast import OFF, ON, Cast, split
 from tests.conftest import Backups
 from tests.distribution.serving import newest, served, version
 from tests.e2e.installation import eventually
+from tests.read_plane.conftest import _one_redis as _one_redis
+from tests.read_plane.conftest import redis_server as redis_server
 
 USER = {"targetingKey": "user-1"}
 
@@ -202,7 +205,6 @@ def test_a_loss_that_only_the_operator_knows_of_is_named_in_numbers(shop: Shop, 
     published = shop.revision
     shop.restore()
     shutil.rmtree(shop.data / "last-known-good")
-    (shop.data / "last-checkpoint").unlink()
     assert "Nothing to do" in recover()
     assert "/ledger/2 will be opened" in manage("recover", "--published", str(elsewhere))
     assert "becomes 7001" in manage("recover", "--published", "shop/production=7000", "--margin", "1")
@@ -232,7 +234,7 @@ def test_a_later_checkpoint_or_bundle_that_somebody_kept_is_what_the_new_log_con
     export_bundle(shop.cast.actor("auditor"), tmp_path / "kept")
     size = int((tmp_path / "kept/checkpoint").read_text().split("\n")[1])
     shop.restore()
-    (shop.data / "last-checkpoint").unlink()
+    (shop.data / "last-known-good/checkpoint").unlink()
     entries = (tmp_path / "kept/entries.ndjson").read_bytes()
     (tmp_path / "kept/entries.ndjson").write_bytes(entries.replace(b"shop", b"spoh", 1))
     with pytest.raises(CommandError, match="digest"):
@@ -276,6 +278,40 @@ def test_what_was_open_lapses_and_what_was_approved_before_is_not_carried_out(sh
         workflow.carry_out(system_actor("scheduler"), plan_request, 1)
     with pytest.raises(StateError, match="earlier ledger"):
         workflow.review_emergency(cast.actor("reviewer"), killed)
+
+
+def test_what_lapsed_is_proposed_again_by_whoever_asked(shop: Shop) -> None:
+    cast = shop.cast
+    lapsed = cast.propose(split(30))
+    recover("--anyway")
+    browser = Browser(headers={"Host": "localhost"})
+    browser.force_login(cast.users["author"])
+    address = f"/admin/p/shop/requests/{lapsed.pk}/"
+    assert "Propose it again" in browser.get(address).content.decode()
+    browser.post(address, {"verb": "again"})
+    again = ChangeRequest.objects.latest("pk")
+    assert (again.state, again.title) == (ChangeRequest.State.IN_REVIEW, lapsed.title)
+    workflow.apply(cast.actor("author"), cast.approve(again))
+    browser.force_login(cast.users["reviewer"])
+    page = browser.get(address).content.decode()
+    assert "It lapsed." in page
+    assert "Propose it again" not in page
+    assert browser.post(address, {"verb": "again"}).status_code == 409
+
+
+def test_redis_tells_what_was_published(shop: Shop, redis_server: Any, settings: Any) -> None:
+    settings.REDIS_URL = redis_server.url
+    shop.publish(OFF)
+    published = shop.revision
+    shop.restore()
+    shutil.rmtree(shop.data / "last-known-good")
+    said = recover()
+    assert f"published {published} (redis)" in said
+    store = RedisStore(redis_server.url)
+    assert store.versions()["shop/production"][0] == shop.revision == published + recovery.MARGIN
+    store.close()
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert "redis could not be asked" in manage("recover")
 
 
 def test_the_new_ledger_alone_and_after_the_old_one_is_accepted_by_an_auditor(
