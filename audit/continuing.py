@@ -11,8 +11,7 @@ from typing import Any
 from audit import ledger
 from audit.checkpoints import kept_checkpoint
 from audit.errors import LedgerError
-from audit.models import Log, SigningKey, b64
-from audit.signing import host_signers
+from audit.models import Log, b64
 from countersign.bundle import BundleError, Trust, verify_bundle
 from countersign.bundle.checkpoint import Checkpoint as Head
 from countersign.bundle.refusal import RuleError
@@ -114,10 +113,8 @@ def verified(note: str, source: str) -> End:
 
 
 def _keys(origin: str) -> list[VerifierKey]:
-    vkeys = set(SigningKey.objects.filter(name=origin).values_list("vkey", flat=True))
     # A database from before a rotation does not know the key that signed last; the host does.
-    vkeys |= {signer.vkey for signer in host_signers(origin)}
-    return [VerifierKey.parse(vkey) for vkey in sorted(vkeys)]
+    return [VerifierKey.parse(vkey) for vkey in ledger.keys_ever(origin)]
 
 
 def _verified(raw: bytes, source: str) -> End:

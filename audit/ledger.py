@@ -15,8 +15,8 @@ from django.utils import timezone
 from audit import keys, tree
 from audit.errors import LedgerError as LedgerError
 from audit.jcs import canonical
-from audit.models import Disclosure, Event, Log, SigningKey, b64
-from audit.signing import snapshots_name
+from audit.models import Disclosure, Event, Log, b64
+from audit.signing import host_signers, snapshots_name
 
 if TYPE_CHECKING:
     from audit.recording import PendingEvent
@@ -72,14 +72,23 @@ def open_next(name: str, continues: dict[str, Any] | None = None) -> Log:
 
 def trusted_log() -> dict[str, Any]:
     """Origin and all keys of each log, as an auditor's trust file has them (ledger-bundle, section 9)."""
-    logs = [
-        {
-            "origin": log.origin,
-            "log": sorted(SigningKey.objects.filter(name=log.origin).values_list("vkey", flat=True)),
-        }
-        for log in Log.objects.order_by("pk")
-    ]
+    logs = [{"origin": log.origin, "log": keys_ever(log.origin)} for log in Log.objects.order_by("pk")]
     return logs[0] if len(logs) == 1 else {"logs": logs}
+
+
+def keys_ever(name: str) -> list[str]:
+    """The vkeys that a log ever had: as its events say, and those that this host signs it with.
+
+    Not the rows that say which keys sign now: whoever can write those must not make auditors trust a key.
+    """
+    vkeys = {signer.vkey for signer in host_signers(name)}
+    for log in Log.objects.filter(origin=name):
+        vkeys.add(_log_key(log))
+        # The project is named (none) for the index, which begins with it.
+        changes = log.events.filter(project="", type="ledger.v1.log_key.changed")
+        for line in changes.values_list("line", flat=True):
+            vkeys.update(json.loads(line)["data"]["keys"])
+    return sorted(vkeys)
 
 
 def _log_key(log: Log) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 
@@ -21,6 +22,7 @@ from audit.ledger import LedgerError, current_log
 from audit.models import Event, SigningKey
 from countersign.bundle import BundleError, Trust, verify_bundle
 from tests.cast import Cast
+from tests.read_plane.publisher import Publisher
 
 CHANGED = "ledger.v1.log_key.changed"
 
@@ -167,3 +169,17 @@ def test_nobody_rotates_a_key_but_from_the_command_line(cast: Cast, own_keys: Pa
     for verb in (rotation.begin, rotation.finish):
         with pytest.raises(CommandLineOnlyError, match=r"manage\.py"):
             verb(cast.actor("root", via))
+
+
+def test_a_key_slipped_into_the_database_does_not_reach_auditors_and_stops_signing(
+    cast: Cast, own_keys: Path
+) -> None:
+    name = current_log().origin
+    other = Publisher(key=Ed25519PrivateKey.generate(), origin=name.removesuffix("/ledger"))
+    forged = other.vkey.replace("/snapshots+", "/ledger+")
+    known = json.loads(manage("ledger_trust"))["log"]
+    SigningKey.objects.create(name=name, vkey=forged)
+    assert json.loads(manage("ledger_trust"))["log"] == known
+    cast.flag()
+    with pytest.raises(LedgerError, match="no private key"):
+        sign_current()
