@@ -176,7 +176,7 @@ def test_it_says_in_numbers_what_it_would_do_does_it_with_yes_and_does_nothing_w
     assert f"the largest checkpoint known is of {current_log().origin} at {ahead} events" in said.lower()
     assert "/ledger/2 will be opened" in said
     assert f"published {published} (last-known-good), becomes {published + recovery.MARGIN}" in said
-    assert "1 open change requests and 0 rollout plans will lapse" in said
+    assert "1 open change request and 0 rollout plans lapse" in said
     assert "Nothing was changed" in said
     assert (shop.revision, Event.objects.count(), Log.objects.count()) == before
     open_request.refresh_from_db()
@@ -271,7 +271,7 @@ def test_what_was_open_lapses_and_what_was_approved_before_is_not_carried_out(ca
         cast.actor("on_call"), Subject("configuration", "shop", "banner", "production"), cast.project
     )
     said = recover("--anyway")
-    assert "2 open change requests and 1 rollout plans will lapse" in said
+    assert "2 open change requests and 1 rollout plan lapse" in said
     for request in (waiting, approved):
         request.refresh_from_db()
         assert request.state == ChangeRequest.State.LAPSED
@@ -376,7 +376,7 @@ def test_keys_revoked_since_the_backup_do_not_come_back(shop: Shop) -> None:
     shop.restore()
     assert SdkKey.objects.get().revoked_at is None
     said = recover()
-    assert "1 SDK keys revoked since the backup will be revoked again; 1 made since then stop working" in said
+    assert "1 SDK key revoked since the backup will be revoked again; 1 SDK key made since then" in said
     assert SdkKey.objects.get().revoked_at is not None
 
 

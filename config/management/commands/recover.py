@@ -102,15 +102,19 @@ class Command(BaseCommand):
         revoked = sum(len(step.revoked_since) for step in found.steps)
         lost = sum(step.lost_keys for step in found.steps)
         self.stdout.write(
-            f"{found.requests} open change requests and {found.plans} rollout plans will lapse, to be proposed "
-            f"again. {revoked} SDK keys revoked since the backup will be revoked again; {lost} made since then "
-            "stop working."
+            f"{_count(found.requests, 'open change request')} and {_count(found.plans, 'rollout plan')} lapse, to "
+            f"be proposed again. {_count(revoked, 'SDK key')} revoked since the backup will be revoked again; "
+            f"{_count(lost, 'SDK key')} made since then will not work any more."
         )
         for path, published in sorted(found.missing.items()):
             self.stdout.write(
                 f"Note: {path} was published at version {published.snapshot} and is not in the database. After "
                 "making it again, run this again."
             )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _line(step: Step) -> str:
