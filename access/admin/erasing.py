@@ -62,12 +62,14 @@ def erase_person(request: HttpRequest, number: int) -> HttpResponse:
                 % {"count": done.disclosures},
             )
             return redirect("admin:access_user_changelist")
+    place = place_of(request)
     requests = ChangeRequest.objects.filter(proposer=person.pseudonym, state__in=ChangeRequest.OPEN)
     return shown(
         request,
         "countersign/erase_person.html",
         {
-            "place": place_of(request),
+            "place": place,
+            "project": place.project,
             "title": _("Erase %s") % person,
             "person": person,
             "form": form,
