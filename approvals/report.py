@@ -21,7 +21,6 @@ from flags.subjects import Subject
 # What spreadsheets take for the start of a formula, the wide forms included.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = (
-    "ledger",
     "number",
     "time (UTC)",
     "project",
@@ -39,6 +38,7 @@ COLUMNS = (
     "change request",
     "proposed by",
     "approved by",
+    "ledger",
 )
 
 
@@ -104,7 +104,6 @@ def _rows(events: list[Event]) -> Iterator[str]:
             effect = "created" if before is None else "changed"
         yield _line(
             (
-                event.log.origin,
                 event.index,
                 event.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
                 subject.project,
@@ -122,6 +121,7 @@ def _rows(events: list[Event]) -> Iterator[str]:
                 event.change_id,
                 names[proposal.actor] if proposal else "",
                 ", ".join(names[name] for name in approvals.get(event.change_id, ())),
+                event.log.origin,
             )
         )
 
