@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from django.utils import timezone
 
-from audit import tree
+from audit import keys, tree
 from audit.actor import Actor
 from audit.blobs import is_by_digest
 from audit.checkpoints import sign_current
@@ -20,7 +20,7 @@ from audit.jcs import canonical
 from audit.ledger import LedgerError, timestamp
 from audit.models import Blob, Checkpoint, Disclosure, Log
 from audit.recording import recording
-from audit.signing import ledger_signer, signed_note
+from audit.signing import signed_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,11 @@ class BundleFile:
     length: int
 
 
-def export_bundle(actor: Actor, directory: Path) -> Checkpoint:
+def export_bundle(actor: Actor, directory: Path, origin: str = "") -> Checkpoint:
     """Write a bundle of every event so far to `directory`, which must not exist; return its checkpoint.
 
-    The export itself is recorded first, so that the bundle contains it. Entries are streamed: memory does
+    The export itself is recorded first, so that the bundle contains it. `origin`: of an earlier log instead,
+    as far as it was signed; the export is then recorded in the open one. Entries are streamed: memory does
     not grow with the log. Raises FileExistsError, OSError (then nothing is left behind), or `LedgerError`
     when the stored events do not hash to the signed head.
     """
@@ -44,6 +45,11 @@ def export_bundle(actor: Actor, directory: Path) -> Checkpoint:
     with recording(actor) as record:
         record.event("ledger.v1.exported", data={"by": actor.id, "filter": None, "first": 0})
     checkpoint = sign_current()
+    if origin and origin != checkpoint.log.origin:
+        earlier = Checkpoint.objects.filter(log__origin=origin).order_by("-size").first()
+        if earlier is None:
+            raise LedgerError(f"There is no log {origin} here of which a checkpoint was signed.")
+        checkpoint = earlier
     draft = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -109,7 +115,7 @@ def _write_bundle(directory: Path, checkpoint: Checkpoint) -> None:
     )
     for file in sorted(files, key=lambda each: each.name.encode()):
         text += f"file {file.digest} {file.length} {file.name}\n"
-    (directory / "manifest").write_bytes(signed_note(text, ledger_signer()).encode())
+    (directory / "manifest").write_bytes(signed_note(text, keys.signers(checkpoint.log.origin)).encode())
 
 
 def _blob(digest: str) -> bytes:

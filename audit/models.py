@@ -108,3 +108,17 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.log.origin} at {self.size}"
+
+
+class SigningKey(models.Model):
+    """A key that signs under a name, or did. Only its public half is here; each that is not retired signs."""
+
+    # A log's origin, or the installation's with `/snapshots`.
+    name = models.CharField(max_length=255, db_index=True)
+    # The verifier key, `name+<hex key id>+<base64>`.
+    vkey = models.CharField(max_length=400, unique=True)
+    begun_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.vkey

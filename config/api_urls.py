@@ -10,6 +10,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from access.api.endpoint import Endpoint
+from access.api.erasure import Erasures
 from access.api.people import Me, Memberships, ServiceAccounts
 from access.api.tokens import Tokens
 from approvals.api.change_requests import ChangeRequests
@@ -88,6 +89,7 @@ urlpatterns = [
     _v1("sdk-keys/<int:id>/revoke", SdkKeys, post="revoke"),
     _v1("memberships", Memberships, get="list", post="create"),
     _v1("memberships/<str:project>/<str:member>/<str:role>", Memberships, delete="destroy"),
+    _v1("people/<str:person>/erasure", Erasures, get="retrieve", post="erase"),
     _v1("tokens", Tokens, get="list", post="create"),
     _v1("tokens/<int:id>/revoke", Tokens, post="revoke"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),

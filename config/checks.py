@@ -27,11 +27,12 @@ def secrets_are_set(**_: Any) -> list[CheckMessage]:
         )
     for name in ("LEDGER_KEY", "SNAPSHOT_KEY"):
         seed = getattr(settings, name)
-        if seed and not _is_seed(seed):
+        if seed and not all(_is_seed(each) for each in seed.split(",")):
             found.append(
                 Error(
                     f"COUNTERSIGN_{name} is no Ed25519 seed.",
-                    hint="It is 32 random bytes in base64: `head -c32 /dev/urandom | base64`.",
+                    hint="It is 32 random bytes in base64 (`head -c32 /dev/urandom | base64`); while keys "
+                    "rotate two of them, `<new>,<present>`.",
                     id="config.E002",
                 )
             )
@@ -43,10 +44,10 @@ def secrets_are_set(**_: Any) -> list[CheckMessage]:
                     id="config.W001",
                 )
             )
-    if settings.LEDGER_KEY and settings.LEDGER_KEY == settings.SNAPSHOT_KEY:
+    if settings.LEDGER_KEY and set(settings.LEDGER_KEY.split(",")) & set(settings.SNAPSHOT_KEY.split(",")):
         found.append(
             Error(
-                "COUNTERSIGN_LEDGER_KEY and COUNTERSIGN_SNAPSHOT_KEY are the same.",
+                "COUNTERSIGN_LEDGER_KEY and COUNTERSIGN_SNAPSHOT_KEY have a seed in common.",
                 hint="Each key signs for one purpose; make two seeds.",
                 id="config.E003",
             )

@@ -12,7 +12,7 @@ from celery.beat import Scheduler, Service
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from audit.signing import snapshot_signer
+from audit.signing import host_signers, snapshots_name
 from config.celery import app as celery_app
 from distribution import announcements
 from distribution.database_store import DatabaseStore
@@ -33,7 +33,7 @@ class Lifespan:
         self.read_plane = build(
             django,
             origin=settings.ORIGIN,
-            verify=[snapshot_signer().vkey],
+            verify=lambda: [signer.vkey for signer in host_signers(snapshots_name())],
             redis_url=settings.REDIS_URL,
             database=DatabaseStore(),
             directory=settings.DATA_DIR / "last-known-good",

@@ -22,6 +22,7 @@ from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from access.erasure import ErasureError
 from access.grants import LastAdministratorError, NameTakenError
 from access.permissions import ForbiddenError
 from approvals.workflow import ConflictError, GateError, InvalidError
@@ -176,7 +177,7 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[A
     (ConflictError, _conflict),
     ((InvalidError, DocumentError), _invalid),
     (GateError, _text(WRONG_STATE)),
-    (LastAdministratorError, _text(WRONG_STATE)),
+    ((LastAdministratorError, ErasureError), _text(WRONG_STATE)),
     ((AlreadyExistsError, NameTakenError), _text(ALREADY_EXISTS)),
     (ForbiddenError, _text(FORBIDDEN)),
     (LedgerError, _text(LEDGER_UNAVAILABLE)),

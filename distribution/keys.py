@@ -12,10 +12,11 @@ from django.db.models import Max
 from django.utils import timezone
 
 from access.permissions import require
+from audit import keys as signing_keys
 from audit.actor import Actor
 from audit.ledger import timestamp
-from audit.recording import recording
-from audit.signing import signed_note, snapshot_signer
+from audit.recording import Recording, recording
+from audit.signing import signed_note, snapshots_name
 from countersign.members import DocumentError
 from distribution import announcements
 from distribution.models import Keyring, SdkKey
@@ -60,7 +61,7 @@ def issue(
                 **({"origins": allowed} if allowed else {}),
             },
         )
-        _sign_keyring(environment)
+        sign_keyring(environment)
     return key, secret
 
 
@@ -87,7 +88,7 @@ def allow_origins(actor: Actor, key: SdkKey, origins: Sequence[str]) -> None:
                 },
             )
             SdkKey.objects.filter(pk=key.pk).update(origins=allowed)
-            _sign_keyring(key.environment)
+            sign_keyring(key.environment)
     key.origins = allowed
 
 
@@ -95,28 +96,48 @@ def revoke(actor: Actor, key: SdkKey) -> None:
     """Make an SDK key useless: within a second wherever a store is reachable. Again changes nothing."""
     with recording(actor) as record:
         require(actor, "sdk_key.manage", key.environment.project)
-        if SdkKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-            record.event(
-                "distribution.v1.sdk_key.revoked",
-                _subject(key),
-                {"environment": key.environment.key, "hint": key.hint},
-            )
-            _sign_keyring(key.environment)
+        if _revoke(record, key):
+            sign_keyring(key.environment)
+
+
+def revoke_again(record: Recording, key: SdkKey) -> None:
+    """Revoke a key that a restore from backup brought back; whoever recovers signs the keyring."""
+    record.actor.require_command_line("revoking a key again")
+    _revoke(record, key)
+
+
+def _revoke(record: Recording, key: SdkKey) -> bool:
+    if not SdkKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        return False
+    record.event(
+        "distribution.v1.sdk_key.revoked",
+        _subject(key),
+        {"environment": key.environment.key, "hint": key.hint},
+    )
+    return True
 
 
 def dsn(environment: Environment, secret: str) -> str:
     """What configures a client whole: `https://<sdk key>@host/<project>/<environment>?verify=<vkey>`."""
     base = urlsplit(settings.BASE_URL)
-    verify = quote(snapshot_signer().vkey, safe="")
-    return f"{base.scheme}://{secret}@{base.netloc}/{environment.path}?verify={verify}"
+    return f"{base.scheme}://{secret}@{base.netloc}/{environment.path}?{verify_query()}"
 
 
-def _sign_keyring(environment: Environment) -> None:
-    """Sign the next version of the environment's keyring, in the transaction that changed its keys."""
+def verify_query() -> str:
+    """The part of a DSN that says which keys to believe: each that signs now, so two while keys rotate."""
+    return "&".join(f"verify={quote(vkey, safe='')}" for vkey in signing_keys.signing_now(snapshots_name()))
+
+
+def sign_keyring(environment: Environment, past: int = 0) -> None:
+    """Sign the next version of the environment's keyring, in the transaction that changed its keys.
+
+    `past`: a version that was published and the database does not know; the next one is higher.
+    """
     Environment.objects.select_for_update(no_key=True).get(pk=environment.pk)
     newest = Keyring.objects.filter(environment=environment).aggregate(Max("version"))["version__max"] or 0
+    newest = max(newest, past)
     text, body = keyring.compose(
-        origin=snapshot_signer().name.removesuffix("/snapshots"),
+        origin=settings.ORIGIN,
         environment=environment.path,
         version=newest + 1,
         created=timestamp(timezone.now()),
@@ -125,7 +146,7 @@ def _sign_keyring(environment: Environment) -> None:
             for key in SdkKey.objects.filter(environment=environment, revoked_at=None)
         ],
     )
-    raw = signed_note(text.decode(), snapshot_signer()).encode() + b"\n" + body
+    raw = signed_note(text.decode(), signing_keys.signers(snapshots_name())).encode() + b"\n" + body
     Keyring.objects.create(environment=environment, version=newest + 1, raw=raw)
     path, version = environment.path, newest + 1
     transaction.on_commit(lambda: announcements.announce_keyring(path, version, raw), robust=True)

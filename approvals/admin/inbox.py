@@ -17,6 +17,7 @@ from approvals import workflow
 from approvals.models import ChangeRequest, Emergency, Review
 from approvals.workflow import StateError
 from audit.actor import Actor
+from audit.ledger import current_log
 from flags.subjects import Subject
 
 PAGE_SIZE = 30
@@ -95,7 +96,9 @@ class RequestListPage(Page):
         )
 
     def _debts(self) -> list[Emergency]:
-        debts = Emergency.objects.filter(project=self.project, reviewed_at=None).select_related("event")
+        debts = Emergency.objects.filter(
+            project=self.project, reviewed_at=None, event__log=current_log()
+        ).select_related("event")
         return list(debts.order_by("killed_at")[:20])
 
 

@@ -3,7 +3,7 @@
 It imports no Django, DRF or Celery; what it needs of the database comes in as a `Store`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from distribution.read_plane.app import Application, ReadPlane
@@ -21,7 +21,7 @@ def build(
     next_app: Application,
     *,
     origin: str,
-    verify: Sequence[str],
+    verify: Sequence[str] | Callable[[], Sequence[str]],
     redis_url: str | None,
     database: Store | None,
     directory: Path | None,
@@ -30,8 +30,9 @@ def build(
     """Put the read plane together; `start` it once the server runs.
 
     `origin` is the installation's name, `verify` the vkeys of `<origin>/snapshots` (several while keys
-    rotate; at least one, else ValueError). `redis_url`, `database` and `directory` (last known good) are
-    what it reads from. `rates`: how often it may be asked; without them, any number of times.
+    rotate; at least one, else ValueError), or what says them anew for each document. `redis_url`, `database`
+    and `directory` (last known good) are what it reads from. `rates`: how often it may be asked; without them,
+    any number of times.
     """
     redis = RedisStore(redis_url) if redis_url else None
     sources: list[tuple[str, Store]] = []

@@ -6,7 +6,7 @@ signature, origin and environment are right and the version is newer than what i
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
@@ -59,18 +59,20 @@ class _State:
 class Holder:
     """The documents in use. Reading is lock-free from any thread; taking documents is serialised."""
 
-    def __init__(self, *, origin: str, verify: Sequence[str]) -> None:
+    def __init__(self, *, origin: str, verify: Sequence[str] | Callable[[], Sequence[str]]) -> None:
         """`origin` and `verify` (vkeys) say whose documents are believed.
+
+        A function says the vkeys anew for each document, so that keys rotate under a running process.
 
         Raises ValueError for a malformed vkey, and when none is named `<origin>/snapshots`: nothing
         unverified is served.
         """
-        if f"{origin}/snapshots" not in {VerifierKey.parse(vkey).name for vkey in verify}:
+        self._verify = verify if callable(verify) else lambda: verify
+        if f"{origin}/snapshots" not in {VerifierKey.parse(vkey).name for vkey in self._verify()}:
             raise ValueError(
                 f"verify: no verifier key named {origin}/snapshots; give the one that signs snapshots"
             )
         self._origin = origin
-        self._verify = tuple(verify)
         self._state = _State()
         self._lock = threading.Lock()
         self._confirmed: dict[tuple[str, Kind], float] = {}
@@ -153,8 +155,8 @@ class Holder:
 
     def _parse(self, environment: str, kind: Kind, raw: bytes) -> Snapshot | Keyring:
         if kind == "snapshot":
-            return Snapshot.parse(raw, verify=self._verify, environment=environment)
-        return Keyring.parse(raw, verify=self._verify, environment=environment)
+            return Snapshot.parse(raw, verify=self._verify(), environment=environment)
+        return Keyring.parse(raw, verify=self._verify(), environment=environment)
 
     def _reason_against(self, document: Snapshot | Keyring, current: Snapshot | Keyring | None) -> str | None:
         if document.origin != self._origin:

@@ -15,10 +15,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("directory", type=Path, help="where to write it; must not exist yet")
+        parser.add_argument(
+            "--log", default="", metavar="ORIGIN", help="an earlier log, from before a recovery"
+        )
 
-    def handle(self, *args: Any, directory: Path, **options: Any) -> None:
+    def handle(self, *args: Any, directory: Path, log: str, **options: Any) -> None:
         try:
-            checkpoint = export_bundle(system_actor("command-line", "cli"), directory)
+            checkpoint = export_bundle(system_actor("command-line", "cli"), directory, log)
         except (OSError, LedgerError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{directory}: {checkpoint.size} events of {checkpoint.log.origin}")
