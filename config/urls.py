@@ -2,10 +2,15 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views import defaults
 from django.views.generic import RedirectView
+
+from config.problems import MALFORMED, UNFORESEEN, or_page
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/", include("config.api_urls")),
 ]
+handler400 = or_page(MALFORMED, defaults.bad_request)
+handler500 = or_page(UNFORESEEN, defaults.server_error)
