@@ -17,10 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 # What knows no database of the tests' own, or starts its own: one run is enough.
-_ONCE = [part for name in ("read_plane", "e2e", "docs") for part in ("--ignore", f"tests/{name}")]
+_ONCE = [part for name in ("read_plane", "e2e", "docs", "prove") for part in ("--ignore", f"tests/{name}")]
 # Each: what it is, the command, and what it needs that a machine may lack.
 SUITES: list[tuple[str, list[str], dict[str, str]]] = [
-    ("server on SQLite", [*PYTEST, "tests", "--ignore", "tests/read_plane"], {}),
+    ("server on SQLite", [*PYTEST, "tests", "--ignore", "tests/read_plane", "--ignore", "tests/prove"], {}),
     ("server on PostgreSQL", [*PYTEST, "tests", *_ONCE], {"TEST_DATABASE": "postgresql"}),
     ("read plane", [*PYTEST, "tests/read_plane"], {}),
     ("SDK and verifier", [*PYTEST, "-c", "sdk/tests/pytest.ini", "sdk/tests"], {}),

@@ -9,6 +9,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 
+from access.api.body import Body, Moment, Text
+
 _ALWAYS = {
     "400": "The request cannot be read: its JSON, the type of a member, an unknown member or parameter.",
     "401": "The token is missing, unknown, expired or revoked.",
@@ -74,6 +76,26 @@ class DocumentedSchema(AutoSchema):
         """`change_requests_approve`: the resource and the verb; it stays when an address changes."""
         resource = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self.view).__name__).lower()
         return f"{resource}_{self.view.action}"  # type: ignore[attr-defined]  # a ViewSet
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        """The form of a field, as strict as the field is."""
+        schema = super()._map_serializer_field(field, direction, bypass_extensions)
+        if isinstance(field, Text) and not field.allow_blank:
+            # PostgreSQL keeps no U+0000, and blanks around a text do not count.
+            schema["pattern"] = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+        elif isinstance(field, Moment):
+            schema["pattern"] = "^2[01][0-9]{2}-"
+        return schema
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        schema = super()._map_basic_serializer(serializer, direction)
+        if isinstance(serializer, Body):
+            schema["additionalProperties"] = False
+            for name, field in serializer.fields.items():
+                # Here, because a pattern further in makes drf-spectacular allow for the empty string twice.
+                if isinstance(field, Text) and field.allow_blank:
+                    schema["properties"][name]["pattern"] = r"^[^\u0000]*$"
+        return schema
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
         operation = super().get_operation(*args, **kwargs)

@@ -90,9 +90,8 @@ class ExplanationSerializer(serializers.Serializer[Any]):
     flag = serializers.CharField(source="flag.key")
     on = serializers.BooleanField(help_text="Switched on here: enabled and not killed.")
     sentence = serializers.SerializerMethodField(help_text="The answer in words.")
-    value = serializers.JSONField(
-        source="result.value", allow_null=True, help_text="Null where the caller's default applies."
-    )
+    # Of any type, null included: said as one schema, because null would fit two.
+    value = serializers.JSONField(source="result.value", help_text="Null where the caller's default applies.")
     variant = serializers.CharField(source="result.variant", allow_null=True)
     reason = serializers.CharField(source="result.reason", help_text="As OpenFeature has it.")
     cause = serializers.SerializerMethodField(

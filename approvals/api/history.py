@@ -30,8 +30,8 @@ class HistorySerializer(serializers.Serializer[Any]):
     change_id = serializers.CharField(source="event.change_id", help_text="Empty for a kill.")
     change_request = serializers.SerializerMethodField(help_text="Its number; null for a kill.")
     approvers = serializers.ListField(child=serializers.CharField(), help_text="Their names.")
-    before = serializers.JSONField(allow_null=True, help_text="The document; null: nothing stood there.")
-    after = serializers.JSONField(allow_null=True)
+    before = serializers.DictField(allow_null=True, help_text="The document; null: nothing stood there.")
+    after = serializers.DictField(allow_null=True)
 
     def get_change_request(self, row: Told) -> int | None:
         return row.request.number if row.request else None

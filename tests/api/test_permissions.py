@@ -64,9 +64,14 @@ class Stage:
             "verdict": {"digest": self.request.digest},
             "schedule": {"scheduled_at": "2100-01-01T00:00:00Z"},
             "comment": {"comment": "Why now?"},
-            "policy": {"required_approvals": 1, "require_rationale": False, "require_ticket": False},
+            "policy": {
+                "required_approvals": 1,
+                "require_rationale": False,
+                "require_ticket": False,
+                "base": 0,
+            },
             "environment": {"project": "shop", "key": "staging", "name": "Staging"},
-            "rename": {"name": "Live"},
+            "rename": {"name": "Live", "base": 1},
             "key": {"project": "shop", "environment": "development", "name": "web", "side": "server"},
             "member": {"project": "shop", "member": self.cast.users["outsider"].pseudonym, "role": "viewer"},
         }[name]
