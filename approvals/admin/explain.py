@@ -93,7 +93,8 @@ class ExplainPage(Page):
 
 def _names(found: Explanation) -> dict[str, str]:
     """Names of all who are behind an answer, by their ids."""
-    changes = [found.behind, *(each.behind for each in (*found.segments, *found.prerequisites))]
+    changes = [found.behind, *(each.behind for each in found.segments)]
+    changes += [each.behind for each in found.prerequisites]
     people = {name for each in changes if each for name in (each.proposer, *each.approvers)}
     if found.kill:
         people |= {found.kill.killed_by, found.kill.reviewed_by} - {""}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import ROOT, Installation
+from tests.e2e.installation import Installation
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 # With these, whoever asks can take their own token or role away: they come last.
@@ -51,7 +51,7 @@ def test_nothing_breaks_the_api(installation: Installation, role: str, tmp_path:
                 *("--max-examples", EXAMPLES, "--continue-on-failure", "--no-color"),
                 *("-H", f"Authorization: Bearer {installation.demo['tokens'][role]}", *chosen),
             ],
-            cwd=ROOT,
+            cwd=tmp_path,
             capture_output=True,
             text=True,
             check=False,
