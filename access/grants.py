@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from access.models import ApiToken, Membership, ServiceAccount, User
@@ -74,6 +75,21 @@ def revoke(actor: Actor, membership: Membership) -> None:
             project=project.key,
         )
         membership.delete()
+
+
+def found(who: str) -> str:
+    """The id of the active person or service account of this id, user name, e-mail address or name.
+
+    Whoever asks may give roles: who has an account is nobody else's business. Raises LookupError.
+    """
+    people = User.objects.filter(Q(pseudonym=who) | Q(username=who) | Q(email__iexact=who), is_active=True)
+    accounts = ServiceAccount.objects.filter(Q(pseudonym=who) | Q(name=who), is_active=True)
+    matching = {*people.values_list("pseudonym", flat=True), *accounts.values_list("pseudonym", flat=True)}
+    if len(matching) != 1:
+        raise LookupError(
+            "Several accounts match; use the user name." if matching else "No active account matches."
+        )
+    return matching.pop()
 
 
 def create_service_account(actor: Actor, name: str) -> ServiceAccount:

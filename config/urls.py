@@ -2,9 +2,11 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views import defaults
 from django.views.generic import RedirectView
 
 from config.openfeature_manifest import Manifest
+from config.problems import MALFORMED, UNFORESEEN, or_page
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -16,3 +18,5 @@ urlpatterns = [
         Manifest.as_view({"get": "retrieve_at"}),
     ),
 ]
+handler400 = or_page(MALFORMED, defaults.bad_request)
+handler500 = or_page(UNFORESEEN, defaults.server_error)

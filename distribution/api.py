@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -106,7 +106,17 @@ class SdkKeys(Endpoint):
                 rows = rows.filter(**{column: given[name]})
         return self.page(request, rows.select_related("environment__project"), SdkKeySerializer)
 
-    @extend_schema(request=SdkKeyBody, responses={201: NewSdkKeySerializer})
+    @extend_schema(
+        request=SdkKeyBody,
+        responses={201: NewSdkKeySerializer},
+        examples=[
+            OpenApiExample(
+                "For a service",
+                {"project": "shop", "environment": "production", "name": "checkout-api", "side": "server"},
+                request_only=True,
+            )
+        ],
+    )
     def create(self, request: Request) -> Response:
         """Make a key."""
         given = self.body(request, SdkKeyBody)

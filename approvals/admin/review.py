@@ -19,6 +19,7 @@ from approvals.admin.asking import AT, BY_HAND, AskForm
 from approvals.effects import Effect, effects_of, sentences_of
 from approvals.models import ChangeRequest, Review
 from approvals.policies import Requirements
+from approvals.waiting import waiting_for
 from approvals.workflow import GateError
 from audit.models import Event
 from flags import personal
@@ -133,7 +134,7 @@ class ReviewPage(Page):
 
     def _following(self, row: ChangeRequest) -> int | None:
         """The next request that waits for this person."""
-        waiting = inbox.waiting_for(self.actor, ChangeRequest.objects.filter(project=self.project))
+        waiting = waiting_for(self.actor, ChangeRequest.objects.filter(project=self.project))
         return waiting.exclude(pk=row.pk).order_by("pk").values_list("pk", flat=True).first()
 
     def _show(self, row: ChangeRequest, status: int = 200, **more: Any) -> HttpResponse:

@@ -7,7 +7,8 @@ nothing goes the same way, in one step (`change`). Only this package calls `flag
 from approvals.workflow.applying import apply, apply_or_explain, carry_out
 from approvals.workflow.emergencies import kill, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
-from approvals.workflow.proposing import change, propose, revise
+from approvals.workflow.proposing import change, preview, propose, revise
+from approvals.workflow.request import is_due
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "carry_out",
     "change",
     "comment",
+    "is_due",
     "kill",
+    "preview",
     "propose",
     "reject",
     "review_emergency",

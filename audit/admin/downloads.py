@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from access.permissions import projects_where, request_actor
 from approvals import report
@@ -28,7 +28,7 @@ from flags.models import Project
 PIECE = 64 * 1024  # bytes
 
 
-@require_GET
+@require_safe
 def download_report(request: HttpRequest) -> HttpResponseBase:
     """The CSV of all changes in the projects whose evidence this person may take; streamed."""
     projects = projects_where(request_actor(request), "audit.export")
