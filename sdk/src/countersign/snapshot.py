@@ -11,13 +11,13 @@ from typing import Any
 
 from countersign.constraints import Scope
 from countersign.context import Context, Predicate
-from countersign.evaluation import make_decider
+from countersign.evaluation import make_check
 from countersign.flag import TYPES, BrokenFlag, Flag, broken_flag, read_flag
 from countersign.jsonline import LineError, read_line
 from countersign.members import DocumentError, shown
 from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
-from countersign.result import Decider, Result
+from countersign.result import Check, Result
 from countersign.segments import nobody, read_segment
 
 MEDIA_TYPE = "application/vnd.countersign.snapshot"
@@ -72,8 +72,8 @@ class Snapshot:
         self._segments: dict[str, Predicate] = {}
         self._flags: dict[str, Flag | BrokenFlag] = {}
         # By expected type and then by key, so that a flag check compares no types; second for a stale client.
-        self._deciders: dict[str | None, dict[str, Decider]] = {kind: {} for kind in (None, *TYPES)}
-        self._stale_deciders: dict[str | None, dict[str, Decider]] = {kind: {} for kind in (None, *TYPES)}
+        self.checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
+        self._stale_checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
 
     @classmethod
     def parse(cls, raw: bytes, *, verify: Sequence[str] = (), environment: str | None = None) -> Snapshot:
@@ -117,23 +117,23 @@ class Snapshot:
 
     def evaluate(self, key: str, context: Context, expected_type: str | None = None) -> Result:
         """What the flag answers for the context; see ``countersign.evaluation.evaluate``."""
-        try:
-            decide = self._deciders[expected_type][key]
-        except KeyError:
-            decide = self.decider(key, expected_type)
+        check = self.check(key, expected_type)
+        if check.settled is not None:
+            return check.settled
+        decide = check.decide
         return decide(context, None)
 
-    def decider(self, key: str, expected_type: str | None = None, stale: bool = False) -> Decider:
+    def check(self, key: str, expected_type: str | None = None, stale: bool = False) -> Check:
         """What answers for the flag, made at its first use; see ``countersign.evaluation.evaluate``."""
-        deciders = self._stale_deciders if stale else self._deciders
+        checks = self._stale_checks if stale else self.checks
         try:
-            return deciders[expected_type][key]
+            return checks[expected_type][key]
         except KeyError:
-            decide = make_decider(self, key, expected_type, stale=stale)
+            check = make_check(self, key, expected_type, stale=stale)
             # Only what is there is kept: a caller may ask for any number of other keys and types.
-            if key in self._lines and expected_type in deciders:
-                deciders[expected_type][key] = decide
-            return decide
+            if key in self._lines and expected_type in checks:
+                checks[expected_type][key] = check
+            return check
 
     def flag_type(self, key: str) -> str | None:
         """boolean, string, integer, float or object; None where the flag is not there or cannot be read."""
