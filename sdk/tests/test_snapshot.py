@@ -261,7 +261,7 @@ def test_what_a_caller_changes_at_any_depth_is_seen_by_nobody_else():
 def test_results_are_shared_and_other_keys_and_types_are_not_kept():
     snapshot = with_lines(line_of("banner"))
     assert snapshot.evaluate("banner", {}) is snapshot.evaluate("banner", {"country": "DK"}, "boolean")
-    assert snapshot.check("banner") is snapshot.decider("banner")
+    assert snapshot.check("banner") is snapshot.check("banner")
     for key, expected_type in (("nowhere", None), ("banner", "bool")):
         first = snapshot.check(key, expected_type)
         assert first.decide({}, None).reason == "ERROR"

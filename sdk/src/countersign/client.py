@@ -265,8 +265,13 @@ class Client:
         snapshot = self._snapshot  # read once, so that all values are of one moment
         if snapshot is None:
             return {}
-        keys = snapshot.keys()
-        return {key: self._evaluate(snapshot, key, context, None).value for key in keys}
+        try:
+            merged = {**self._context} if context is None else {**self._context, **context}
+            results = snapshot.evaluate_all(merged, region=self._region, stale=self._is_stale())
+            return {key: result.value for key, result in results}
+        except Exception:  # noqa: BLE001  # one flag's trouble with a context must not hide the others
+            keys = snapshot.keys()
+            return {key: self._evaluate(snapshot, key, context, None).value for key in keys}
 
     def evaluate(
         self, flag_key: str, context: Mapping[str, Any] | None = None, expected_type: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from countersign.members import DocumentError, shown
 from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
 from countersign.result import Check, Result
-from countersign.segments import nobody, read_segment
+from countersign.segments import nobody, read_segment, sharing_segments
 
 MEDIA_TYPE = "application/vnd.countersign.snapshot"
 KEY_SUFFIX = "/snapshots"
@@ -123,6 +123,29 @@ class Snapshot:
         decide = check.decide
         return decide(context, None)
 
+    def evaluate_all(
+        self,
+        context: Context,
+        keys: Iterable[str] | None = None,
+        *,
+        region: object = None,
+        stale: bool = False,
+    ) -> Iterator[tuple[str, Result]]:
+        """What all flags answer for one context, or those of ``keys``, each as it is asked for.
+
+        The same answers as ``countersign.evaluation.evaluate`` gives, where the arguments are explained, but
+        whether the context is in a segment is found out once.
+        """
+        asked = sharing_segments(context)
+        checks = (self._stale_checks if stale else self.checks)[None]
+        for key in self._lines if keys is None else keys:
+            check = checks.get(key) or self.check(key, None, stale)
+            result = check.settled
+            if result is None:
+                decide = check.decide
+                result = decide(asked, region)
+            yield key, result
+
     def check(self, key: str, expected_type: str | None = None, stale: bool = False) -> Check:
         """What answers for the flag, made at its first use; see ``countersign.evaluation.evaluate``."""
         checks = self._stale_checks if stale else self.checks
@@ -178,8 +201,8 @@ class Snapshot:
 
     def _line(self, key: str) -> bytes:
         """Without its LF; empty where there is none."""
-        start, end = self._lines.get(key, (0, 0))
-        return self.raw[start:end]
+        start = self._lines.get(key)
+        return b"" if start is None else self.raw[start : self.raw.index(b"\n", start)]
 
     def flag(self, key: str) -> Flag | BrokenFlag | None:
         """The flag as read from its line; None where there is no such line."""
@@ -283,8 +306,12 @@ def _snapshot_keys(verify: Sequence[str], origin: str) -> list[VerifierKey]:
     return matching
 
 
-def _index(raw: bytes, start: int) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
-    """The segments' documents, and for each flag's key the start and end of its line."""
+def _index(raw: bytes, start: int) -> tuple[dict[str, Any], dict[str, int]]:
+    """The segments' documents, and for each flag's key the start of its line.
+
+    This is most of what loading costs beside the hash of the body, so it makes as little as it can: the end of
+    a line is looked for when the line is read.
+    """
     end = raw.find(b"\n", start)
     try:
         if end < 0:
@@ -295,23 +322,27 @@ def _index(raw: bytes, start: int) -> tuple[dict[str, Any], dict[str, tuple[int,
     segments = first.get("segments") if type(first) is dict else None
     if type(segments) is not dict:
         raise SnapshotError('snapshot\'s first line is not {"segments":{…}}')
-    lines: dict[str, tuple[int, int]] = {}
+    if not raw.endswith(b"\n"):
+        raise SnapshotError("snapshot's last line is not ended by LF; fetch it again")
+    lines: dict[str, int] = {}
     last = b""
-    position = end + 1
-    while position < len(raw):
-        end = raw.find(b"\n", position)
-        if end < 0:
-            raise SnapshotError("snapshot's last line is not ended by LF; fetch it again")
-        match = _INDEXED.match(raw, position, end)
-        key = match[1].decode() if match else _key_of(raw[position:end], len(lines) + 2)
-        encoded = key.encode()
+    position, size, find, indexed = end + 1, len(raw), raw.find, _INDEXED.match
+    while position < size:
+        match = indexed(raw, position)
+        end = find(b"\n", position)
+        if match:
+            encoded = match[1]
+            key = encoded.decode()
+        else:
+            key = _key_of(raw[position:end], len(lines) + 2)
+            encoded = key.encode()
         if encoded <= last:
             raise SnapshotError(
                 f"snapshot's line {len(lines) + 2}: key {shown(key)} is not above the key before it; "
                 "ask the operator, for its writer does not keep to the format"
             )
         last = encoded
-        lines[key] = (position, end)
+        lines[key] = position
         position = end + 1
     return segments, lines
 
