@@ -35,7 +35,10 @@ class Call(NamedTuple):
 
 
 def measure(
-    candidates: Mapping[Name, Call] | Mapping[Name, Callable[[], object]], *, rounds: int, inner: int | None = None
+    candidates: Mapping[Name, Call] | Mapping[Name, Callable[[], object]],
+    *,
+    rounds: int,
+    inner: int | None = None,
 ) -> dict[Name, list[float]]:
     """Seconds per call of each candidate, one number a round: the mean of `inner` calls in a row.
 

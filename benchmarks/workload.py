@@ -51,11 +51,13 @@ KINDS = {
     "rules": Flag(
         "off",
         # By turns of three attributes, so that it is not one lookup; the context matches the last.
-        rules=tuple(
-            (Condition(("country", "plan", "email_domain")[number % 3], "in", (f"other-{number}",)),)
-            for number in range(9)
-        )
-        + ((Condition("country", "in", ("DK",)),),),
+        rules=(
+            *(
+                (Condition(("country", "plan", "email_domain")[number % 3], "in", (f"other-{number}",)),)
+                for number in range(9)
+            ),
+            (Condition("country", "in", ("DK",)),),
+        ),
     ),
 }
 ATTRIBUTES: dict[str, str | int] = {

@@ -39,7 +39,11 @@ def _flag(key: str, flag: Flag) -> dict[str, Any]:
         line["targets"] = {"on": list(flag.targets)}
     if flag.rules:
         line["rules"] = [
-            {"id": f"r{number}", "constraints": [_constraint(part) for part in rule], "serve": {"variant": "on"}}
+            {
+                "id": f"r{number}",
+                "constraints": [_constraint(part) for part in rule],
+                "serve": {"variant": "on"},
+            }
             for number, rule in enumerate(flag.rules)
         ]
     return line

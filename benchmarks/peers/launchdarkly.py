@@ -30,7 +30,11 @@ def _flag(key: str, flag: Flag) -> dict[str, Any]:
         for number, rule in enumerate(flag.rules)
     ]
     targets = [{"variation": ON, "values": list(flag.targets)}] if flag.targets else []
-    defaults = {"on": {"variation": ON}, "off": {"variation": OFF}, "half": {"rollout": {"variations": slices}}}
+    defaults = {
+        "on": {"variation": ON},
+        "off": {"variation": OFF},
+        "half": {"rollout": {"variations": slices}},
+    }
     return {
         "key": key,
         "version": 1,

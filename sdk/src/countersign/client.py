@@ -191,7 +191,9 @@ class Client:
                 check = booleans[flag_key]
                 result = check.settled
                 if result is None:
-                    decide = check.decide  # called as `check.decide(…)` it is looked up as a method: 40 ns more
+                    decide = (
+                        check.decide
+                    )  # called as `check.decide(…)` it is looked up as a method: 40 ns more
                     result = decide(_NOTHING if context is None else context, None)
                 return default_value if result.variant is None else result.value
             except Exception:  # noqa: BLE001, S110  # asked for the first time, or _evaluate says what is wrong

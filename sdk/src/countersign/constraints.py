@@ -73,7 +73,9 @@ def read_constraints(values: object, at: str, scope: Scope) -> Predicate | None:
     return _all_of(_read_each(values, at, scope))
 
 
-def read_gated(values: object, at: str, scope: Scope) -> tuple[dict[str, frozenset[str]], Predicate | None]:
+def read_gated(
+    values: list[Any], at: str, scope: Scope
+) -> tuple[dict[str, frozenset[str]], Predicate | None]:
     """A list of constraints as its gates, and the conjunction of all others.
 
     A gate is a constraint that nothing but some strings satisfies, so that a lookup by the attribute's value
@@ -82,7 +84,7 @@ def read_gated(values: object, at: str, scope: Scope) -> tuple[dict[str, frozens
     gates: dict[str, frozenset[str]] = {}
     others: list[Predicate] = []
     predicates = _read_each(values, at, scope)
-    for constraint, predicate in zip(values, predicates) if isinstance(values, list) else ():
+    for constraint, predicate in zip(values, predicates, strict=True):
         attribute, texts = constraint["attribute"], constraint.get("values", ())
         is_plain = not constraint.get("negate") and not constraint.get("missing")
         if constraint["operator"] == "in" and is_plain and all(type(text) is str for text in texts):

@@ -18,6 +18,7 @@ FAIL_SAFES = ("off", "last_known_good")
 
 Chooser = Callable[[Context, object], "Result | None"]
 
+
 class Rule(NamedTuple):
     """A rule: ``gates`` and ``holds`` are its constraints, and either ``result`` or ``split`` what it serves."""
 
