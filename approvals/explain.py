@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals.models import ChangeRequest, Emergency, Review
+from countersign import evaluate
 from countersign.constraints import Scope, read_constraint
 from countersign.context import Predicate
 from countersign.result import Result
@@ -116,7 +117,7 @@ def explain(
     """
     rows = _with_prerequisites(environment, flag.key)
     snapshot = _unsigned(environment, rows.values())
-    result = snapshot.decider(flag.key)(context, region)
+    result = evaluate(snapshot, flag.key, context, region=region)
     row = rows.get(flag.key)
     if row is None:
         sentence = f"{flag.key} has never been set in {environment.name}: callers get their default."
@@ -126,7 +127,7 @@ def explain(
     tracer = _Tracer(row.document, result, context, segments)
     tracer.trace()
     needed = [
-        (each["flag"], tuple(each["variants"]), snapshot.decider(each["flag"])(context, region).variant)
+        (each["flag"], tuple(each["variants"]), evaluate(snapshot, each["flag"], context, region=region).variant)
         for each in row.document.get("prerequisites", ())
     ]
     changed = {key: each.change_id for key, each in rows.items()}

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+from collections import UserDict
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -260,17 +261,17 @@ def test_get_all_gives_null_where_the_caller_s_default_applies(tmp_path):
 
 
 def test_all_values_are_of_one_snapshot(tmp_path):
-    client = Client.from_file(a_file(tmp_path, {"a": a_flag(default=ON), "b": a_flag(default=ON)}))
+    targeted = {name: a_flag(default=ON, targets={"on": ["u"]}) for name in ("a", "b")}
+    client = Client.from_file(a_file(tmp_path, targeted))
     newer = Snapshot.parse(signed(body_of({"a": a_flag(), "b": a_flag()}), version=1288))
 
-    class Swapping(dict):
-        def get(self, name, default=None):
-            client._snapshot = newer  # as the polling thread may at any moment
-            return default
+    class Swapping(UserDict):
+        def __iter__(self):
+            client._use(newer, None)  # as the polling thread may at any moment
+            return super().__iter__()
 
-    targeted = {name: a_flag(default=ON, targets={"on": ["u"]}) for name in ("a", "b")}
-    client._snapshot = Snapshot.parse(signed(body_of(targeted)))
-    assert client.get_all(Swapping()) == {"a": True, "b": True}
+    assert client.get_all(Swapping({"country": "DK"})) == {"a": True, "b": True}
+    assert client.get_all() == {"a": False, "b": False}
 
 
 class Unspeakable:

@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from signed_snapshots import SigningKey, a_flag, body_of, signed
 
-from countersign import Snapshot, SnapshotError
+from countersign import Snapshot, SnapshotError, evaluate
 from countersign.document import DocumentError, validate_environment, validate_flag, validate_segment
 from countersign.jsonline import DEEPEST, LineError, read_line
 
@@ -150,7 +150,7 @@ def answers_of(snapshot: Snapshot) -> None:
                 result = snapshot.evaluate(key, context, expected_type)
                 assert (result.variant is None) or result.reason != "ERROR"
                 assert (result.reason == "ERROR") == (result.error_code is not None)
-                assert snapshot.decider(key, expected_type, True)(context, "eu").reason in ("STALE", "ERROR")
+                assert evaluate(snapshot, key, context, expected_type, region="eu", stale=True).reason in ("STALE", "ERROR")
     snapshot.changed_keys(whole())
 
 

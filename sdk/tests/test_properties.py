@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from signed_snapshots import a_flag, body_of, signed
 
-from countersign import Snapshot
+from countersign import Snapshot, evaluate
 from countersign.bucketing import HASHES
 from countersign.document import DocumentError, validate_environment, validate_flag, validate_segment
 from countersign.murmur3 import murmur3_plain
@@ -220,3 +220,123 @@ def test_every_process_answers_the_same_with_and_without_the_fast_hash(tmp_path)
     }
     assert len(answers) == 1
     assert b"SPLIT" in answers.pop()
+
+
+WORDS = st.sampled_from(["a", "b", "", 1, True])
+MEMBERSHIPS = st.fixed_dictionaries(
+    {
+        "attribute": st.sampled_from(["country", "plan"]),
+        "operator": st.just("in"),
+        "values": st.lists(WORDS, min_size=1, max_size=2),
+    },
+    optional={"negate": st.booleans(), "missing": st.booleans()},
+)
+
+
+def holds(constraint: dict, context: dict) -> bool:
+    """Section 3's sentence on `in`, a constraint at a time."""
+    value = context.get(constraint["attribute"])
+    if value is None:
+        return constraint.get("missing", False)
+    found = any(type(word) is type(value) and word == value for word in constraint["values"])
+    return found is not constraint.get("negate", False)
+
+
+@given(
+    st.lists(st.tuples(st.lists(MEMBERSHIPS, max_size=3), st.booleans()), min_size=1, max_size=70),
+    st.dictionaries(
+        st.sampled_from(["country", "plan"]), st.sampled_from(["a", "b", "c", "", 1, True, None])
+    ),
+)
+def test_the_first_rule_whose_constraints_all_hold_and_that_yields_decides(rules, attributes):
+    context = {"targetingKey": "u", **attributes}
+    nobody = {"split": {"by": "targetingKey", "seed": "s", "hash": "murmur3", "weights": [[None, 1]]}}
+    flag = a_flag(
+        rules=[
+            {"id": str(i), "constraints": constraints, "serve": {"variant": "on"} if yields else nobody}
+            for i, (constraints, yields) in enumerate(rules)
+        ]
+    )
+    deciding = [
+        str(i)
+        for i, (constraints, yields) in enumerate(rules)
+        if yields and all(holds(constraint, context) for constraint in constraints)
+    ]
+    answer = Snapshot.parse(signed(body_of({"f": flag}))).evaluate("f", context)
+    assert answer.metadata.get("rule") == (deciding[0] if deciding else None)
+
+
+BULK = Snapshot.parse(
+    signed(
+        body_of(
+            {
+                "rich": RICH,
+                "needy": {**RICH, "prerequisites": [{"flag": "rich", "variants": ["on"]}]},
+                "grouped": a_flag(
+                    rules=[
+                        {
+                            "id": "r",
+                            "constraints": [
+                                {"attribute": "", "operator": "in_segment", "values": ["old", "de"]}
+                            ],
+                            "serve": {"variant": "on"},
+                        }
+                    ],
+                    fail_safe="last_known_good",
+                ),
+                "broken": a_flag(type="x"),
+            },
+            {
+                "old": {
+                    "version": 1,
+                    "change": None,
+                    "rules": [[{"attribute": "age", "operator": "gt", "values": [60]}]],
+                },
+                "de": {
+                    "version": 1,
+                    "change": None,
+                    "rules": [[{"attribute": "country", "operator": "in", "values": ["DE"]}]],
+                },
+            },
+        )
+    )
+)
+
+
+@given(CONTEXTS, st.sampled_from([None, "eu", "us"]), st.booleans())
+def test_all_flags_at_once_answer_as_each_by_itself(context, region, stale):
+    answers = dict(BULK.evaluate_all(context, region=region, stale=stale))
+    assert list(answers) == BULK.keys()
+    for key, answer in answers.items():
+        assert answer == evaluate(BULK, key, context, region=region, stale=stale)
+
+
+def test_all_flags_at_once_look_into_a_segment_once():
+    class Groups(list):
+        looks = 0
+
+        def __iter__(self):
+            self.looks += 1
+            return super().__iter__()
+
+    rule = {
+        "id": "r",
+        "constraints": [{"attribute": "", "operator": "in_segment", "values": ["staff"]}],
+        "serve": {"variant": "on"},
+    }
+    staff = [[{"attribute": "groups", "operator": "includes", "values": ["staff"]}]]
+    snapshot = Snapshot.parse(
+        signed(
+            body_of(
+                {f"f{number}": a_flag(rules=[rule]) for number in range(3)},
+                {"staff": {"version": 1, "change": None, "rules": staff}},
+            )
+        )
+    )
+    groups = Groups(["staff"])
+    assert [answer.value for _, answer in snapshot.evaluate_all({"groups": groups})] == [True, True, True]
+    assert groups.looks == 1
+    assert [key for key, _ in snapshot.evaluate_all({"groups": groups}, ["f2", "nowhere"])] == [
+        "f2",
+        "nowhere",
+    ]

@@ -278,11 +278,11 @@ def test_what_a_caller_changes_at_any_depth_is_seen_by_nobody_else():
 def test_results_are_shared_and_other_keys_and_types_are_not_kept():
     snapshot = with_lines(line_of("banner"))
     assert snapshot.evaluate("banner", {}) is snapshot.evaluate("banner", {"country": "DK"}, "boolean")
-    assert snapshot.decider("banner") is snapshot.decider("banner")
+    assert snapshot.check("banner") is snapshot.check("banner")
     for key, expected_type in (("nowhere", None), ("banner", "bool")):
-        first = snapshot.decider(key, expected_type)
-        assert first({}, None).reason == "ERROR"
-        assert snapshot.decider(key, expected_type) is not first
+        first = snapshot.check(key, expected_type)
+        assert first.decide({}, None).reason == "ERROR"
+        assert snapshot.check(key, expected_type) is not first
 
 
 def test_what_changed_between_two_snapshots_can_be_asked():

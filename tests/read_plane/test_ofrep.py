@@ -157,7 +157,8 @@ class TestRefusals:
         def broken(*_, **__):
             raise RuntimeError("postgres://user:hunter2@db")
 
-        monkeypatch.setattr(type(holder.environments()[PRODUCTION].snapshot), "evaluate", broken)
+        for verb in ("evaluate", "evaluate_all"):
+            monkeypatch.setattr(type(holder.environments()[PRODUCTION].snapshot), verb, broken)
         reply = server.post(path, {})
         assert (reply.status, reply.json["errorCode"]) == (500, "GENERAL")
         assert b"hunter2" not in reply.body
