@@ -52,7 +52,9 @@ def main() -> None:
         )
         seconds, megabytes = export(bundle)
         length = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
-        print(f"  whole log   {seconds:6.1f} s  {megabytes:5.0f} MB of memory  {length / 1e6:7,.0f} MB on disk")
+        print(
+            f"  whole log   {seconds:6.1f} s  {megabytes:5.0f} MB of memory  {length / 1e6:7,.0f} MB on disk"
+        )
         if options.keep:
             write_trust(bundle.with_name(f"{bundle.name}.trust.json"))
 
