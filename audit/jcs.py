@@ -35,7 +35,7 @@ def _is_plain(value: Any) -> bool:
     if kind is str or value is None or kind is bool:
         return True
     if kind is int:
-        return -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER
+        return abs(int(value)) <= _LARGEST_INTEGER
     if kind is dict:
         for name, member in value.items():
             if type(name) is not str or not name.isascii() or not _is_plain(member):

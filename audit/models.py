@@ -1,4 +1,4 @@
-"""The ledger's rows. Events, blobs and checkpoints are append-only; triggers in the database see to it."""
+"""The ledger's rows. Events, tiles, blobs and checkpoints are append-only; triggers in the database see to it."""
 
 from __future__ import annotations
 
@@ -67,6 +67,21 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.index} {self.type} {self.subject}"
+
+
+class Tile(models.Model):
+    """The root over 256 leaves (level 1), or over 256 tiles of the level below; see `audit.tiles`."""
+
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="+", db_index=False)
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    root = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["log", "level", "index"], name="tile_once"),)
+
+    def __str__(self) -> str:
+        return f"tile {self.index} at level {self.level}"
 
 
 class Disclosure(models.Model):
