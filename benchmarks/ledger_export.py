@@ -189,7 +189,7 @@ class BusyPast:
             "weights": [["on", on], ["off", 100 - on]],
         }
         document: dict[str, Any] = {"enabled": True, "off": "off", "default": {"split": split}}
-        if self._number % 1_000 == 0:
+        if self._number % 1_000 == 1:
             keys = sorted({f"user-{self._choose.randrange(10**6):06d}" for _ in range(1_000)})
             document["targets"] = {"on": keys}
         return document
