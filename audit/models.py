@@ -43,7 +43,7 @@ class Event(models.Model):
     """One line of the ledger. `line` is what is hashed; the other columns only help to find it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="events")
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="events", db_index=False)
     index = models.BigIntegerField()
     time = models.DateTimeField(db_index=True)
     type = models.CharField(max_length=128)
@@ -87,7 +87,7 @@ class Tile(models.Model):
 class Disclosure(models.Model):
     """The clear text behind a salted digest of personal data in an event. Deleting it erases the person."""
 
-    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="disclosures")
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="disclosures", db_index=False)
     name = models.CharField(max_length=64)
     salt = models.CharField(max_length=64)
     value = models.TextField()
