@@ -92,8 +92,9 @@ class _Entries:
     def pages(self) -> Iterator[bytes]:
         """Raises `LedgerError` at the end, unless the lines hash to the signed root."""
         edge, size = self._prefix, self._selection.first
-        found = rows(self._selection, self._checkpoint)
-        while page := list(found.filter(index__gte=size, index__lt=size + PAGE)):
+        log, end = self._checkpoint.log, self._checkpoint.size
+        # One bound on each side: given two, SQLite takes the first and reads from there on every page.
+        while page := list(rows(self._selection, log, size, min(size + PAGE, end))):
             lines: list[bytes] = []
             leaves: list[bytes] = []
             for line, is_chosen, stored in page:

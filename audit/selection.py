@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Case, F, Q, QuerySet, TextField, Value, When
 
 from audit.ledger import current_log, timestamp
-from audit.models import Checkpoint, Disclosure, Event, Log
+from audit.models import Disclosure, Event, Log
 
 KILLED = "flags.v1.configuration.killed"
 # What reviews rest on is never withheld (ledger-bundle section 5), whatever is chosen.
@@ -128,9 +128,11 @@ def contents(selection: Selection) -> Contents:
     return Contents(selection.first, log.size, chosen, carried - chosen, total - carried, disclosures)
 
 
-def rows(selection: Selection, checkpoint: Checkpoint) -> QuerySet[Event, Any]:
-    """The entries of an export: line, or None where it is withheld; whether it was chosen; stored leaf hash."""
-    events = checkpoint.log.events.filter(index__gte=selection.first, index__lt=checkpoint.size)
+def rows(selection: Selection, log: Log, start: int, end: int) -> QuerySet[Event, Any]:
+    """The entries from `start` to before `end`: line, or None where it is withheld; whether it was chosen;
+    stored leaf hash.
+    """
+    events = log.events.filter(index__gte=start, index__lt=end)
     shown: Any = F("line")
     is_chosen: Any = Value(True)
     if selection.is_filtered:
