@@ -63,8 +63,9 @@ test: $(VENV)/.dev $(VENV)/.clients ## all tests, on SQLite and on a PostgreSQL 
 prove: $(VENV)/.dev $(VENV)/.clients ## the long tests, which take minutes
 	@$(BIN)/python -m pytest tests/prove
 
-bench: $(VENV)/.bench ## measure, side by side
-	@for each in benchmarks/*.py; do $(VENV)/bench/bin/python $$each || exit 1; done
+bench: $(VENV)/.bench $(VENV)/.dev ## measure, side by side
+	@for each in benchmarks/*.py; do case $$each in \
+		*/ledger_*) python=$(BIN)/python;; *) python=$(VENV)/bench/bin/python;; esac; $$python $$each || exit 1; done
 
 clean: ## remove the virtual environment, keep the data
 	rm -rf $(VENV) tests/clients/node_modules

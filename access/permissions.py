@@ -80,6 +80,19 @@ def require(actor: Actor, verb: str, project: Any) -> None:
     )
 
 
+def require_everywhere(actor: Actor, verb: str) -> None:
+    """Raise `ForbiddenError` unless the actor holds the verb in every project: the ledger has no walls."""
+    from django.apps import apps
+
+    projects = apps.get_model("flags", "Project")._default_manager.all()
+    if not projects.exists() or projects.exclude(pk__in=projects_where(actor, verb).values("pk")).exists():
+        needed = " or ".join(sorted(Role(role).label for role in roles_that_may(verb) if role != SYSTEM))
+        raise ForbiddenError(
+            "A bundle holds what reviews rest on in every project, whatever is chosen, so it takes the role "
+            f"{needed} in all of them. Ask their administrators."
+        )
+
+
 def is_organisation_administrator(actor: Actor) -> bool:
     """Whether the actor administers the installation: makes projects and service accounts."""
     return User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True).exists()

@@ -127,7 +127,11 @@ def explain(
     tracer = _Tracer(row.document, result, context, segments)
     tracer.trace()
     needed = [
-        (each["flag"], tuple(each["variants"]), evaluate(snapshot, each["flag"], context, region=region).variant)
+        (
+            each["flag"],
+            tuple(each["variants"]),
+            evaluate(snapshot, each["flag"], context, region=region).variant,
+        )
         for each in row.document.get("prerequisites", ())
     ]
     changed = {key: each.change_id for key, each in rows.items()}

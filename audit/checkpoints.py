@@ -10,9 +10,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from audit import keys, tree
+from audit import keys, tiles, tree
 from audit.ledger import LedgerError, current_log
-from audit.models import Checkpoint, Log, b64
+from audit.models import Checkpoint, Log, Tile, b64
 from audit.secret_files import replace_secret
 from audit.signing import signed_note
 from countersign.bundle.checkpoint import Checkpoint as Head
@@ -32,11 +32,9 @@ def sign_current() -> Checkpoint:
         log = current_log(lock=True)
         refuse_restored(log)
         checkpoint = log.checkpoints.order_by("-size").first()
-        if checkpoint is not None and checkpoint.size == log.size:
-            if checkpoint.frontier != log.frontier:
-                raise LedgerError(_changed(log, checkpoint))
-        else:
-            refuse_inconsistent(log, checkpoint)
+        # Past what is signed here: tiles of all complete subtrees go into the database with the checkpoint.
+        Tile.objects.bulk_create(checked_tiles(log, checkpoint))
+        if checkpoint is None or checkpoint.size < log.size:
             text = f"{log.origin}\n{log.size}\n{b64(log.root)}\n"
             checkpoint = Checkpoint.objects.create(
                 log=log,
@@ -48,13 +46,26 @@ def sign_current() -> Checkpoint:
     return checkpoint
 
 
-def refuse_inconsistent(log: Log, last: Checkpoint | None) -> None:
-    """Raise `LedgerError` unless the head is the last checkpoint's tree plus the events since."""
-    start = last.size if last else 0
+def checked_tiles(log: Log, last: Checkpoint | None) -> list[Tile]:
+    """The tiles that are not stored yet, if the head is the last checkpoint's tree plus the events since.
+
+    Raises `LedgerError` if it is not, or if the stored tiles are not the beginning of that tree.
+    """
+    signed = last.size if last else 0
     edge = [] if last is None else Log(frontier=last.frontier).edge
-    grown, size = _grown(log, edge, start, None)
-    if size != log.size or grown != log.edge:
+    start = tiles.covered(log)
+    new, completed = tiles.collector(log)
+    try:
+        grown, size = tree.edge(tiles.stored_nodes(log), 0, start), start
+    except LookupError as error:
+        raise LedgerError(_changed(log, last)) from error
+    grown, size = tree.grow(grown, size, tiles.leaves(log, start, signed), completed)
+    if (size, grown) != (signed, edge):
         raise LedgerError(_changed(log, last))
+    grown, size = tree.grow(grown, size, tiles.leaves(log, signed, log.size), completed)
+    if (size, grown) != (log.size, log.edge) or log.events.filter(index__gte=size).exists():
+        raise LedgerError(_changed(log, last))
+    return new
 
 
 def refuse_restored(log: Log) -> None:
@@ -80,7 +91,7 @@ def contains(log: Log, head: Head) -> bool:
     known = log.checkpoints.filter(size=head.size).first()
     if known is not None:
         return Log(frontier=known.frontier).root == head.root
-    edge, size = _grown(log, [], 0, head.size)
+    edge, size = tree.grow([], 0, tiles.leaves(log, 0, head.size))
     return size == head.size and tree.root(edge) == head.root
 
 
@@ -112,14 +123,6 @@ def _keep(checkpoint: Checkpoint) -> None:
 
 def _file() -> Path:
     return Path(settings.DATA_DIR) / "last-known-good" / "checkpoint"
-
-
-def _grown(log: Log, edge: tree.Frontier, start: int, end: int | None) -> tuple[tree.Frontier, int]:
-    events = log.events.filter(index__gte=start).order_by("index")
-    if end is not None:
-        events = events.filter(index__lt=end)
-    leaves = events.values_list("leaf_hash", flat=True).iterator(chunk_size=10_000)
-    return tree.grow(edge, start, (bytes(leaf) for leaf in leaves))
 
 
 def _changed(log: Log, last: Checkpoint | None) -> str:

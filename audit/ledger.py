@@ -100,9 +100,15 @@ def append(pending: Sequence[PendingEvent]) -> None:
 
     Raises `LedgerError` when there is no log, or an event is larger than 65,535 bytes.
     """
+    # Before the lock, for which everybody waits: their events may follow, up to the commit.
+    Disclosure.objects.bulk_create(
+        Disclosure(event_id=event.id, name=name, salt=salt, value=value)
+        for event in pending
+        for name, (salt, value) in event.personal.items()
+    )
     log = current_log(lock=True)
     now = max(timezone.now(), log.last_time) if log.last_time else timezone.now()
-    rows, leaves, disclosures = [], [], []
+    rows, leaves = [], []
     for offset, event in enumerate(pending):
         index = log.size + offset
         line = canonical(
@@ -140,12 +146,7 @@ def append(pending: Sequence[PendingEvent]) -> None:
                 leaf_hash=leaf,
             )
         )
-        disclosures += [
-            Disclosure(event_id=event.id, name=name, salt=salt, value=value)
-            for name, (salt, value) in event.personal.items()
-        ]
     edge, size = tree.grow(log.edge, log.size, leaves)
     Event.objects.bulk_create(rows)
-    Disclosure.objects.bulk_create(disclosures)
     log.frontier, log.size, log.last_time = [b64(node) for node in edge], size, now
     log.save(update_fields=["frontier", "size", "last_time"])

@@ -20,7 +20,8 @@ from approvals.api.kills import Emergencies, Kills
 from approvals.api.policies import Policies
 from approvals.api.report import Report
 from approvals.api.rollout_plans import RolloutPlans
-from audit.api import Checkpoints, Events
+from audit.api.events import Checkpoints, Events
+from audit.api.exports import ExportBundles, Exports
 from config.problems import problem_kind
 from distribution.api import SdkKeys
 from flags.api import Configurations, Environments, Flags, Projects, Segments
@@ -88,6 +89,10 @@ urlpatterns = [
     _v1("policies/<str:project>/<str:environment>", Policies, get="retrieve", put="update"),
     _v1("events", Events, get="list"),
     _v1("events/<uuid:id>", Events, get="retrieve"),
+    _v1("events/<uuid:id>/proof", Events, get="proof"),
+    _v1("exports", Exports, get="list", post="create"),
+    _v1("exports/<uuid:id>", Exports, get="retrieve"),
+    _v1("exports/<uuid:id>/bundle", ExportBundles, get="retrieve"),
     _v1("report.csv", Report, get="retrieve"),
     _v1("checkpoints", Checkpoints, get="list"),
     _v1("checkpoints/latest", Checkpoints, get="latest"),

@@ -30,6 +30,7 @@ from access.permissions import ForbiddenError
 from approvals.workflow import ConflictError, GateError, InvalidError
 from audit.history import OutdatedBaseError
 from audit.ledger import LedgerError
+from audit.selection import SelectionError
 from countersign.document import DocumentError
 from flags.catalogue import AlreadyExistsError
 
@@ -197,6 +198,7 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[A
     ((AlreadyExistsError, NameTakenError), _text(ALREADY_EXISTS)),
     (ForbiddenError, _text(FORBIDDEN)),
     (LedgerError, _text(LEDGER_UNAVAILABLE)),
+    (SelectionError, _text(INVALID)),
     (RowError, _row),
     (exceptions.APIException, _api),
     (Http404, lambda error: problem(NOT_FOUND, str(error) or "There is nothing at this address.")),

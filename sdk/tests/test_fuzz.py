@@ -150,7 +150,10 @@ def answers_of(snapshot: Snapshot) -> None:
                 result = snapshot.evaluate(key, context, expected_type)
                 assert (result.variant is None) or result.reason != "ERROR"
                 assert (result.reason == "ERROR") == (result.error_code is not None)
-                assert evaluate(snapshot, key, context, expected_type, region="eu", stale=True).reason in ("STALE", "ERROR")
+                assert evaluate(snapshot, key, context, expected_type, region="eu", stale=True).reason in (
+                    "STALE",
+                    "ERROR",
+                )
     snapshot.changed_keys(whole())
 
 

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from access.permissions import ForbiddenError
+from audit import keys as signing_keys
 from audit.models import Event
-from audit.signing import snapshot_signer
+from audit.signing import snapshots_name
 from countersign.members import DocumentError
 from distribution import keys
 from distribution.models import Keyring, SdkKey
@@ -94,7 +95,7 @@ def test_more_than_a_hundred_are_refused() -> None:
 
 def newest_keyring() -> keyring.Keyring:
     row = Keyring.objects.latest("version")
-    return keyring.Keyring.parse(bytes(row.raw), verify=[snapshot_signer().vkey])
+    return keyring.Keyring.parse(bytes(row.raw), verify=signing_keys.signing_now(snapshots_name()))
 
 
 def test_origins_reach_the_signed_keyring_and_the_ledger(cast: Cast) -> None:
