@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export COUNTERSIGN_PORT ?= 8000
 
-.PHONY: help run test check bench clean
+.PHONY: help run test prove check bench clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,8 +60,12 @@ check: $(VENV)/.dev ## lint, types, import contracts, missing migrations
 test: $(VENV)/.dev $(VENV)/.clients ## all tests, on SQLite and on a PostgreSQL of their own
 	@$(BIN)/python -m tests.run
 
-bench: $(VENV)/.bench ## measure, side by side
-	@for each in benchmarks/*.py; do $(VENV)/bench/bin/python $$each || exit 1; done
+prove: $(VENV)/.dev $(VENV)/.clients ## the long tests, which take minutes
+	@$(BIN)/python -m pytest tests/prove
+
+bench: $(VENV)/.bench $(VENV)/.dev ## measure, side by side
+	@for each in benchmarks/*.py; do case $$each in \
+		*/ledger_*) python=$(BIN)/python;; *) python=$(VENV)/bench/bin/python;; esac; $$python $$each || exit 1; done
 
 clean: ## remove the virtual environment, keep the data
 	rm -rf $(VENV) tests/clients/node_modules

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from django.db.models import Q
+
 from access.limits import Limits
-from access.models import CustomRole, Membership, OrganisationMembership
+from access.models import (
+    CustomRole,
+    Membership,
+    OrganisationMembership,
+    ServiceAccount,
+    Team,
+    User,
+)
 from access.permissions import require, require_in_organisation
 from access.roles import OrganisationRole, Role
 from audit.actor import Actor
@@ -21,7 +30,7 @@ class UnknownRoleError(ValueError):
     """Neither the table nor the organisation's custom roles have this role."""
 
 
-def _document(rows: Iterable[Membership]) -> dict[str, Any] | None:
+def roles_document(rows: Iterable[Membership]) -> dict[str, Any] | None:
     """The roles of somebody in a project, as the ledger has them; None for none."""
     roles = [
         {"role": row.role, **row.limits} if row.limits else row.role
@@ -57,7 +66,7 @@ def grant(
         if not (founding and not Membership.objects.filter(project=project).exists()):
             require(actor, "access.manage", project)
         rows = {row.role: row for row in Membership.objects.filter(project=project, member=member)}
-        before, membership = _document(rows.values()), rows.get(role)
+        before, membership = roles_document(rows.values()), rows.get(role)
         if membership is not None and membership.limits == wanted:
             return membership
         if membership is not None and wanted:
@@ -69,7 +78,7 @@ def grant(
             "access.v1.membership.changed",
             membership.ledger_subject,
             before=before,
-            after=_document(rows.values()),
+            after=roles_document(rows.values()),
             project=project.key,
         )
         membership.save()
@@ -87,8 +96,8 @@ def revoke(actor: Actor, membership: Membership) -> None:
         record.event(
             "access.v1.membership.changed",
             membership.ledger_subject,
-            before=_document(rows),
-            after=_document(row for row in rows if row.role != membership.role),
+            before=roles_document(rows),
+            after=roles_document(row for row in rows if row.role != membership.role),
             project=project.key,
         )
         membership.delete()
@@ -103,6 +112,22 @@ def _require_another_administrator(membership: Membership) -> None:
         raise LastAdministratorError(
             f"{project.key} would be left without an administrator; appoint another first."
         )
+
+
+def found(who: str) -> str:
+    """The id of the active person, service account or team of this id, user name, e-mail address, name or key.
+
+    Whoever asks may give roles: who has an account is nobody else's business. Raises LookupError.
+    """
+    people = User.objects.filter(Q(pseudonym=who) | Q(username=who) | Q(email__iexact=who), is_active=True)
+    accounts = ServiceAccount.objects.filter(Q(pseudonym=who) | Q(name=who), is_active=True)
+    teams = Team.objects.filter(Q(pseudonym=who) | Q(key=who))
+    matching = set().union(*(rows.values_list("pseudonym", flat=True) for rows in (people, accounts, teams)))
+    if len(matching) != 1:
+        raise LookupError(
+            "Several accounts match; use the user name." if matching else "No active account matches."
+        )
+    return str(matching.pop())
 
 
 def appoint(actor: Actor, member: str, role: str) -> OrganisationMembership:
@@ -130,6 +155,30 @@ def dismiss(actor: Actor, membership: OrganisationMembership) -> None:
         rows = _organisation_rows(membership.member)
         _record_appointments(record, membership, rows, set(rows) - {membership.role})
         membership.delete()
+
+
+def take_all(record: Recording, member: str) -> None:
+    """Take every role of somebody, within a recording that has checked who may."""
+    rows = Membership.objects.filter(member=member).select_related("project").order_by("project_id", "role")
+    held: dict[Any, list[Membership]] = {}
+    for row in rows:
+        held.setdefault(row.project, []).append(row)
+    for project, memberships in held.items():
+        project.hold()
+        record.event(
+            "access.v1.membership.changed",
+            memberships[0].ledger_subject,
+            before=roles_document(memberships),
+            after=None,
+            project=project.key,
+        )
+        for row in memberships:
+            row.delete()
+    appointed = _organisation_rows(member)
+    if appointed:
+        _record_appointments(record, next(iter(appointed.values())), appointed, ())
+        for each in appointed.values():
+            each.delete()
 
 
 def _organisation_rows(member: str) -> dict[str, OrganisationMembership]:

@@ -42,8 +42,12 @@ class User(AbstractUser):
     """A person. Their name stands here and in disclosures only; everywhere else they are `pseudonym`."""
 
     pseudonym = models.CharField(max_length=64, unique=True, default=user_pseudonym, editable=False)
+    # Set: nothing here says any more who this was (`access.erasure`).
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     def __str__(self) -> str:
+        if self.erased_at:
+            return f"erased person {self.pseudonym.partition(':')[2][:6]}…"
         return self.get_full_name() or self.username
 
 

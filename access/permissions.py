@@ -105,6 +105,19 @@ def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = 
     )
 
 
+def require_everywhere(actor: Actor, verb: str) -> None:
+    """Raise `ForbiddenError` unless the actor holds the verb in every project: the ledger has no walls."""
+    from django.apps import apps
+
+    projects = apps.get_model("flags", "Project")._default_manager.all()
+    if not projects.exists() or projects.exclude(pk__in=projects_where(actor, verb).values("pk")).exists():
+        needed = " or ".join(sorted(label_of(role) for role in roles_that_may(verb) if role in Role.values))
+        raise ForbiddenError(
+            "A bundle holds what reviews rest on in every project, whatever is chosen, so it takes the role "
+            f"{needed} in all of them. Ask their administrators."
+        )
+
+
 def eligible(members: set[str], verb: str, project: Any, touched: Iterable[Touched] = ()) -> set[str]:
     """Of these pseudonyms, the active people (no service accounts) who hold the verb here now."""
     holding = _holders(members, verb, project, touched)
@@ -132,6 +145,17 @@ def require_in_organisation(actor: Actor, verb: str) -> None:
 def is_organisation_administrator(actor: Actor) -> bool:
     """Whether the actor administers the installation: makes projects, teams and service accounts."""
     return may_in_organisation(actor, "organisation.manage")
+
+
+def is_last_organisation_administrator(person: User) -> bool:
+    """Whether nobody who is active would administer the installation without this person."""
+    if not may_in_organisation(user_actor(person, "cli"), "organisation.manage"):
+        return False
+    others = User.objects.filter(is_active=True).exclude(pk=person.pk)
+    rows = _organisation_memberships("organisation.manage").exclude(member=person.pseudonym)
+    staffed = TeamMember.objects.filter(member__in=others.values("pseudonym")).values("team__pseudonym")
+    held = rows.filter(Q(member__in=others.values("pseudonym")) | Q(member__in=staffed))
+    return not (held.exists() or others.filter(is_superuser=True).exists())
 
 
 def _memberships(verb: str) -> QuerySet[Membership]:

@@ -11,7 +11,7 @@ from access.models import CustomRole, CustomRoleVerb, Membership, ServiceAccount
 from access.permissions import require_in_organisation
 from access.roles import VERBS, OrganisationRole, Role
 from audit.actor import Actor
-from audit.recording import recording
+from audit.recording import Recording, recording
 
 
 class InUseError(ValueError):
@@ -47,6 +47,16 @@ def save_team(actor: Actor, key: str, *, name: str, members: Collection[str]) ->
         held = set(team.members.values_list("member", flat=True))
         TeamMember.objects.bulk_create(TeamMember(team=team, member=each) for each in sorted(wanted - held))
     return team
+
+
+def leave_all(record: Recording, member: str) -> None:
+    """Take somebody out of every team, within a recording that has checked who may."""
+    for team in Team.objects.filter(members__member=member).order_by("pk"):
+        before = team.document
+        after = {**before, "members": [each for each in before["members"] if each != member]}
+        record.event("access.v1.team.changed", team.ledger_subject, before=before, after=after)
+        team.members.filter(member=member).delete()
+        team.save()
 
 
 def delete_team(actor: Actor, team: Team) -> None:

@@ -49,6 +49,8 @@ class ChangeRequest(models.Model):
         APPLIED = "applied", "Applied"
         REJECTED = "rejected", "Rejected"
         WITHDRAWN = "withdrawn", "Withdrawn"
+        # Open when a new ledger was opened after a restore: nothing carries over, so it is proposed again.
+        LAPSED = "lapsed", "Lapsed"
 
     OPEN = (State.IN_REVIEW, State.APPROVED)
 

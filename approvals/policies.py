@@ -9,6 +9,7 @@ from typing import Any
 from access.permissions import require
 from approvals.models import ApprovalPolicy
 from audit.actor import Actor
+from audit.history import require_base
 from audit.recording import recording
 from flags.models import Environment
 
@@ -66,13 +67,23 @@ def _asked_by(policy: ApprovalPolicy) -> Requirements:
     return Requirements(approvals, policy.require_rationale, policy.require_ticket)
 
 
-def set_policy(actor: Actor, environment: Environment, members: Mapping[str, Any]) -> ApprovalPolicy:
-    """Change what an environment asks for. Raises `ForbiddenError` or ValidationError naming the members."""
+def set_policy(
+    actor: Actor,
+    environment: Environment,
+    members: Mapping[str, Any],
+    *,
+    base: Mapping[str, int] | None = None,
+) -> ApprovalPolicy:
+    """Change what an environment asks for. `base`: by its subject, the version seen; None: whatever stands.
+
+    Raises `ForbiddenError`, `OutdatedBaseError`, or ValidationError naming the members.
+    """
     with recording(actor) as record:
         require(actor, "policy.change", environment.project)
         # What is being applied just now was checked against the policy as it stands.
         environment.project.hold()
         policy = policy_of(environment)
+        require_base(policy, base)
         before = policy.document if policy.pk else None
         for name in ("required_approvals", "require_rationale", "require_ticket"):
             if name in members:

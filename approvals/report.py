@@ -38,22 +38,27 @@ COLUMNS = (
     "change request",
     "proposed by",
     "approved by",
+    "ledger",
 )
 
 
 def changes_of(projects: Iterable[Project]) -> QuerySet[Event]:
     """The events that changed a flag, a configuration or a segment of these projects, oldest first."""
-    return Event.objects.filter(
-        project__in=[project.key for project in projects],
-        type__in=(
-            "flags.v1.flag.created",
-            "flags.v1.flag.updated",
-            "flags.v1.configuration.updated",
-            "flags.v1.configuration.killed",
-            "flags.v1.segment.created",
-            "flags.v1.segment.updated",
-        ),
-    ).order_by("log_id", "index")
+    return (
+        Event.objects.select_related("log")
+        .filter(
+            project__in=[project.key for project in projects],
+            type__in=(
+                "flags.v1.flag.created",
+                "flags.v1.flag.updated",
+                "flags.v1.configuration.updated",
+                "flags.v1.configuration.killed",
+                "flags.v1.segment.created",
+                "flags.v1.segment.updated",
+            ),
+        )
+        .order_by("log_id", "index")
+    )
 
 
 def csv_lines(events: QuerySet[Event], chunk: int = 500) -> Iterator[str]:
@@ -76,7 +81,7 @@ def _rows(events: list[Event]) -> Iterator[str]:
     for review in Event.objects.filter(
         change_id__in=ids,
         type__in=("approvals.v1.change_request.proposed", "approvals.v1.change_request.approved"),
-    ).order_by("index"):
+    ).order_by("log_id", "index"):
         if review.type.endswith("proposed"):
             proposals[review.change_id] = review
         else:
@@ -116,6 +121,7 @@ def _rows(events: list[Event]) -> Iterator[str]:
                 event.change_id,
                 names[proposal.actor] if proposal else "",
                 ", ".join(names[name] for name in approvals.get(event.change_id, ())),
+                event.log.origin,
             )
         )
 

@@ -28,20 +28,26 @@ def propose_plan(
     title: str,
     rationale: str = "",
     ticket: str = "",
+    base: Mapping[str, int] | None = None,
 ) -> ChangeRequest:
     """Propose a plan: `stages` of `{"weights": [[variant, integer]…], "hold": seconds until the next}`.
 
     The flag must be configured there already: its document is what the stages start from and return to.
-    Raises `ForbiddenError`, `InvalidError`, `StateError`.
+    `base`: by its subject, the version of it that the proposer saw; None: what stands now.
+    Raises `ForbiddenError`, `InvalidError`, `ConflictError`, `StateError`.
     """
     _check_stages(stages)
-    configuration = FlagConfiguration.objects.filter(flag=flag, environment=environment).first()
-    if configuration is None:
-        raise InvalidError(
-            "flag", f"{flag.key} is not configured in {environment.key}; configure it first, off"
-        )
     with recording(actor) as record:
+        require(actor, "change.propose", flag.project)
         flag.project.hold()  # of two proposals at once the second sees the plan of the first
+        configuration = FlagConfiguration.objects.filter(flag=flag, environment=environment).first()
+        if configuration is None:
+            raise InvalidError(
+                "flag", f"{flag.key} is not configured in {environment.key}; configure it first, off"
+            )
+        subject, version = configuration.ledger_subject, configuration.version
+        if base is not None and base.get(subject) != version:
+            raise ConflictError(subject, base.get(subject), version)
         busy = (State.PROPOSED, State.RUNNING, State.PAUSED)
         if RolloutPlan.objects.filter(flag=flag, environment=environment, state__in=busy).exists():
             raise StateError(

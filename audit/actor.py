@@ -7,6 +7,10 @@ from typing import Literal
 Door = Literal["ui", "api", "task", "cli"]
 
 
+class CommandLineOnlyError(Exception):
+    """The verb is for whoever may run commands on the server, and came by another door."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """A person, service account or task of ours, named by a pseudonymous id such as `user:3f9a…`.
@@ -23,3 +27,8 @@ class Actor:
     def is_system(self) -> bool:
         """Whether this is one of our own tasks, which act under somebody's approval only."""
         return self.id.startswith("system:")
+
+    def require_command_line(self, what: str) -> None:
+        """Raise `CommandLineOnlyError` unless a command of ours acts, run by an operator."""
+        if not (self.is_system and self.via == "cli"):
+            raise CommandLineOnlyError(f"{what} is done on the server, with `manage.py`, by its operators.")

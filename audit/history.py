@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from django.db import models
+from django.db.models import Count, Subquery
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
 from django.db.models.signals import pre_delete, pre_save
 from django.dispatch import receiver
 from simple_history.models import HistoricalRecords
@@ -78,6 +82,39 @@ class Tracked(models.Model):
     def ledger_subject(self) -> str:
         """The subject of the events about this row (ledger-bundle section 6)."""
         raise NotImplementedError
+
+
+class OutdatedBaseError(Exception):
+    """A write was based on another version than the one that stands, or named none (`expected` None)."""
+
+    def __init__(self, subject: str, expected: int | None, found: int) -> None:
+        based = "names no version as its base" if expected is None else f"was made for version {expected}"
+        super().__init__(
+            f"{subject} is at version {found}, this change {based}. "
+            f"Nothing was overwritten: look at what stands there, then send the change with the base {found}."
+        )
+        self.subject, self.expected, self.found = subject, expected, found
+
+
+def version_of(row: Any) -> int:
+    """How often a tracked row was written; 0 where it has not been. For rows without a version of their own."""
+    return int(row.history.count()) if row.pk else 0
+
+
+def version_subquery(model: type[Tracked], **row: Any) -> Combinable:
+    """The same for the rows of a list: `row` says which rows of the history belong to one."""
+    rows = model.history.model._default_manager.filter(**row).order_by()  # type: ignore[attr-defined]
+    grouped = rows.values(*row).annotate(written=Count("pk")).values("written")
+    return Coalesce(Subquery(grouped, output_field=models.IntegerField()), 0)
+
+
+def require_base(row: Any, base: Mapping[str, int] | None) -> None:
+    """Raise `OutdatedBaseError` unless `base` names, by subject, the version at which the row stands.
+
+    None: whatever stands there. Called with the row, or what holds it, locked.
+    """
+    if base is not None and (expected := base.get(row.ledger_subject)) != (found := version_of(row)):
+        raise OutdatedBaseError(row.ledger_subject, expected, found)
 
 
 @receiver(pre_save)

@@ -12,19 +12,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from audit import tree
+from audit import keys, tree
+from audit.errors import LedgerError as LedgerError
 from audit.jcs import canonical
 from audit.models import Disclosure, Event, Log, b64
-from audit.signing import ledger_signer
+from audit.signing import host_signers, snapshots_name
 
 if TYPE_CHECKING:
     from audit.recording import PendingEvent
 
 EVENT_LIMIT = 65_535  # bytes of a line
-
-
-class LedgerError(RuntimeError):
-    """The ledger cannot append; the change that needed it did not happen."""
 
 
 def origin() -> str:
@@ -48,28 +45,54 @@ def current_log(*, lock: bool = False) -> Log:
 
 def open_log(**_: Any) -> Log:
     """Open the ledger if there is none; its first event names the log key. Runs after `migrate`."""
+    with transaction.atomic():
+        keys.establish(snapshots_name())
+        existing = Log.objects.order_by("-pk").first()
+        if existing is None:
+            return open_next(origin())
+        keys.establish(existing.origin, created=_log_key(existing))
+        return existing
+
+
+def open_next(name: str, continues: dict[str, Any] | None = None) -> Log:
+    """Open a log, which is the current one from now on. Must run in a transaction.
+
+    `continues` names the end of the log before it (ledger-bundle, section 6, a restored system).
+    """
     from audit.recording import PendingEvent
 
-    with transaction.atomic():
-        existing = Log.objects.order_by("-pk").first()
-        if existing is not None:
-            return existing
-        log = Log.objects.create(origin=origin())
-        created = PendingEvent(
-            uuid4(),
-            "ledger.v1.created",
-            "",
-            {"origin": log.origin, "log_key": ledger_signer().vkey},
-        )
-        append([created])
-        return current_log()
+    Log.objects.create(origin=name)
+    keys.establish(name)
+    data: dict[str, Any] = {"origin": name, "log_key": keys.signers(name)[0].vkey}
+    if continues is not None:
+        data["continues"] = continues
+    append([PendingEvent(uuid4(), "ledger.v1.created", "", data)])
+    return current_log()
 
 
 def trusted_log() -> dict[str, Any]:
-    """Origin and keys of the open log, as an auditor's trust file has them (ledger-bundle section 9)."""
-    log = current_log()
-    created = json.loads(log.events.get(index=0).line)["data"]["log_key"]
-    return {"origin": log.origin, "log": sorted({created, ledger_signer().vkey})}
+    """Origin and all keys of each log, as an auditor's trust file has them (ledger-bundle, section 9)."""
+    logs = [{"origin": log.origin, "log": keys_ever(log.origin)} for log in Log.objects.order_by("pk")]
+    return logs[0] if len(logs) == 1 else {"logs": logs}
+
+
+def keys_ever(name: str) -> list[str]:
+    """The vkeys that a log ever had: as its events say, and those that this host signs it with.
+
+    Not the rows that say which keys sign now: whoever can write those must not make auditors trust a key.
+    """
+    vkeys = {signer.vkey for signer in host_signers(name)}
+    for log in Log.objects.filter(origin=name):
+        vkeys.add(_log_key(log))
+        # The project is named (none) for the index, which begins with it.
+        changes = log.events.filter(project="", type="ledger.v1.log_key.changed")
+        for line in changes.values_list("line", flat=True):
+            vkeys.update(json.loads(line)["data"]["keys"])
+    return sorted(vkeys)
+
+
+def _log_key(log: Log) -> str:
+    return str(json.loads(log.events.get(index=0).line)["data"]["log_key"])
 
 
 def append(pending: Sequence[PendingEvent]) -> None:
@@ -77,9 +100,15 @@ def append(pending: Sequence[PendingEvent]) -> None:
 
     Raises `LedgerError` when there is no log, or an event is larger than 65,535 bytes.
     """
+    # Before the lock, for which everybody waits: their events may follow, up to the commit.
+    Disclosure.objects.bulk_create(
+        Disclosure(event_id=event.id, name=name, salt=salt, value=value)
+        for event in pending
+        for name, (salt, value) in event.personal.items()
+    )
     log = current_log(lock=True)
     now = max(timezone.now(), log.last_time) if log.last_time else timezone.now()
-    rows, leaves, disclosures = [], [], []
+    rows, leaves = [], []
     for offset, event in enumerate(pending):
         index = log.size + offset
         line = canonical(
@@ -117,12 +146,7 @@ def append(pending: Sequence[PendingEvent]) -> None:
                 leaf_hash=leaf,
             )
         )
-        disclosures += [
-            Disclosure(event_id=event.id, name=name, salt=salt, value=value)
-            for name, (salt, value) in event.personal.items()
-        ]
     edge, size = tree.grow(log.edge, log.size, leaves)
     Event.objects.bulk_create(rows)
-    Disclosure.objects.bulk_create(disclosures)
     log.frontier, log.size, log.last_time = [b64(node) for node in edge], size, now
     log.save(update_fields=["frontier", "size", "last_time"])

@@ -1,4 +1,4 @@
-"""The ledger's rows. Events, blobs and checkpoints are append-only; triggers in the database see to it."""
+"""The ledger's rows. Events, tiles, blobs and checkpoints are append-only; triggers in the database see to it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Event(models.Model):
     """One line of the ledger. `line` is what is hashed; the other columns only help to find it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="events")
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="events", db_index=False)
     index = models.BigIntegerField()
     time = models.DateTimeField(db_index=True)
     type = models.CharField(max_length=128)
@@ -69,10 +69,25 @@ class Event(models.Model):
         return f"{self.index} {self.type} {self.subject}"
 
 
+class Tile(models.Model):
+    """The root over 256 leaves (level 1), or over 256 tiles of the level below; see `audit.tiles`."""
+
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="+", db_index=False)
+    level = models.PositiveSmallIntegerField()
+    index = models.BigIntegerField()
+    root = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["log", "level", "index"], name="tile_once"),)
+
+    def __str__(self) -> str:
+        return f"tile {self.index} at level {self.level}"
+
+
 class Disclosure(models.Model):
     """The clear text behind a salted digest of personal data in an event. Deleting it erases the person."""
 
-    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="disclosures")
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="disclosures", db_index=False)
     name = models.CharField(max_length=64)
     salt = models.CharField(max_length=64)
     value = models.TextField()
@@ -108,3 +123,17 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.log.origin} at {self.size}"
+
+
+class SigningKey(models.Model):
+    """A key that signs under a name, or did. Only its public half is here; each that is not retired signs."""
+
+    # A log's origin, or the installation's with `/snapshots`.
+    name = models.CharField(max_length=255, db_index=True)
+    # The verifier key, `name+<hex key id>+<base64>`.
+    vkey = models.CharField(max_length=400, unique=True)
+    begun_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.vkey

@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 
-from audit.secret_files import kept_secret
+from audit.secret_files import kept_secret, replace_secret
 
 _ED25519 = b"\x01"
 
@@ -68,29 +70,89 @@ class LocalSigner:
         return self.private_key.sign(message)
 
 
-def signed_note(text: str, signer: Signer) -> str:
-    """`text` (which ends in LF) with the signer's line under it."""
+def signed_note(text: str, signers: Sequence[Signer]) -> str:
+    """`text` (which ends in LF) with a line of each signer under it; while keys rotate there are two."""
     if not text.endswith("\n"):
         raise ValueError("a note's text ends with a line feed")
-    signature = base64.b64encode(signer.key_id + signer.sign(text.encode())).decode()
-    return f"{text}\n— {signer.name} {signature}\n"
+    lines = [
+        f"— {signer.name} {base64.b64encode(signer.key_id + signer.sign(text.encode())).decode()}\n"
+        for signer in signers
+    ]
+    if not lines:
+        raise ValueError("a note has a signature")
+    return f"{text}\n{''.join(lines)}"
 
 
-def ledger_signer() -> Signer:
-    """Signs checkpoints and export manifests; its name is the ledger's origin."""
-    return _signer(f"{settings.ORIGIN}/ledger", settings.LEDGER_KEY, "ledger")
+def snapshots_name() -> str:
+    """The name under which snapshots and keyrings are signed."""
+    return f"{settings.ORIGIN}/snapshots"
 
 
-def snapshot_signer() -> Signer:
-    """Signs snapshots and keyrings, nothing else."""
-    return _signer(f"{settings.ORIGIN}/snapshots", settings.SNAPSHOT_KEY, "snapshots")
+def host_signers(name: str) -> list[Signer]:
+    """The keys that this host has for a name, newest first; whether they may sign is for `audit.keys` to say.
+
+    The ledger's key signs checkpoints and export manifests under the origin of a log, the snapshots' key
+    snapshots and keyrings; neither signs anything else.
+    """
+    return [LocalSigner(name, _private_key(seed)) for seed in _seeds(_purpose(name))]
+
+
+def make_key(name: str) -> None:
+    """Put a new key first into the file of this host's keys.
+
+    Raises ValueError where they come from the environment, which only the operator can change.
+    """
+    purpose = _purpose(name)
+    if _configured(purpose):
+        variable = f"COUNTERSIGN_{_SETTINGS[purpose]}"
+        raise ValueError(
+            f"{variable}: has the present key only. Set it to `<new seed>,<present seed>` on every host "
+            "(`head -c32 /dev/urandom | base64` makes a seed), restart them, then run this again."
+        )
+    replace_secret(_file(purpose), "\n".join([_new_seed(), *_seeds(purpose)]) + "\n")
+
+
+def forget_keys(name: str, keep: Collection[str]) -> int:
+    """Leave only the keys whose vkey is in `keep` in the file of this host's keys; how many went.
+
+    Keys from the environment stay: the operator removes them there.
+    """
+    purpose = _purpose(name)
+    if _configured(purpose):
+        return 0
+    seeds = _seeds(purpose)
+    kept = [seed for seed in seeds if LocalSigner(name, _private_key(seed)).vkey in keep]
+    if kept and len(kept) < len(seeds):
+        replace_secret(_file(purpose), "\n".join(kept) + "\n")
+        return len(seeds) - len(kept)
+    return 0
+
+
+_SETTINGS = {"ledger": "LEDGER_KEY", "snapshots": "SNAPSHOT_KEY"}
+
+
+def _purpose(name: str) -> str:
+    return "snapshots" if name.endswith("/snapshots") else "ledger"
+
+
+def _configured(purpose: str) -> str:
+    return str(getattr(settings, _SETTINGS[purpose]))
+
+
+def _file(purpose: str) -> Path:
+    return Path(settings.DATA_DIR) / "keys" / purpose
+
+
+def _new_seed() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _seeds(purpose: str) -> list[str]:
+    """Base64 seeds, newest first; of the file anew each time, since a rotation may have changed it."""
+    text = _configured(purpose) or kept_secret(_file(purpose), _new_seed)
+    return text.replace(",", " ").split()
 
 
 @cache
-def _signer(name: str, seed: str, file_name: str) -> Signer:
-    if not seed:
-        seed = kept_secret(
-            settings.DATA_DIR / "keys" / file_name,
-            lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
-        )
-    return LocalSigner(name, Ed25519PrivateKey.from_private_bytes(base64.b64decode(seed, validate=True)))
+def _private_key(seed: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(base64.b64decode(seed, validate=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-APPEND_ONLY = ("audit_event", "audit_checkpoint", "audit_blob")
+APPEND_ONLY = ("audit_event", "audit_checkpoint", "audit_blob", "audit_tile")
 
 
 def trigger_names(vendor: str, table: str) -> list[str]:

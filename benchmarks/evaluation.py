@@ -1,240 +1,140 @@
-"""What one flag check costs in a service, by kind of flag, and what loading 10,000 flags does.
+"""What flag checks cost, ours and the peers', side by side; and ours through OpenFeature's SDK.
 
-Each is asked of the snapshot, of the client, and of the client through OpenFeature's SDK, whose own no-op
-provider is the measure of the last; a lookup in a dict is the measure of the others.
-
-Run it with `make bench`. It asserts nothing about time: read the ratios, and the medians as of this machine.
+Run it with `make bench`. Every product has the same flags in its memory and answers the same questions
+through its own public API, by turns in one process; what is compared is the fastest round of each, which the
+machine's other work disturbs least. Nothing is asserted about time, but that every answer is the right one.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import platform
-import statistics
 import sys
-import tempfile
-import time
-import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import rfc8785
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from openfeature import api
-from openfeature.client import OpenFeatureClient
-from openfeature.evaluation_context import EvaluationContext
-from openfeature.provider.no_op_provider import NoOpProvider
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.interleaved import measure, table
-from countersign import Client, Snapshot
+from openfeature import api
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.provider.no_op_provider import NoOpProvider
+
+from benchmarks import workload
+from benchmarks.interleaved import Call, measure
+from benchmarks.peers import Product
+from benchmarks.peers.countersign import Countersign
+from benchmarks.peers.eppo import Eppo
+from benchmarks.peers.growthbook import Growthbook
+from benchmarks.peers.launchdarkly import LaunchDarkly
+from benchmarks.peers.unleash import Unleash
 from countersign.openfeature import CountersignProvider
 
-ROUNDS, INNER = 60, 2_000
-LOADED_FLAGS, LOADS = 10_000, 15
-NAME = "flags.example.com/snapshots"
-
-
-def _flag(**changes: Any) -> dict[str, Any]:
-    return {
-        "type": "boolean",
-        "version": 1,
-        "variants": {"on": True, "off": False},
-        "off": "off",
-        "enabled": True,
-        "default": {"variant": "off"},
-        "fail_safe": "off",
-        **changes,
-    }
-
-
-def _constraint(attribute: str, operator: str, *values: Any) -> dict[str, Any]:
-    return {"attribute": attribute, "operator": operator, "values": list(values)}
-
-
-FLAGS = {
-    "boolean": _flag(default={"variant": "on"}),
-    "split": _flag(
-        default={
-            "split": {
-                "by": "targetingKey",
-                "seed": "split",
-                "hash": "murmur3",
-                "weights": [["on", 50_000], ["off", 50_000]],
-            }
-        }
-    ),
-    "targets": _flag(targets={"on": [f"customer-{number}" for number in range(1_000)]}),
-    "constraints": _flag(
-        rules=[
-            {
-                "id": "r1",
-                "constraints": [
-                    _constraint("country", "in", "SE", "NO", "DK"),
-                    _constraint("plan", "in", "gold", "platinum"),
-                    _constraint("age", "gte", 18),
-                    _constraint("email_domain", "ends_with", ".example.com"),
-                    _constraint("orders", "gt", 3),
-                ],
-                "serve": {"variant": "on"},
-            }
-        ]
-    ),
-    "rules": _flag(
-        rules=[
-            {
-                "id": f"r{number}",
-                "constraints": [_constraint("country", "in", f"C{number}" if number < 9 else "DK")],
-                "serve": {"variant": "on"},
-            }
-            for number in range(10)
-        ]
-    ),
+PRODUCTS: tuple[type[Product], ...] = (Countersign, Eppo, Growthbook, LaunchDarkly, Unleash)
+ROUNDS, BULK_FLAGS, BULK_ROUNDS = 200, 500, 60
+THROUGH_OPENFEATURE = 1.1
+GOALS = {
+    "boolean, the default": 0.10,
+    "50 % split": 0.15,
+    "1,000 targets, a hit": 0.08,
+    "1,000 targets, a miss": 0.08,
+    "five constraints, all hold": 0.6,
+    "ten rules, the last holds": 0.4,
+    "all of 500 flags": 0.3,
 }
-CONTEXT = {
-    "targetingKey": "customer-500",
-    "country": "DK",
-    "plan": "gold",
-    "age": 30,
-    "email_domain": "shop.example.com",
-    "orders": 7,
-}
+"""The share of the fastest peer's time that ours may take."""
 
 
-class Case(NamedTuple):
-    """A flag, and the context that it is asked for."""
-
-    flag: str
-    context: dict[str, Any]
-
-
-CASES = {
-    "boolean, default variant": Case("boolean", CONTEXT),
-    "50 % split": Case("split", CONTEXT),
-    "1,000 targets, a hit": Case("targets", CONTEXT),
-    "1,000 targets, a miss": Case("targets", {**CONTEXT, "targetingKey": "visitor-1"}),
-    "five constraints, all hold": Case("constraints", CONTEXT),
-    "ten rules, the last holds": Case("rules", CONTEXT),
-}
+def _checked(product: str, row: str, call: Call, expected: Any) -> Call:
+    """The call, once it was seen to answer what was to be measured and no default of an error's."""
+    answer = call.answer()
+    if answer != expected:
+        raise SystemExit(f"{product} answers {answer!r}, not {expected!r}: {row}")
+    return call
 
 
-def _signed_snapshot(flags: dict[str, Any]) -> bytes:
-    """A snapshot with the flags, signed by a key that is thrown away."""
-    lines = [{"segments": {}}, *([key, flags[key]] for key in sorted(flags))]
-    body = b"".join(rfc8785.dumps(line) + b"\n" for line in lines)  # type: ignore[arg-type]
-    text = (
-        "countersign-snapshot/v1\norigin flags.example.com\nenvironment shop/production\nversion 1\n"
-        f"created 2026-11-21T12:00:00.000000Z\nledger 0 {base64.b64encode(bytes(32)).decode()}\n"
-        f"body sha256:{hashlib.sha256(body).hexdigest()} {len(body)}\n"
-    )
-    key = Ed25519PrivateKey.generate()
-    key_id = hashlib.sha256(f"{NAME}\n".encode() + b"\x01" + key.public_key().public_bytes_raw()).digest()[:4]
-    signature = base64.b64encode(key_id + key.sign(text.encode())).decode()
-    return f"{text}\n— {NAME} {signature}\n\n".encode() + body
+def _check_calls() -> dict[tuple[str, str], Call]:
+    calls: dict[tuple[str, str], Call] = {}
+    for product in PRODUCTS:
+        loaded = product(product.document(workload.KINDS))
+        for row, (flag, unit, answer) in workload.CHECKS.items():
+            if flag == "split":
+                unit = _unit_in_the_half(loaded)
+            call = loaded.check(flag, unit, workload.ATTRIBUTES, not answer)
+            calls[row, product.name] = _checked(product.name, row, call, answer)
+    return calls
 
 
-def _check(snapshot: Snapshot, case: Case) -> Callable[[], None]:
-    evaluate, (key, context) = snapshot.evaluate, case
-
-    def check() -> None:
-        evaluate(key, context)
-
-    return check
-
-
-def _ask(client: Client, case: Case) -> Callable[[], None]:
-    get, (key, context) = client.get_boolean_value, case
-
-    def ask() -> None:
-        get(key, False, context)
-
-    return ask
+def _unit_in_the_half(loaded: Product) -> str:
+    """A unit that the product's own hash has in its first half, and not one that an error leaves there."""
+    units = [f"customer-{number}" for number in range(1_000, 2_000)]
+    on = [unit for unit in units if loaded.check("split", unit, workload.ATTRIBUTES, False).answer()]
+    if not 400 < len(on) < 600:
+        raise SystemExit(f"{loaded.name} has {len(on)} of 1,000 in a 50 % split")
+    return on[0]
 
 
-def _ask_openfeature(client: OpenFeatureClient, case: Case) -> Callable[[], None]:
-    get, key = client.get_boolean_value, case.flag
-    attributes = dict(case.context)
-    context = EvaluationContext(attributes.pop("targetingKey"), attributes)
-
-    def ask() -> None:
-        get(key, False, context)
-
-    return ask
-
-
-def _openfeature_client(provider: Any) -> OpenFeatureClient:
-    """A client with a domain of its own, so that several providers serve side by side."""
-    domain = type(provider).__name__
-    api.set_provider_and_wait(provider, domain)
-    return api.get_client(domain)
+def _bulk_calls() -> dict[tuple[str, str], Call]:
+    flags = workload.many(BULK_FLAGS, tuple(workload.KINDS))
+    calls: dict[tuple[str, str], Call] = {}
+    for product in PRODUCTS:
+        loaded = product(product.document(flags))
+        call = loaded.check_all(list(flags), workload.UNIT, workload.ATTRIBUTES)
+        # Whom a split takes is each product's own; all others are on.
+        answers = {key: on for key, on in call.answer().items() if flags[key].default != "half"}
+        if answers != {key: True for key, flag in flags.items() if flag.default != "half"}:
+            raise SystemExit(f"{product.name} does not answer for all {BULK_FLAGS} flags")
+        calls["all of 500 flags", product.name] = call
+    return calls
 
 
-def _client_of(raw: bytes) -> Client:
-    with tempfile.NamedTemporaryFile(suffix=".snapshot") as file:
-        file.write(raw)
-        file.flush()
-        return Client.from_file(file.name)
+def _openfeature_calls() -> dict[str, Call]:
+    ours = Countersign(Countersign.document(workload.KINDS))
+    calls: dict[str, Call] = {}
+    no_op, asked = NoOpProvider(), CountersignProvider(ours.client)
+    for name, provider in (("no-op provider", no_op), ("ours", asked)):
+        api.set_provider_and_wait(provider, name)  # a domain each, so that both serve side by side
+    for row, (flag, unit, answer) in workload.CHECKS.items():
+        context = EvaluationContext(unit, dict(workload.ATTRIBUTES))
+        if flag == "split":
+            context = EvaluationContext(_unit_in_the_half(ours), dict(workload.ATTRIBUTES))
+        names = {"ask": api.get_client("ours").get_boolean_value, "context": context, "flag": flag}
+        call = Call("ask(flag, default, context)", {**names, "default": not answer})
+        calls[row] = _checked("CountersignProvider", row, call, answer)
+    names = {"ask": api.get_client("no-op provider").get_boolean_value, "context": context}
+    calls["no-op provider"] = Call("ask('boolean', False, context)", names)
+    return calls
 
 
-def _check_answers(snapshot: Snapshot) -> None:
-    answers = {name: snapshot.evaluate(*case) for name, case in CASES.items()}
-    causes = [answer.metadata.get("cause") for answer in answers.values()]
-    if causes != ["default", "default", "target", "default", "rule", "rule"]:
-        raise SystemExit(f"These are not the answers that were to be measured: {answers}")
+def _verdict(share: float, goal: float) -> str:
+    return f"{share:>6.3f} {goal:>6.2f}  {'met' if share <= goal else 'MISSED'}"
 
 
-def _measure_checks() -> None:
-    raw = _signed_snapshot(FLAGS)
-    snapshot, client = Snapshot.parse(raw), _client_of(raw)
-    _check_answers(snapshot)
-    plain = {f"flag-{number}": True for number in range(1_000)}
-
-    def look_up() -> None:
-        plain.get("flag-500", False)
-
-    dict_lookup, no_op = "plain dict lookup", "OpenFeature's no-op provider"
-    rows: dict[str, Callable[[], None]] = {dict_lookup: look_up}
-    rows |= {f"evaluate: {name}": _check(snapshot, case) for name, case in CASES.items()}
-    rows |= {f"Client: {name}": _ask(client, case) for name, case in CASES.items()}
-    rows[no_op] = _ask_openfeature(_openfeature_client(NoOpProvider()), CASES["boolean, default variant"])
-    ours = _openfeature_client(CountersignProvider(client))
-    rows |= {f"OpenFeature: {name}": _ask_openfeature(ours, case) for name, case in CASES.items()}
-    times = measure(rows, rounds=ROUNDS, inner=INNER)
-    mmh3 = "with mmh3" if "mmh3" in sys.modules else "without mmh3"
-    title = (
-        f"Evaluation, Python {platform.python_version()}, {mmh3}: "
-        f"{ROUNDS} interleaved rounds of {INNER:,} calls, time per call"
-    )
-    own = {name: values for name, values in times.items() if not name.startswith("OpenFeature")}
-    print(table(title, own, unit="ns", baseline=dict_lookup))
-    through = {name: values for name, values in times.items() if name not in own}
-    print(table("\nThrough openfeature-sdk, same rounds", through, unit="ns", baseline=no_op))
-
-
-def _measure_loading() -> None:
-    raw = _signed_snapshot({f"flag-{number:05}": FLAGS["constraints"] for number in range(LOADED_FLAGS)})
-    times: list[float] = []
-    for _ in range(LOADS):
-        started = time.perf_counter()
-        Snapshot.parse(raw)
-        times.append(time.perf_counter() - started)
-    tracemalloc.start()
-    snapshot = Snapshot.parse(raw)
-    held, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    print(
-        f"\nLoading {len(snapshot):,} flags ({len(raw) / 1e6:.1f} MB), median of {LOADS}: "
-        f"{statistics.median(times) * 1e3:.1f} ms, and {held / 1e6:.1f} MB beside the file's own bytes"
-    )
+def _print_against_peers(title: str, best: dict[tuple[str, str], float], unit: str) -> None:
+    scale = {"ns": 1e9, "µs": 1e6}[unit]
+    names = [product.name for product in PRODUCTS]
+    print(f"\n{title}, {unit}")
+    print(f"  {'':27}{''.join(f'{name:>13}' for name in names)}   share   goal")
+    for row in dict.fromkeys(row for row, _ in best):
+        times = [best[row, name] for name in names]
+        shown = "".join(f"{seconds * scale:>13,.0f}" for seconds in times)
+        print(f"  {row:27}{shown}  {_verdict(times[0] / min(times[1:]), GOALS[row])}")
 
 
 def main() -> None:
     """Measure and print."""
-    _measure_checks()
-    _measure_loading()
+    mmh3 = "with mmh3" if "mmh3" in sys.modules else "without mmh3"
+    print(f"Flag checks, Python {platform.python_version()}, {mmh3}; share: ours of the fastest peer's")
+    times = measure(_check_calls(), rounds=ROUNDS)
+    best = {name: min(values) for name, values in times.items()}
+    _print_against_peers(f"One check, the fastest of {ROUNDS} rounds", best, "ns")
+    bulk = measure(_bulk_calls(), rounds=BULK_ROUNDS, inner=1)
+    best = {name: min(values) for name, values in bulk.items()}
+    _print_against_peers(f"All flags for one context, the fastest of {BULK_ROUNDS}", best, "µs")
+    through = measure(_openfeature_calls(), rounds=ROUNDS)
+    fastest = {name: min(values) for name, values in through.items()}
+    no_op = fastest.pop("no-op provider")
+    print(f"\nThrough openfeature-sdk, ns; share: of its no-op provider's {no_op * 1e9:,.0f} ns")
+    for row, seconds in fastest.items():
+        print(f"  {row:27}{seconds * 1e9:>13,.0f}  {_verdict(seconds / no_op, THROUGH_OPENFEATURE)}")
     api.shutdown()
 
 

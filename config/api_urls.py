@@ -10,13 +10,18 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from access.api.endpoint import Endpoint
-from access.api.people import Me, Memberships, ServiceAccounts
+from access.api.erasure import Erasures
+from access.api.people import Me, Memberships, People, ServiceAccounts
 from access.api.tokens import Tokens
 from approvals.api.change_requests import ChangeRequests
+from approvals.api.explain import Explain
+from approvals.api.history import FlagHistory
 from approvals.api.kills import Emergencies, Kills
 from approvals.api.policies import Policies
+from approvals.api.report import Report
 from approvals.api.rollout_plans import RolloutPlans
-from audit.api import Checkpoints, Events
+from audit.api.events import Checkpoints, Events
+from audit.api.exports import ExportBundles, Exports
 from config.problems import problem_kind
 from distribution.api import SdkKeys
 from flags.api import Configurations, Environments, Flags, Projects, Segments
@@ -54,6 +59,7 @@ urlpatterns = [
     ),
     _v1("flags", Flags, get="list"),
     _v1("flags/<str:project>/<str:flag>", Flags, get="retrieve"),
+    _v1("flags/<str:project>/<str:flag>/history", FlagHistory, get="list"),
     _v1("configurations", Configurations, get="list"),
     _v1(
         "configurations/<str:project>/<str:environment>/<str:flag>",
@@ -63,7 +69,9 @@ urlpatterns = [
     _v1("configurations/<str:project>/<str:environment>/<str:flag>/kill", Kills, post="kill"),
     _v1("segments", Segments, get="list"),
     _v1("segments/<str:project>/<str:segment>", Segments, get="retrieve"),
+    _v1("explain", Explain, post="answer"),
     _v1("change-requests", ChangeRequests, get="list", post="create"),
+    _v1("change-requests/preview", ChangeRequests, post="preview"),
     _v1("change-requests/<int:number>", ChangeRequests, get="retrieve", put="update"),
     *(
         _v1(f"change-requests/<int:number>/{verb}", ChangeRequests, post=verb)
@@ -81,12 +89,20 @@ urlpatterns = [
     _v1("policies/<str:project>/<str:environment>", Policies, get="retrieve", put="update"),
     _v1("events", Events, get="list"),
     _v1("events/<uuid:id>", Events, get="retrieve"),
+    _v1("events/<uuid:id>/proof", Events, get="proof"),
+    _v1("exports", Exports, get="list", post="create"),
+    _v1("exports/<uuid:id>", Exports, get="retrieve"),
+    _v1("exports/<uuid:id>/bundle", ExportBundles, get="retrieve"),
+    _v1("report.csv", Report, get="retrieve"),
     _v1("checkpoints", Checkpoints, get="list"),
     _v1("checkpoints/latest", Checkpoints, get="latest"),
     _v1("sdk-keys", SdkKeys, get="list", post="create"),
+    _v1("sdk-keys/<int:id>", SdkKeys, patch="update"),
     _v1("sdk-keys/<int:id>/revoke", SdkKeys, post="revoke"),
+    _v1("people", People, get="list"),
     _v1("memberships", Memberships, get="list", post="create"),
     _v1("memberships/<str:project>/<str:member>/<str:role>", Memberships, delete="destroy"),
+    _v1("people/<str:person>/erasure", Erasures, get="retrieve", post="erase"),
     _v1("tokens", Tokens, get="list", post="create"),
     _v1("tokens/<int:id>/revoke", Tokens, post="revoke"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),

@@ -27,11 +27,12 @@ def secrets_are_set(**_: Any) -> list[CheckMessage]:
         )
     for name in ("LEDGER_KEY", "SNAPSHOT_KEY"):
         seed = getattr(settings, name)
-        if seed and not _is_seed(seed):
+        if seed and not all(_is_seed(each) for each in seed.split(",")):
             found.append(
                 Error(
                     f"COUNTERSIGN_{name} is no Ed25519 seed.",
-                    hint="It is 32 random bytes in base64: `head -c32 /dev/urandom | base64`.",
+                    hint="It is 32 random bytes in base64 (`head -c32 /dev/urandom | base64`); while keys "
+                    "rotate two of them, `<new>,<present>`.",
                     id="config.E002",
                 )
             )
@@ -43,10 +44,10 @@ def secrets_are_set(**_: Any) -> list[CheckMessage]:
                     id="config.W001",
                 )
             )
-    if settings.LEDGER_KEY and settings.LEDGER_KEY == settings.SNAPSHOT_KEY:
+    if settings.LEDGER_KEY and set(settings.LEDGER_KEY.split(",")) & set(settings.SNAPSHOT_KEY.split(",")):
         found.append(
             Error(
-                "COUNTERSIGN_LEDGER_KEY and COUNTERSIGN_SNAPSHOT_KEY are the same.",
+                "COUNTERSIGN_LEDGER_KEY and COUNTERSIGN_SNAPSHOT_KEY have a seed in common.",
                 hint="Each key signs for one purpose; make two seeds.",
                 id="config.E003",
             )
@@ -99,6 +100,20 @@ def parts_fit_together(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register()
+def rates_are_numbers(**_: Any) -> list[CheckMessage]:
+    """config.E008: how often the read plane may be asked."""
+    return [
+        Error(
+            f"COUNTERSIGN_{name} {getattr(settings, name)!r} is no number of requests a second.",
+            hint="Use a whole number such as 100, at most 1000000; 0 means any number.",
+            id="config.E008",
+        )
+        for name in ("KEY_RATE", "ADDRESS_RATE")
+        if not re.fullmatch("[0-9]{1,7}", getattr(settings, name)) or int(getattr(settings, name)) > 1_000_000
+    ]
 
 
 def _is_seed(text: str) -> bool:

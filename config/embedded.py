@@ -12,11 +12,11 @@ from celery.beat import Scheduler, Service
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from audit.signing import snapshot_signer
+from audit.signing import host_signers, snapshots_name
 from config.celery import app as celery_app
 from distribution import announcements
 from distribution.database_store import DatabaseStore
-from distribution.read_plane import build
+from distribution.read_plane import Rates, build
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -33,10 +33,15 @@ class Lifespan:
         self.read_plane = build(
             django,
             origin=settings.ORIGIN,
-            verify=[snapshot_signer().vkey],
+            verify=lambda: [signer.vkey for signer in host_signers(snapshots_name())],
             redis_url=settings.REDIS_URL,
             database=DatabaseStore(),
             directory=settings.DATA_DIR / "last-known-good",
+            rates=Rates(
+                key=int(settings.KEY_RATE),
+                address=int(settings.ADDRESS_RATE),
+                behind_proxy=settings.BEHIND_TLS_PROXY,
+            ),
         )
         self.tasks = EmbeddedTasks() if settings.EMBEDDED else None
 

@@ -17,18 +17,23 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.core.exceptions import ValidationError as RowError
+from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from access.erasure import ErasureError
 from access.grants import LastAdministratorError, UnknownRoleError
 from access.limits import LimitsError
 from access.machines import NameTakenError
 from access.permissions import ForbiddenError
 from access.teams import InUseError
 from approvals.workflow import ConflictError, GateError, InvalidError
+from audit.history import OutdatedBaseError
 from audit.ledger import LedgerError
+from audit.selection import SelectionError
 from countersign.document import DocumentError
 from flags.catalogue import AlreadyExistsError
 
@@ -64,6 +69,7 @@ UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "Only JSON is under
 INVALID = Kind("invalid", 422, "A rule is broken")
 KEY_REUSED = Kind("idempotency-key-reused", 422, "The key belongs to another request")
 THROTTLED = Kind("throttled", 429, "Too many requests")
+UNFORESEEN = Kind("unforeseen", 500, "Something failed that nobody foresaw")
 LEDGER_UNAVAILABLE = Kind("ledger-unavailable", 503, "The ledger cannot record it")
 DATABASE_UNAVAILABLE = Kind("database-unavailable", 503, "The database does not answer")
 
@@ -74,6 +80,10 @@ _BY_STATUS = {
     if kind not in (CONFLICT, KEY_UNFINISHED, ALREADY_EXISTS, KEY_REUSED, LEDGER_UNAVAILABLE)
 }
 
+_UNFORESEEN = (
+    "The server failed in a way that nobody foresaw; its log says how. A write is all or nothing: look whether "
+    "it took effect, or send it again with the same Idempotency-Key."
+)
 Errors = list[dict[str, str]]
 
 
@@ -84,16 +94,23 @@ def problem(kind: Kind, detail: str, *, headers: Mapping[str, str] | None = None
     return Response(body, kind.status, headers=dict(headers or {}), content_type=MEDIA_TYPE)
 
 
-def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """The exception handler of the API. None for what nobody foresaw: that is a 500, with its trace."""
+def handle(error: Exception, context: Mapping[str, Any]) -> Response:
+    """The exception handler of the API. What nobody foresaw is a 500, with its trace in the log."""
     for type_, answer in _ANSWERS:
         if isinstance(error, type_):
             return answer(error)
-    return None
+    request = context["request"]
+    logger.error("%s %s: nobody foresaw this", request.method, request.path, exc_info=error)
+    # As Django does for what a view lets through: for whoever watches for failures.
+    got_request_exception.send(sender=None, request=getattr(request, "_request", request))
+    return problem(UNFORESEEN, _UNFORESEEN)
 
 
-def _conflict(error: ConflictError) -> Response:
-    return problem(CONFLICT, str(error), subject=error.subject, expected=error.expected, found=error.found)
+def _conflict(error: ConflictError | OutdatedBaseError) -> Response:
+    whole = problem(CONFLICT, str(error), subject=error.subject, found=error.found)
+    # Null, not left out, where the write named no base: both versions are always told.
+    whole.data["expected"] = error.expected
+    return whole
 
 
 def _invalid(error: InvalidError | DocumentError | LimitsError) -> Response:
@@ -129,7 +146,8 @@ def _api(error: exceptions.APIException) -> Response:
     if wait is not None:
         headers["Retry-After"] = str(int(wait) + 1)
     if isinstance(error, exceptions.ValidationError):
-        return _broken(MALFORMED, list(_flattened(error.detail)))
+        unreadable = error.status_code == MALFORMED.status
+        return _broken(MALFORMED if unreadable else INVALID, list(_flattened(error.detail)))
     code = error.get_codes()
     kind = KINDS.get(code) if isinstance(code, str) else None
     return problem(kind or _BY_STATUS.get(error.status_code, MALFORMED), str(error.detail), headers=headers)
@@ -176,14 +194,15 @@ def _text(kind: Kind) -> Callable[[Any], Response]:
 
 # The first that fits: special errors before those they are a kind of.
 _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], Response]], ...] = (
-    (ConflictError, _conflict),
+    ((ConflictError, OutdatedBaseError), _conflict),
     ((InvalidError, DocumentError, LimitsError), _invalid),
     (GateError, _text(WRONG_STATE)),
-    ((LastAdministratorError, InUseError), _text(WRONG_STATE)),
+    ((LastAdministratorError, InUseError, ErasureError), _text(WRONG_STATE)),
     (UnknownRoleError, lambda error: _broken(INVALID, [{"member": "role", "reason": str(error)}])),
     ((AlreadyExistsError, NameTakenError), _text(ALREADY_EXISTS)),
     (ForbiddenError, _text(FORBIDDEN)),
     (LedgerError, _text(LEDGER_UNAVAILABLE)),
+    (SelectionError, _text(INVALID)),
     (RowError, _row),
     (exceptions.APIException, _api),
     (Http404, lambda error: problem(NOT_FOUND, str(error) or "There is nothing at this address.")),
@@ -192,6 +211,19 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[A
     (SuspiciousOperation, lambda error: problem(MALFORMED, str(error) or "The request is malformed.")),
     ((OperationalError, InterfaceError), _database),
 )
+
+
+def or_page(kind: Kind, page: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """An error handler for what never came to a view: a problem below `/api`, the page elsewhere."""
+
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.path.startswith("/api"):
+            return page(request, *args, **kwargs)
+        detail = _UNFORESEEN if kind is UNFORESEEN else "The request is malformed; its host, for instance."
+        body = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": detail}
+        return JsonResponse(body, status=kind.status, content_type=MEDIA_TYPE)
+
+    return answer
 
 
 def problem_kind(request: HttpRequest, slug: str) -> JsonResponse:

@@ -11,6 +11,7 @@ from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.urls import reverse_lazy
 
 from audit.secret_files import kept_secret
+from config.api_description import DESCRIPTION, TAGS
 from config.unfold import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -52,6 +53,9 @@ ORIGIN = env.str("COUNTERSIGN_ORIGIN", "countersign.localhost")
 # Base64 Ed25519 seeds. Embedded, they are made once and kept beside the database.
 LEDGER_KEY = env.str("COUNTERSIGN_LEDGER_KEY", "")
 SNAPSHOT_KEY = env.str("COUNTERSIGN_SNAPSHOT_KEY", "")
+# Requests a second that one web process answers to one SDK key, or to one address; `config.E008` reads them.
+KEY_RATE = env.str("COUNTERSIGN_KEY_RATE", "1000")
+ADDRESS_RATE = env.str("COUNTERSIGN_ADDRESS_RATE", "100")
 _host = BASE_URL.split("//", 1)[-1].split("/", 1)[0].rsplit(":", 1)[0]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=sorted({_host, "localhost", "127.0.0.1"}))
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
@@ -120,7 +124,8 @@ _https = BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _https
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", False) else None
+BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS_PROXY else None
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -175,9 +180,13 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.problems.handle",
+    # An answer's form is negotiated by `Accept` alone: a parameter would be one more unknown filter.
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Countersign",
+    "DESCRIPTION": DESCRIPTION,
+    "TAGS": TAGS,
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

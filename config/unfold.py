@@ -133,6 +133,7 @@ UNFOLD: dict[str, Any] = {
                             "environment-edit",
                             "environment-policy",
                             "sdk-key-new",
+                            "sdk-key-origins",
                             "sdk-key-revoke",
                         ),
                     },

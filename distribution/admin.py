@@ -9,13 +9,35 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
+from countersign.members import DocumentError
 from distribution import keys
 from distribution.models import SdkKey
 from flags.models import Environment
 
 
-class KeyForm(forms.Form):
-    """Who will use the key, and on which side."""
+class OriginsForm(forms.Form):
+    """Whose pages may use a client-side key."""
+
+    origins = forms.CharField(
+        label=_("Allowed origins"),
+        required=False,
+        max_length=30_000,
+        strip=True,
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "cs-code"}),
+        help_text=_(
+            "Whose pages may use a client-side key from a browser: one a line, such as "
+            "https://app.example.com, or * for all. Without any, no page of another origin can."
+        ),
+    )
+
+    def clean_origins(self) -> list[str]:
+        return list(self.cleaned_data["origins"].split())
+
+
+class KeyForm(OriginsForm):
+    """Who will use the key, on which side, and from which pages."""
+
+    field_order = ("name", "side", "origins")
 
     name = forms.CharField(
         label=_("Used by"), max_length=128, help_text=_("The service or app, such as checkout-api.")
@@ -45,6 +67,9 @@ class NewKeyPage(Page):
             return self._show(environment, form, 422)
         try:
             made, secret = keys.issue(self.actor, environment, **form.cleaned_data)
+        except DocumentError as error:
+            form.add_error("origins", error.reason)
+            return self._show(environment, form, 422)
         except ValueError as error:
             form.add_error(None, str(error))
             return self._show(environment, form, 422)
@@ -74,10 +99,59 @@ class NewKeyPage(Page):
         )
 
 
-class RevokeKeyPage(Page):
-    """Asks in words, then makes a key useless."""
+class KeyPage(Page):
+    """About one key."""
 
     verb = "sdk_key.manage"
+
+    def _find(self, number: int) -> SdkKey:
+        rows = SdkKey.objects.select_related("environment__project")
+        return get_object_or_404(rows, environment__project=self.project, pk=number)
+
+
+class OriginsPage(KeyPage):
+    """Says whose pages may use a client-side key."""
+
+    template = "countersign/form.html"
+
+    def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        key = self._find(number)
+        return self._show(key, OriginsForm(initial={"origins": "\n".join(key.origins)}))
+
+    def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        key = self._find(number)
+        form = OriginsForm(request.POST)
+        if not form.is_valid():
+            return self._show(key, form, 422)
+        try:
+            keys.allow_origins(self.actor, key, form.cleaned_data["origins"])
+        except DocumentError as error:
+            form.add_error("origins", error.reason)
+            return self._show(key, form, 422)
+        self.say(
+            _("Key %(name)s: %(origins)s.")
+            % {"name": key.name, "origins": ", ".join(key.origins) or _("no origin is allowed")}
+        )
+        return self.go("environment-list")
+
+    def _show(self, key: SdkKey, form: OriginsForm, status: int = 200) -> HttpResponse:
+        return self.show(
+            status=status,
+            title=_("Origins of %s") % key.name,
+            intro=_(
+                "Pages of these origins may read what %(environment)s answers to this client-side key. "
+                "A change takes about a second, and up to ten minutes in pages that are open."
+            )
+            % {"environment": key.environment.name},
+            form=form,
+            button=_("Save origins"),
+            back_name="environment-list",
+        )
+
+
+class RevokeKeyPage(KeyPage):
+    """Asks in words, then makes a key useless."""
+
     template = "countersign/confirm.html"
 
     def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
@@ -99,12 +173,9 @@ class RevokeKeyPage(Page):
         self.say(_("Key %s revoked.") % key.name)
         return self.go("environment-list")
 
-    def _find(self, number: int) -> SdkKey:
-        rows = SdkKey.objects.select_related("environment__project")
-        return get_object_or_404(rows, environment__project=self.project, pk=number)
-
 
 urlpatterns = [
     path("p/<str:project>/environments/<str:key>/new-key/", NewKeyPage.as_view(), name="sdk-key-new"),
+    path("p/<str:project>/sdk-keys/<int:number>/origins/", OriginsPage.as_view(), name="sdk-key-origins"),
     path("p/<str:project>/sdk-keys/<int:number>/revoke/", RevokeKeyPage.as_view(), name="sdk-key-revoke"),
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -12,6 +14,7 @@ from access.api.body import Body, Choice, Key, Text
 from access.api.endpoint import Endpoint
 from distribution import keys
 from distribution.models import SdkKey
+from distribution.origins import MOST
 
 
 class SdkKeySerializer(serializers.ModelSerializer[SdkKey]):
@@ -19,6 +22,9 @@ class SdkKeySerializer(serializers.ModelSerializer[SdkKey]):
 
     project = serializers.CharField(source="environment.project.key")
     environment = serializers.CharField(source="environment.key")
+    origins = serializers.ListField(
+        child=serializers.CharField(), help_text="Whose pages may use a client-side key from a browser."
+    )
 
     class Meta:
         model = SdkKey
@@ -28,6 +34,7 @@ class SdkKeySerializer(serializers.ModelSerializer[SdkKey]):
             "environment",
             "name",
             "side",
+            "origins",
             "hint",
             "created_at",
             "revoked_at",
@@ -59,6 +66,15 @@ class SdkKeyFilter(Body):
     environment = Key(required=False)
 
 
+def _origins(**options: Any) -> serializers.ListField:
+    return serializers.ListField(
+        child=Text(max_length=300),
+        max_length=MOST,
+        help_text="Exact origins like `https://app.example.com`, or `*`. Of client-side keys only.",
+        **options,
+    )
+
+
 class SdkKeyBody(Body):
     """A key to make."""
 
@@ -66,6 +82,13 @@ class SdkKeyBody(Body):
     environment = Key()
     name = Text(max_length=128, help_text="Which service will use it.")
     side = Choice(choices=SdkKey.Side.choices, help_text="Client-side keys get answers, never rules.")
+    origins = _origins(required=False)
+
+
+class OriginsBody(Body):
+    """Whose pages may use a key."""
+
+    origins = _origins()
 
 
 class SdkKeys(Endpoint):
@@ -83,18 +106,44 @@ class SdkKeys(Endpoint):
                 rows = rows.filter(**{column: given[name]})
         return self.page(request, rows.select_related("environment__project"), SdkKeySerializer)
 
-    @extend_schema(request=SdkKeyBody, responses={201: NewSdkKeySerializer})
+    @extend_schema(
+        request=SdkKeyBody,
+        responses={201: NewSdkKeySerializer},
+        examples=[
+            OpenApiExample(
+                "For a service",
+                {"project": "shop", "environment": "production", "name": "checkout-api", "side": "server"},
+                request_only=True,
+            )
+        ],
+    )
     def create(self, request: Request) -> Response:
         """Make a key."""
         given = self.body(request, SdkKeyBody)
         environment = self.environment(request, given["project"], given["environment"])
-        key, secret = keys.issue(self.actor(request), environment, given["name"], given["side"])
+        key, secret = keys.issue(
+            self.actor(request), environment, given["name"], given["side"], given.get("origins", ())
+        )
         return Response(NewSdkKeySerializer(key, context={"secret": secret}).data, 201)
+
+    @extend_schema(request=OriginsBody, responses=SdkKeySerializer)
+    def update(self, request: Request, id: int) -> Response:
+        """Say whose pages may use a client-side key from a browser: the whole list."""
+        given = self.body(request, OriginsBody)
+        key = self._find(request, id)
+        keys.allow_origins(self.actor(request), key, given["origins"])
+        return Response(SdkKeySerializer(key).data)
 
     @extend_schema(request=None, responses=SdkKeySerializer)
     def revoke(self, request: Request, id: int) -> Response:
         """Make a key useless: within a second wherever a store is reachable. Again changes nothing."""
         self.body(request)
+        key = self._find(request, id)
+        keys.revoke(self.actor(request), key)
+        key.refresh_from_db(fields=["revoked_at"])
+        return Response(SdkKeySerializer(key).data)
+
+    def _find(self, request: Request, id: int) -> SdkKey:
         key = (
             SdkKey.objects.filter(environment__project__in=self.visible(request), pk=id)
             .select_related("environment__project")
@@ -102,6 +151,4 @@ class SdkKeys(Endpoint):
         )
         if key is None:
             raise NotFound(f"There is no SDK key {id} that you see.")
-        keys.revoke(self.actor(request), key)
-        key.refresh_from_db(fields=["revoked_at"])
-        return Response(SdkKeySerializer(key).data)
+        return key

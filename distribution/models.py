@@ -60,6 +60,8 @@ class SdkKey(models.Model):
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="sdk_keys")
     name = models.CharField(max_length=128)
     side = models.CharField(max_length=8, choices=Side.choices, default=Side.SERVER)
+    # Canonical, sorted; of client-side keys only. Pages of other origins cannot use the key from a browser.
+    origins = models.JSONField(default=list, blank=True)
     hint = models.CharField(max_length=16)
     # SHA-256 is right for 256 random bits: nothing to guess that a slow hash would protect.
     hash = models.CharField(max_length=64, unique=True, editable=False)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import logging
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from audit import keys as signing_keys
 from audit.ledger import current_log, timestamp
 from audit.models import b64
-from audit.signing import signed_note, snapshot_signer
+from audit.signing import signed_note, snapshots_name
 from distribution import announcements
 from distribution.models import Snapshot
 from flags import compile
@@ -47,7 +49,7 @@ def publish(environment_id: int) -> Snapshot:
             snapshot = Snapshot.objects.create(
                 environment=environment,
                 version=environment.revision,
-                head=signed_note(_head(environment, body), snapshot_signer()),
+                head=signed_note(_head(environment, body), signing_keys.signers(snapshots_name())),
                 body=body,
             )
     announcements.announce_snapshot(environment.path, snapshot.version, snapshot.raw)
@@ -68,7 +70,7 @@ def _head(environment: Environment, body: bytes) -> str:
     log = current_log()
     return (
         "countersign-snapshot/v1\n"
-        f"origin {snapshot_signer().name.removesuffix('/snapshots')}\n"
+        f"origin {settings.ORIGIN}\n"
         f"environment {environment.path}\n"
         f"version {environment.revision}\n"
         f"created {timestamp(timezone.now())}\n"

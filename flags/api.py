@@ -9,8 +9,9 @@ import json
 from typing import Any
 
 from django.db import connection
-from django.db.models import CharField, Q, QuerySet, Value
+from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Cast, StrIndex
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -19,7 +20,9 @@ from rest_framework.response import Response
 
 from access.api.body import Body, Choice, Key, Text, Truth, Whole
 from access.api.endpoint import Endpoint
-from flags import catalogue, wording
+from audit.history import version_subquery
+from distribution.models import Snapshot
+from flags import catalogue, lifecycle, wording
 from flags.documents import definition_document
 from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
 
@@ -97,6 +100,12 @@ class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
 
     project = serializers.CharField(source="project.key")
     regions = serializers.ListField(child=serializers.CharField())
+    version = serializers.IntegerField(help_text="Of its settings: the base of a change of them.")
+    revision = serializers.IntegerField(help_text="Of what it serves; grows with every change of it.")
+    published_revision = serializers.IntegerField(
+        allow_null=True, help_text="That of its newest snapshot; null: none yet."
+    )
+    published_at = serializers.DateTimeField(allow_null=True, help_text="When that was signed.")
 
     class Meta:
         model = Environment
@@ -109,12 +118,15 @@ class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
             "position",
             "regions",
             "bucketing",
+            "version",
             "revision",
+            "published_revision",
+            "published_at",
         )
 
 
-class EnvironmentChange(Body):
-    """Members of an environment; those left out stay as they are."""
+class EnvironmentMembers(Body):
+    """Members of an environment."""
 
     name = Text(required=False, max_length=128)
     kind = Choice(choices=Environment.Kind.choices, required=False)
@@ -124,7 +136,13 @@ class EnvironmentChange(Body):
     bucketing = Choice(choices=Environment.Bucketing.choices, required=False)
 
 
-class EnvironmentBody(EnvironmentChange):
+class EnvironmentChange(EnvironmentMembers):
+    """Members of an environment; those left out stay as they are."""
+
+    base = Whole(required=False, min_value=0, help_text="The `version` that you saw; without it, 409.")
+
+
+class EnvironmentBody(EnvironmentMembers):
     """An environment to make."""
 
     project = Key()
@@ -142,30 +160,67 @@ class Environments(Endpoint):
         rows = Environment.objects.filter(project__in=self.visible(request)).select_related("project")
         if "project" in given:
             rows = rows.filter(project__key=given["project"])
-        return self.page(request, rows, EnvironmentSerializer)
+        return self.page(request, _with_versions(rows), EnvironmentSerializer)
 
-    @extend_schema(request=EnvironmentBody, responses={201: EnvironmentSerializer})
+    @extend_schema(
+        request=EnvironmentBody,
+        responses={201: EnvironmentSerializer},
+        examples=[
+            OpenApiExample(
+                "A protected one",
+                {
+                    "project": "shop",
+                    "key": "eu-production",
+                    "name": "EU production",
+                    "kind": "production",
+                    "protected": True,
+                    "position": 3,
+                },
+                request_only=True,
+            )
+        ],
+    )
     def create(self, request: Request) -> Response:
         """Make an environment."""
         given = self.body(request, EnvironmentBody)
         project = self.project(request, given.pop("project"))
         key = given.pop("key")
         environment = catalogue.save_environment(self.actor(request), project, key, given, new=True)
-        return Response(EnvironmentSerializer(environment).data, 201)
+        return self._shown(environment, 201)
 
     @extend_schema(responses=EnvironmentSerializer)
     def retrieve(self, request: Request, project: str, environment: str) -> Response:
         """An environment."""
         self.filters(request)
-        return Response(EnvironmentSerializer(self.environment(request, project, environment)).data)
+        return self._shown(self.environment(request, project, environment))
 
-    @extend_schema(request=EnvironmentChange, responses=EnvironmentSerializer)
+    @extend_schema(
+        request=EnvironmentChange,
+        responses=EnvironmentSerializer,
+        examples=[
+            OpenApiExample("Two regions", {"regions": ["eu", "us"], "base": 1}, request_only=True),
+        ],
+    )
     def partial_update(self, request: Request, project: str, environment: str) -> Response:
         """Change an environment's settings."""
         given = self.body(request, EnvironmentChange)
         row = self.environment(request, project, environment)
-        row = catalogue.save_environment(self.actor(request), row.project, row.key, given)
-        return Response(EnvironmentSerializer(row).data)
+        base = self.based(given, row.ledger_subject)
+        row = catalogue.save_environment(self.actor(request), row.project, row.key, given, base=base)
+        return self._shown(row)
+
+    def _shown(self, row: Environment, status: int = 200) -> Response:
+        whole = _with_versions(Environment.objects.filter(pk=row.pk).select_related("project")).get()
+        return Response(EnvironmentSerializer(whole).data, status)
+
+
+def _with_versions(rows: QuerySet[Environment]) -> QuerySet[Environment]:
+    newest = Snapshot.objects.filter(environment=OuterRef("pk")).order_by("-version")
+    return rows.annotate(
+        version=version_subquery(Environment, id=OuterRef("pk")),
+        published_revision=Subquery(newest.values("version")[:1]),
+        published_at=Subquery(newest.values("created_at")[:1]),
+    )
 
 
 # --- flags ---------------------------------------------------------------------------------------
@@ -197,6 +252,10 @@ class FlagFilter(Body):
     tag = Text(required=False, max_length=128)
     owner = Text(required=False, max_length=64, help_text="The pseudonymous id of a person.")
     q = Text(required=False, max_length=128, help_text="Words in key, name or description.")
+    lifecycle = Choice(
+        choices=[("stale", "older than its kind should live"), ("expired", "past its own date")],
+        required=False,
+    )
 
 
 class Flags(Endpoint):
@@ -212,6 +271,9 @@ class Flags(Endpoint):
         for name, column in columns.items():
             if name in given:
                 rows = rows.filter(**{column: given[name]})
+        if "lifecycle" in given:
+            of = lifecycle.stale if given["lifecycle"] == "stale" else lifecycle.expired
+            rows = rows.filter(pk__in=of(timezone.now()).values("pk"))
         if "tag" in given:
             rows = _tagged(rows, given["tag"])
         for word in given.get("q", "").split():
@@ -224,14 +286,19 @@ class Flags(Endpoint):
     def retrieve(self, request: Request, project: str, flag: str) -> Response:
         """A flag's definition."""
         self.filters(request)
-        row = (
-            Flag.objects.filter(project=self.project(request, project), key=flag)
-            .select_related("project")
-            .first()
-        )
-        if row is None:
-            raise NotFound(f"There is no flag {flag!r} in {project}.")
-        return Response(FlagSerializer(row).data)
+        return Response(FlagSerializer(find_flag(self, request, project, flag)).data)
+
+
+def find_flag(endpoint: Endpoint, request: Request, project: str, key: str) -> Flag:
+    """A flag of a project that the caller may see. Raises NotFound."""
+    row: Flag | None = (
+        Flag.objects.filter(project=endpoint.project(request, project), key=key)
+        .select_related("project")
+        .first()
+    )
+    if row is None:
+        raise NotFound(f"There is no flag {key!r} in {project}.")
+    return row
 
 
 def _tagged(rows: QuerySet[Flag], tag: str) -> QuerySet[Flag]:

@@ -12,6 +12,7 @@ from access import grants
 from access.permissions import require, require_in_organisation
 from access.roles import Role
 from audit.actor import Actor
+from audit.history import require_base
 from audit.recording import recording
 from flags.models import Environment, Project
 
@@ -48,12 +49,18 @@ def create_project(actor: Actor, key: str, name: str, flag_key_pattern: str = ""
 
 
 def save_environment(
-    actor: Actor, project: Project, key: str, members: Mapping[str, Any], *, new: bool = False
+    actor: Actor,
+    project: Project,
+    key: str,
+    members: Mapping[str, Any],
+    *,
+    new: bool = False,
+    base: Mapping[str, int] | None = None,
 ) -> Environment:
     """Make an environment, or change one: name, kind, protected, position, regions, bucketing.
 
-    `new`: refuse to change one that exists. Raises `ForbiddenError`, `AlreadyExistsError`, or ValidationError
-    naming the members.
+    `new`: refuse to change one that exists. `base`: by its subject, the version seen; None: whatever stands.
+    Raises `ForbiddenError`, `AlreadyExistsError`, `OutdatedBaseError`, or ValidationError naming the members.
     """
     require(actor, "project.administer", project)
     taken = f"There is an environment {key} in {project.key} already; choose another key."
@@ -68,6 +75,7 @@ def save_environment(
         before = None if environment is None else environment.document
         if environment is None:
             environment = Environment(project=project, key=key)
+        require_base(environment, base)
         for name in ("name", "kind", "protected", "position", "regions", "bucketing"):
             if name in members:
                 setattr(environment, name, members[name])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit.recording import PendingEvent, Recording
@@ -19,7 +18,7 @@ from flags.documents import (
     fill_definition,
 )
 from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
-from flags.signals import environment_changed
+from flags.revisions import raise_revisions
 from flags.subjects import Subject
 
 
@@ -95,19 +94,6 @@ def environments_reached(
             configurations__flag__project=project, configurations__flag__key=subject.key
         )
     )
-
-
-def raise_revisions(environments: Iterable[Environment]) -> None:
-    """Let each environment's revision grow and tell, after the commit, that it changed.
-
-    In order of primary key, so that two changes of the same environments cannot lock each other out.
-    """
-    for environment in sorted(environments, key=lambda each: each.pk):
-        # Not a tracked change: the revision counts the ones that are.
-        rows: QuerySet[Environment] = QuerySet(Environment).filter(pk=environment.pk)
-        rows.update(revision=F("revision") + 1)
-        path = environment.path
-        transaction.on_commit(lambda path=path: environment_changed.send(None, environment=path), robust=True)  # type: ignore[misc]
 
 
 def _served(definition: Document) -> Document:

@@ -21,10 +21,15 @@ def body(environment: Environment) -> bytes:
 
     Two queries. The caller holds the environment's row lock, so that no change lands in between.
     """
-    configurations = FlagConfiguration.objects.filter(environment=environment).select_related("flag")
+    rows = FlagConfiguration.objects.filter(environment=environment).select_related("flag")
+    return body_of(rows.iterator(chunk_size=2_000), environment.project_id)
+
+
+def body_of(configurations: Iterable[FlagConfiguration], project_id: int) -> bytes:
+    """The lines of these configurations, whose flags are at hand, after the segments that they name."""
     lines: dict[str, bytes] = {}
     names: set[str] = set()
-    for configuration in configurations.iterator(chunk_size=2_000):
+    for configuration in configurations:
         key = configuration.flag.key
         definition = definition_document(configuration.flag)
         line = flag_line(definition, configuration.document, configuration.version, configuration.change_id)
@@ -32,7 +37,7 @@ def body(environment: Environment) -> bytes:
         names |= segments_named(configuration.document)
     segments = {
         segment.key: _segment(segment_line(segment))
-        for segment in Segment.objects.filter(project_id=environment.project_id, key__in=names)
+        for segment in Segment.objects.filter(project_id=project_id, key__in=names)
     }
     ordered = [canonical({"segments": segments}), *(lines[key] for key in sorted(lines, key=str.encode))]
     return b"".join(line + b"\n" for line in ordered)

@@ -85,7 +85,7 @@ class Environment(Tracked):
     regions = models.JSONField(default=list, blank=True)
     # The hash that new splits get.
     bucketing = models.CharField(max_length=16, choices=Bucketing.choices, default=Bucketing.MURMUR3)
-    # Grows with every change of what is served here, and never falls. `flags.changes` alone raises it.
+    # Grows with every change of what is served here, and never falls. `flags.revisions` alone raises it.
     revision = models.BigIntegerField(default=1, editable=False)
     history = history(excluded_fields=["revision"])
 

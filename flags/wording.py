@@ -46,7 +46,8 @@ def is_on(document: Document | None) -> bool:
     return bool(document and document.get("enabled") and not document.get("killed"))
 
 
-def _constraint(constraint: Mapping[str, Any]) -> str:
+def constraint_words(constraint: Mapping[str, Any]) -> str:
+    """One constraint: `country is one of DE, AT`."""
     operator, attribute = constraint["operator"], constraint["attribute"]
     values = ", ".join(str(value) for value in constraint.get("values", ())[:5])
     more = len(constraint.get("values", ())) - 5
@@ -75,7 +76,10 @@ def _constraint(constraint: Mapping[str, Any]) -> str:
 
 def rule(entry: Mapping[str, Any]) -> str:
     """`segment beta-testers get *on*`."""
-    who = " and ".join(_constraint(constraint) for constraint in entry.get("constraints", ())) or "everyone"
+    who = (
+        " and ".join(constraint_words(constraint) for constraint in entry.get("constraints", ()))
+        or "everyone"
+    )
     return f"{who} get {share(entry['serve'])}"
 
 
@@ -153,7 +157,7 @@ def segment(document: Document | None) -> str:
     if included := document.get("included"):
         parts.append(_keys(included))
     for constraints in document.get("rules") or ():
-        parts.append(" and ".join(_constraint(constraint) for constraint in constraints) or "everyone")
+        parts.append(" and ".join(constraint_words(constraint) for constraint in constraints) or "everyone")
     if excluded := document.get("excluded"):
         parts.append(f"never {_keys(excluded)}")
     return "; ".join(parts) or "nobody"

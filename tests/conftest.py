@@ -27,6 +27,21 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
         teardown_databases(configured, verbosity=0)
 
 
+@pytest.fixture(autouse=True)
+def no_checkpoint_of_another_test(settings: Any) -> None:
+    """What a host keeps outside the database belongs to one database, and each test has its own."""
+    (settings.DATA_DIR / "last-known-good" / "checkpoint").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def own_keys(settings: Any, tmp_path: Path) -> Path:
+    """A directory of the test's own with the present keys, which it may rotate; returns that of the keys."""
+    data = tmp_path / "data"
+    shutil.copytree(settings.DATA_DIR / "keys", data / "keys")
+    settings.DATA_DIR = data
+    return data / "keys"
+
+
 @pytest.fixture
 def cast(db: None) -> Cast:
     return assemble()
@@ -56,6 +71,46 @@ def committed_database(django_db_setup: None, django_db_blocker: Any, tmp_path: 
             _use(template)
             if connection.vendor != "sqlite":
                 _administer(f'DROP DATABASE "{copy}" WITH (FORCE)')
+
+
+class Backups:
+    """Backups of the committed database: taken, and put back in place of what stands there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._made: list[str] = []
+
+    def take(self) -> str:
+        connections.close_all()
+        name = connections.settings["default"]["NAME"]
+        if connection.vendor == "sqlite":
+            copy = str(self._directory / f"backup-{len(self._made)}.sqlite3")
+            shutil.copy(name, copy)
+        else:
+            copy = f"{name}_backup_{len(self._made)}"
+            _administer(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
+        self._made.append(copy)
+        return copy
+
+    def restore(self, backup: str) -> None:
+        """The backup itself is used from now on; each can be restored once."""
+        connections.close_all()
+        _use(backup)
+
+    def remove(self) -> None:
+        connections.close_all()
+        if connection.vendor != "sqlite":
+            if hasattr(connection, "close_pool"):
+                connection.close_pool()
+            for copy in self._made:
+                _administer(f'DROP DATABASE "{copy}" WITH (FORCE)')
+
+
+@pytest.fixture
+def backups(committed_database: None, tmp_path: Path) -> Iterator[Backups]:
+    made = Backups(tmp_path)
+    yield made
+    made.remove()
 
 
 @pytest.fixture

@@ -17,11 +17,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 # What knows no database of the tests' own, or starts its own: one run is enough.
-_ONCE = [part for name in ("read_plane", "e2e", "docs") for part in ("--ignore", f"tests/{name}")]
+_ONCE = [part for name in ("read_plane", "clients", "e2e", "docs") for part in ("--ignore", f"tests/{name}")]
+# `make prove`'s, which take minutes.
+_LATER = ["--ignore", "tests/prove"]
 # Each: what it is, the command, and what it needs that a machine may lack.
 SUITES: list[tuple[str, list[str], dict[str, str]]] = [
-    ("server on SQLite", [*PYTEST, "tests", "--ignore", "tests/read_plane"], {}),
-    ("server on PostgreSQL", [*PYTEST, "tests", *_ONCE], {"TEST_DATABASE": "postgresql"}),
+    ("server on SQLite", [*PYTEST, "tests", *_LATER, "--ignore", "tests/read_plane"], {}),
+    ("server on PostgreSQL", [*PYTEST, "tests", *_LATER, *_ONCE], {"TEST_DATABASE": "postgresql"}),
     ("read plane", [*PYTEST, "tests/read_plane"], {}),
     ("SDK and verifier", [*PYTEST, "-c", "sdk/tests/pytest.ini", "sdk/tests"], {}),
 ]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 
 from django import forms
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
 from access import grants
 from access.admin.pages import Page
-from access.models import Membership, ServiceAccount, User
+from access.models import Membership
 from access.permissions import display_names, require
 from access.roles import PURPOSES, Role, roles_that_may
 
@@ -29,17 +28,10 @@ class GrantForm(forms.Form):
 
     def clean_who(self) -> str:
         text = self.cleaned_data["who"].strip()
-        people = User.objects.filter(Q(username=text) | Q(email__iexact=text), is_active=True)
-        found = {user.pseudonym for user in people}
-        found |= set(
-            ServiceAccount.objects.filter(name=text, is_active=True).values_list("pseudonym", flat=True)
-        )
-        if len(found) != 1:
-            reason = (
-                _("Several accounts match; use the user name.") if found else _("No active account matches.")
-            )
-            raise forms.ValidationError(reason)
-        self.member = found.pop()
+        try:
+            self.member = grants.found(text)
+        except LookupError as error:
+            raise forms.ValidationError(str(error)) from error
         return text
 
 

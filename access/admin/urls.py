@@ -2,8 +2,9 @@
 
 from django.urls import path
 
-from access.admin import people
+from access.admin import erasing, people
 
 urlpatterns = [
     path("p/<str:project>/people/", people.PeoplePage.as_view(), name="people"),
+    *erasing.urlpatterns,
 ]

@@ -8,6 +8,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from access.api.strict_json import LARGEST_INTEGER
+
 
 class Text(serializers.CharField):
     """A string; numbers and booleans are none."""
@@ -30,7 +32,13 @@ class Choice(serializers.ChoiceField):
 class Whole(serializers.IntegerField):
     """An integer in JSON; a string of digits is none."""
 
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("max_value", LARGEST_INTEGER)
+        super().__init__(**options)
+
     def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, float) and data.is_integer():
+            data = int(data)  # 3.0 is 3, as JSON Schema and canonical JSON have it
         if isinstance(data, bool) or not isinstance(data, int):
             raise serializers.ValidationError("must be an integer")
         return super().to_internal_value(data)
@@ -53,13 +61,13 @@ class Moment(serializers.DateTimeField):
             moment = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
             if moment is None or moment.tzinfo is None:
                 raise ValueError(value)
+            if not 2000 <= moment.year < 2200:
+                raise serializers.ValidationError("must lie between the years 2000 and 2200")
             moment = moment.astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise serializers.ValidationError(
                 "must be a time with its offset, like 2026-12-31T18:00:00Z"
             ) from error
-        if not 2000 <= moment.year < 2200:
-            raise serializers.ValidationError("must lie between the years 2000 and 2200")
         return moment
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
@@ -22,13 +22,14 @@ from audit.actor import Actor
 from flags.models import Environment, Project
 
 _PAGING = frozenset({"cursor", "limit"})
+_WRITING = frozenset({"post", "put", "patch", "delete"})
 
 
 class Endpoint(ViewSet):
     """A resource. Its methods parse, authorise and call one verb; `config.problems` words the refusals."""
 
     parser_classes = (StrictJSONParser,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes: tuple[type[BaseRenderer], ...] = (JSONRenderer,)
     pagination_class = Pages
     metadata_class = None
     schema = DocumentedSchema()
@@ -50,17 +51,18 @@ class Endpoint(ViewSet):
             if "\x00" in f"{name}{value}":
                 raise ValidationError({name.replace("\x00", "␀"): ["contains the character U+0000"]})
         key = request.headers.get("Idempotency-Key")
-        # `dispatch` looks the handler up by this name after us; there is none where POST is not allowed.
-        handler = getattr(self, "post", None)
-        if request.method == "POST" and handler is not None and key is not None:
+        # `dispatch` looks the handler up by this name after us; there is none where the method is not allowed.
+        name = str(request.method).lower()
+        handler = getattr(self, name, None)
+        if name in _WRITING and handler is not None and key is not None:
             actor = self.actor(request)
 
-            def post(*args: Any, **kwargs: Any) -> Response:
+            def once_only(*args: Any, **kwargs: Any) -> Response:
                 return once.answer(
                     actor, key, request, lambda: handler(*args, **kwargs), withheld=self.shown_once
                 )
 
-            self.post = post
+            setattr(self, name, once_only)
 
     def actor(self, request: Request) -> Actor:
         """Who asks."""
@@ -118,6 +120,10 @@ class Endpoint(ViewSet):
         read = kind(data={name: value for name, value in given.items() if not paged or name not in _PAGING})
         read.is_valid(raise_exception=True)
         return dict(read.validated_data)
+
+    def based(self, given: dict[str, Any], subject: str) -> dict[str, int]:
+        """Take `base` out of a body: by subject, the version that the change is based on; empty without it."""
+        return {subject: given.pop("base")} if "base" in given else {}
 
     def page(
         self,

@@ -20,6 +20,12 @@ DEFAULT, MOST = 50, 200
 _LARGEST = 2**63 - 1
 
 
+class UnknownCursorError(ValidationError):
+    """It is text as a cursor is, but not one that this list gave."""
+
+    status_code = 422
+
+
 class Pages(BasePagination):
     """Keyset pagination by the view's `ordering`: integer columns that together are unique."""
 
@@ -66,7 +72,7 @@ class Pages(BasePagination):
                 "in": "query",
                 "required": False,
                 "description": "Where to go on, as in `next` of the page before.",
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9_-]+$"},
             },
             {
                 "name": "limit",
@@ -102,7 +108,7 @@ def _position(cursor: str, length: int) -> list[int]:
         or len(position) != length
         or not all(type(number) is int and abs(number) <= _LARGEST for number in position)
     ):
-        raise ValidationError({"cursor": ["is none of ours; begin again without it"]})
+        raise UnknownCursorError({"cursor": ["is none of this list; begin again without it"]})
     return position
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -82,7 +82,11 @@ class MembershipBody(Body):
     """A role to give."""
 
     project = Key()
-    member = Text(max_length=64, help_text="As in `me`, or in the list of service accounts.")
+    member = Text(
+        max_length=254,
+        help_text="An id, as in `me`, `people` or `service-accounts`; or a user name, an e-mail address, "
+        "or the name of a service account.",
+    )
     role = Choice(choices=Role.choices)
 
 
@@ -104,22 +108,28 @@ class Memberships(Endpoint):
             MembershipSerializer(shown, many=True, context={"names": names}).data
         )
 
-    @extend_schema(request=MembershipBody, responses={201: MembershipSerializer})
+    @extend_schema(
+        request=MembershipBody,
+        responses={201: MembershipSerializer},
+        examples=[
+            OpenApiExample(
+                "A reviewer", {"project": "shop", "member": "jonas", "role": "reviewer"}, request_only=True
+            )
+        ],
+    )
     def create(self, request: Request) -> Response:
         """Give a role. Giving it again changes nothing."""
         given = self.body(request, MembershipBody)
         project = self.project(request, given["project"])
-        actor, member = self.actor(request), given["member"]
+        actor = self.actor(request)
         # First of all: whether somebody exists is nobody's business who may not give roles.
         require(actor, "access.manage", project)
-        known = display_names({member})
-        if not (
-            User.objects.filter(pseudonym=member).exists()
-            or ServiceAccount.objects.filter(pseudonym=member).exists()
-        ):
-            raise NotFound(f"Nobody has the id {member!r}; people find theirs under /api/v1/me.")
+        try:
+            member = grants.found(given["member"])
+        except LookupError as error:
+            raise NotFound(f"{given['member']!r}: {error} People find their id under /api/v1/me.") from error
         row = grants.grant(actor, project, member, given["role"])
-        return Response(MembershipSerializer(row, context={"names": known}).data, 201)
+        return Response(MembershipSerializer(row, context={"names": display_names({member})}).data, 201)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, project: str, member: str, role: str) -> Response:
@@ -134,6 +144,32 @@ class Memberships(Endpoint):
             raise NotFound(f"{member!r} has no role {role!r} in {project}.")
         grants.revoke(self.actor(request), row)
         return Response(status=204)
+
+
+class PersonSerializer(serializers.ModelSerializer[User]):
+    """A person. What else is known of them stands in their account alone."""
+
+    id = serializers.CharField(source="pseudonym", help_text="Pseudonymous, as in changes and events.")
+    name = serializers.CharField(source="__str__")
+
+    class Meta:
+        model = User
+        fields = ("id", "name", "is_active")
+
+
+class People(Endpoint):
+    """Organisation administrators see everybody; others, the people they share a project with."""
+
+    @extend_schema(responses=PersonSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """The people that you see."""
+        self.filters(request)
+        actor = self.actor(request)
+        rows = User.objects.all()
+        if not is_organisation_administrator(actor):
+            members = Membership.objects.filter(project__in=self.visible(request)).values("member")
+            rows = rows.filter(Q(pseudonym__in=members) | Q(pseudonym=actor.id))
+        return self.page(request, rows, PersonSerializer)
 
 
 class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
@@ -161,7 +197,11 @@ class ServiceAccounts(Endpoint):
         self.filters(request)
         return self.page(request, service_accounts_seen(self, request), ServiceAccountSerializer)
 
-    @extend_schema(request=ServiceAccountBody, responses={201: ServiceAccountSerializer})
+    @extend_schema(
+        request=ServiceAccountBody,
+        responses={201: ServiceAccountSerializer},
+        examples=[OpenApiExample("A pipeline", {"name": "release-pipeline"}, request_only=True)],
+    )
     def create(self, request: Request) -> Response:
         """Make a service account. It has no role and no token yet."""
         given = self.body(request, ServiceAccountBody)

@@ -70,7 +70,9 @@ class WhyForm(forms.Form):
         max_length=4_000,
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=_("For those who review now and those who audit later."),
+        help_text=_(
+            "For those who review now and those who audit later. It stays for good: no names or addresses."
+        ),
     )
     ticket = forms.CharField(
         label=_("Ticket"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
@@ -14,9 +14,10 @@ from access.admin.pages import Page
 from access.admin.place import place_of
 from access.permissions import display_names
 from approvals import workflow
-from approvals.models import ChangeRequest, Emergency, Review
+from approvals.models import ChangeRequest, Emergency
+from approvals.waiting import waiting_for
 from approvals.workflow import StateError
-from audit.actor import Actor
+from audit.ledger import current_log
 from flags.subjects import Subject
 
 PAGE_SIZE = 30
@@ -26,14 +27,6 @@ WHICH = (
     ("mine", _("Mine")),
     ("all", _("All")),
 )
-
-
-def waiting_for(actor: Actor, requests: QuerySet[ChangeRequest]) -> QuerySet[ChangeRequest]:
-    """Of these, the ones in review that the actor neither proposed nor gave a verdict on, as they stand."""
-    verdicts = Review.objects.filter(
-        request=OuterRef("pk"), digest=OuterRef("digest"), reviewer=actor.id
-    ).exclude(verdict=Review.Verdict.COMMENTED)
-    return requests.filter(~Exists(verdicts), state=ChangeRequest.State.IN_REVIEW).exclude(proposer=actor.id)
 
 
 def waiting_count(request: HttpRequest) -> int:
@@ -95,7 +88,9 @@ class RequestListPage(Page):
         )
 
     def _debts(self) -> list[Emergency]:
-        debts = Emergency.objects.filter(project=self.project, reviewed_at=None).select_related("event")
+        debts = Emergency.objects.filter(
+            project=self.project, reviewed_at=None, event__log=current_log()
+        ).select_related("event")
         return list(debts.order_by("killed_at")[:20])
 
 

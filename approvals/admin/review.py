@@ -13,14 +13,16 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
 from access.permissions import display_names, eligible
-from approvals import workflow
+from approvals import again, workflow
 from approvals.admin import inbox
 from approvals.admin.asking import AT, BY_HAND, AskForm
 from approvals.effects import Effect, effects_of, sentences_of
 from approvals.models import ChangeRequest, Review
 from approvals.policies import Requirements
+from approvals.waiting import waiting_for
 from approvals.workflow import GateError
 from audit.models import Event
+from flags import personal
 from flags.admin.standing import Standing, standings
 from flags.subjects import Subject
 
@@ -29,6 +31,7 @@ EVENT_WORDS = {
     "approvals.v1.change_request.proposed": ("edit_note", _("asked for this")),
     "approvals.v1.change_request.scheduled": ("schedule", _("changed the time")),
     "approvals.v1.change_request.applied": ("check_circle", _("applied it")),
+    "approvals.v1.change_request.lapsed": ("history", _("opened a new ledger, and it lapsed")),
 }
 REVIEW_WORDS = {
     Review.Verdict.APPROVED: ("thumb_up", _("approved")),
@@ -66,6 +69,8 @@ class ReviewPage(Page):
     """One change request."""
 
     template = "countersign/request.html"
+    # The request that this one became, where it was proposed again.
+    made: ChangeRequest | None = None
 
     def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
         return self._show(inbox.find(self, number))
@@ -81,6 +86,8 @@ class ReviewPage(Page):
         except BadTimeError as error:
             self.complain(" ".join(str(text) for texts in error.form.errors.values() for text in texts))
             return self._show(row, status=422, schedule_form=error.form)
+        if self.made is not None:
+            return self.go("request", self.made.number)
         if "next-one" in request.POST and (following := self._following(row)):
             return self.go("request", following)
         return self.go("request", number)
@@ -111,6 +118,9 @@ class ReviewPage(Page):
                 self.say(_("Applied."))
             case "schedule":
                 self._schedule(row)
+            case "again":
+                self.made = again.propose_again(self.actor, row)
+                self.say(_("Proposed again, for what stands now. It is reviewed anew."))
             case _unknown:
                 self.complain(_("Nothing was done: the page sent no verb that is known here."))
 
@@ -124,7 +134,7 @@ class ReviewPage(Page):
 
     def _following(self, row: ChangeRequest) -> int | None:
         """The next request that waits for this person."""
-        waiting = inbox.waiting_for(self.actor, ChangeRequest.objects.filter(project=self.project))
+        waiting = waiting_for(self.actor, ChangeRequest.objects.filter(project=self.project))
         return waiting.exclude(pk=row.pk).order_by("pk").values_list("pk", flat=True).first()
 
     def _show(self, row: ChangeRequest, status: int = 200, **more: Any) -> HttpResponse:
@@ -154,6 +164,10 @@ class ReviewPage(Page):
             "typed_verdict": typed if is_verdict and possible["can_review"] else "",
             "typed_comment": "" if is_verdict and possible["can_review"] else typed,
             "row": row,
+            "addresses": personal.addresses_in(
+                [operation["after"] for operation in row.change["operations"]],
+                [row.title, row.rationale, row.ticket],
+            ),
             "who": names[row.proposer],
             "is_own": row.proposer == self.actor.id,
             "where": [each for each in environments if each.pk in reached],
@@ -192,6 +206,7 @@ class ReviewPage(Page):
             "can_schedule": row.is_open and self.holds("change.schedule"),
             "can_withdraw": row.is_open and own and self.holds("change.propose"),
             "can_edit": row.is_open and own and self.holds("change.propose") and row.plan_id is None,
+            "can_ask_again": row.state == ChangeRequest.State.LAPSED and own and self.holds("change.propose"),
             "can_comment": self.holds("change.comment"),
             "is_later": row.scheduled_at is not None and row.scheduled_at > timezone.now(),
         }

@@ -21,7 +21,7 @@ from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
 from approvals.policies import requirements
 from approvals.workflow import ConflictError, InvalidError, StateError
-from flags import wording
+from flags import personal, wording
 from flags.admin import drafts
 from flags.documents import Document
 from flags.models import Environment, Flag, FlagConfiguration
@@ -240,6 +240,7 @@ class SwitchPage(ConfigurationPage):
         return {
             "effects": [str(_("Nothing changes."))] if nothing else effects,
             "nothing": nothing,
+            "addresses": personal.addresses_in([after], [str(form["rationale"].value() or "")]),
             "button": self._verb(form, after, when),
             "before": self.document,
             "after": after,

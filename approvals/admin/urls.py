@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from approvals.admin import inbox, plans, policy, review, revise, switch
+from approvals.admin import explain, inbox, plans, policy, review, revise, switch
 
 _FLAG = "p/<str:project>/flags/<str:key>/in/<str:environment>/"
 
 urlpatterns = [
+    path("p/<str:project>/flags/<str:key>/explain/", explain.ExplainPage.as_view(), name="explain"),
     path(_FLAG, switch.SwitchPage.as_view(), name="switch"),
     path(f"{_FLAG}kill/", switch.KillPage.as_view(), name="kill"),
     path(f"{_FLAG}rollout/", plans.NewPlanPage.as_view(), name="plan-new"),

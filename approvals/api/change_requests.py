@@ -16,7 +16,7 @@ from access.api.endpoint import Endpoint
 from approvals import workflow
 from approvals.effects import effects_of
 from approvals.models import ChangeRequest, Review
-from approvals.workflow import InvalidError
+from approvals.waiting import waiting_for
 
 _SUBJECT = "project/shop/environment/production/flag/new-checkout"
 
@@ -84,11 +84,26 @@ class ChangeRequestDetailSerializer(ChangeRequestSerializer):
         fields = (*ChangeRequestSerializer.Meta.fields, "effects", "reviews", "change")
 
     def get_effects(self, row: ChangeRequest) -> list[str]:
-        return [
-            f"{effect.label}: {sentence}" if effect.label else sentence
-            for effect in effects_of(row.change, row.project.environments.all())
-            for sentence in effect.sentences
-        ]
+        return effects_in_words(row)
+
+
+def effects_in_words(row: ChangeRequest) -> list[str]:
+    """What the operations of a request do, a sentence each; later ones begin with when."""
+    return [
+        f"{effect.label}: {sentence}" if effect.label else sentence
+        for effect in effects_of(row.change, row.project.environments.all())
+        for sentence in effect.sentences
+    ]
+
+
+class ChangePreviewSerializer(serializers.Serializer[Any]):
+    """What a change would do and need."""
+
+    environments = serializers.ListField(child=serializers.CharField(), help_text="The keys it reaches.")
+    required_approvals = serializers.IntegerField()
+    applied_at_once = serializers.BooleanField(help_text="Whether proposing it would apply it.")
+    effects = serializers.ListField(child=serializers.CharField(), help_text="The change in words.")
+    change = serializers.DictField(help_text="What would be reviewed. Its `id` is none that it will have.")
 
 
 class ChangeRequestFilter(Body):
@@ -98,6 +113,11 @@ class ChangeRequestFilter(Body):
     environment = Key(required=False)
     state = Choice(choices=ChangeRequest.State.choices, required=False)
     proposer = Text(required=False, max_length=64)
+    waiting = Choice(
+        choices=[("true", "for you")],
+        required=False,
+        help_text="`true`: those in review that you may approve, and neither proposed nor gave a verdict on.",
+    )
 
 
 class OperationBody(Body):
@@ -116,7 +136,8 @@ class ChangeBody(Body):
     operations = serializers.ListField(child=OperationBody(), min_length=1, max_length=100)
     base = serializers.DictField(
         child=Whole(min_value=0),
-        help_text="The version of each subject that you saw; 0 where nothing stands yet.",
+        required=False,
+        help_text="The version of each subject that you saw; 0 where nothing stands yet. Without it, 409.",
     )
     not_before = Moment(required=False, help_text="The approval holds from then on.")
     scheduled_at = Moment(
@@ -151,22 +172,19 @@ class CommentBody(Body):
     comment = Text(max_length=4_000)
 
 
-_PROPOSED = OpenApiExample(
-    "Turn a flag on in production",
-    {
-        "project": "shop",
-        "title": "New checkout for everyone",
-        "rationale": "The test has shown no errors for a week.",
-        "ticket": "SHOP-123",
-        "operations": [
-            {
-                "subject": _SUBJECT,
-                "after": {"enabled": True, "off": "off", "default": {"variant": "on"}},
-            }
-        ],
-        "base": {_SUBJECT: 3},
-    },
-    request_only=True,
+_CHANGE = {
+    "title": "New checkout for everyone",
+    "rationale": "The test has shown no errors for a week.",
+    "ticket": "SHOP-123",
+    "operations": [
+        {"subject": _SUBJECT, "after": {"enabled": True, "off": "off", "default": {"variant": "on"}}}
+    ],
+    "base": {_SUBJECT: 3},
+}
+_EDITED = OpenApiExample("Turn a flag on in production", _CHANGE, request_only=True)
+_PROPOSED = OpenApiExample("Turn a flag on in production", {"project": "shop", **_CHANGE}, request_only=True)
+_VERDICT = OpenApiExample(
+    "What was seen", {"digest": f"sha256:{'5e' * 32}", "comment": "As agreed."}, request_only=True
 )
 
 
@@ -183,6 +201,9 @@ class ChangeRequests(Endpoint):
         for name, column in (("project", "project__key"), ("state", "state"), ("proposer", "proposer")):
             if name in given:
                 rows = rows.filter(**{column: given[name]})
+        if "waiting" in given:
+            mine = self.visible(request, "change.approve")
+            rows = waiting_for(self.actor(request), rows.filter(project__in=mine))
         if "environment" in given:
             # A subquery: a join would show a request once per environment.
             reached = ChangeRequest.objects.filter(environments__key=given["environment"])
@@ -196,9 +217,23 @@ class ChangeRequests(Endpoint):
         """Propose a change; where no approval is asked for, it is applied in the same step."""
         given = self.body(request, NewChangeBody)
         project = self.project(request, given.pop("project"))
-        operations = _based(given)
-        made = workflow.change(self.actor(request), project, operations, **given)
+        made = workflow.change(self.actor(request), project, **_change(given))
         return self._shown(made, 201)
+
+    @extend_schema(request=NewChangeBody, responses=ChangePreviewSerializer, examples=[_PROPOSED])
+    def preview(self, request: Request) -> Response:
+        """What a change would do and need: refused as it would be when proposed. Nothing is kept."""
+        given = self.body(request, NewChangeBody)
+        project = self.project(request, given.pop("project"))
+        made, environments = workflow.preview(self.actor(request), project, **_change(given))
+        shown = {
+            "environments": [environment.key for environment in environments],
+            "required_approvals": made.required_approvals,
+            "applied_at_once": made.state == ChangeRequest.State.APPROVED and workflow.is_due(made),
+            "effects": effects_in_words(made),
+            "change": made.change,
+        }
+        return Response(ChangePreviewSerializer(shown).data)
 
     @extend_schema(responses=ChangeRequestDetailSerializer)
     def retrieve(self, request: Request, number: int) -> Response:
@@ -206,22 +241,21 @@ class ChangeRequests(Endpoint):
         self.filters(request)
         return self._shown(self._request(request, number))
 
-    @extend_schema(request=ChangeBody, responses=ChangeRequestDetailSerializer)
+    @extend_schema(request=ChangeBody, responses=ChangeRequestDetailSerializer, examples=[_EDITED])
     def update(self, request: Request, number: int) -> Response:
         """Edit an open request: a new revision, whose approvals begin again. The proposer may."""
         given = self.body(request, ChangeBody)
-        operations = _based(given)
         row = self._request(request, number)
-        return self._shown(workflow.revise(self.actor(request), row, operations, **given))
+        return self._shown(workflow.revise(self.actor(request), row, **_change(given)))
 
-    @extend_schema(request=ApproveBody, responses=ChangeRequestDetailSerializer)
+    @extend_schema(request=ApproveBody, responses=ChangeRequestDetailSerializer, examples=[_VERDICT])
     def approve(self, request: Request, number: int) -> Response:
         """Approve what you saw. The last approval applies what is due; `problem` says why it did not."""
         given = self.body(request, ApproveBody)
         row = self._request(request, number)
         return self._shown(workflow.approve(self.actor(request), row, **given))
 
-    @extend_schema(request=ApproveBody, responses=ChangeRequestDetailSerializer)
+    @extend_schema(request=ApproveBody, responses=ChangeRequestDetailSerializer, examples=[_VERDICT])
     def reject(self, request: Request, number: int) -> Response:
         """Reject what you saw: nothing of it will be carried out."""
         given = self.body(request, ApproveBody)
@@ -245,6 +279,9 @@ class ChangeRequests(Endpoint):
     @extend_schema(
         request=ScheduleBody,
         responses=ChangeRequestDetailSerializer,
+        examples=[
+            OpenApiExample("In the morning", {"scheduled_at": "2027-01-04T07:00:00Z"}, request_only=True)
+        ],
     )
     def schedule(self, request: Request, number: int) -> Response:
         """Say when it is to be applied."""
@@ -252,7 +289,11 @@ class ChangeRequests(Endpoint):
         row = self._request(request, number)
         return self._shown(workflow.schedule(self.actor(request), row, given["scheduled_at"]))
 
-    @extend_schema(request=CommentBody, responses={201: ReviewSerializer})
+    @extend_schema(
+        request=CommentBody,
+        responses={201: ReviewSerializer},
+        examples=[OpenApiExample("A question", {"comment": "Why not on Monday?"}, request_only=True)],
+    )
     def comment(self, request: Request, number: int) -> Response:
         """Say something about it. Comments are not part of the evidence."""
         given = self.body(request, CommentBody)
@@ -273,14 +314,6 @@ class ChangeRequests(Endpoint):
         return Response(ChangeRequestDetailSerializer(row).data, status)
 
 
-def _based(given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Take the operations out of a body, each of which must have its base there, and the base no others."""
-    operations: list[dict[str, Any]] = given.pop("operations")
-    subjects = {operation["subject"] for operation in operations}
-    for subject in sorted(subjects - set(given["base"])):
-        raise InvalidError(
-            f"base.{subject}", "is missing; name the version that you saw, 0 where nothing stands yet"
-        )
-    for subject in sorted(set(given["base"]) - subjects):
-        raise InvalidError(f"base.{subject}", "is the subject of no operation; leave it out")
-    return operations
+def _change(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the verbs. Every subject must have its base: without it, there is a conflict."""
+    return {"base": {}, **given}

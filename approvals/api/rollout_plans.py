@@ -11,11 +11,12 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.api.body import Body, Choice, Document, Key, Text
+from access.api.body import Body, Choice, Document, Key, Text, Whole
 from access.api.endpoint import Endpoint
 from approvals import rollouts
 from approvals.api.change_requests import ChangeRequestDetailSerializer
 from flags.models import Flag, RolloutPlan
+from flags.subjects import Subject
 
 
 class StageSerializer(serializers.Serializer[Any]):
@@ -73,6 +74,11 @@ class RolloutPlanBody(Body):
     stages = serializers.ListField(
         child=Document(), help_text="`weights` ([variant, weight] each) and `hold` (seconds) per stage."
     )
+    base = Whole(
+        required=False,
+        min_value=0,
+        help_text="The `version` of the configuration that you saw; without it, 409.",
+    )
 
 
 _PLAN = OpenApiExample(
@@ -87,6 +93,7 @@ _PLAN = OpenApiExample(
             {"weights": [["on", 10], ["off", 90]], "hold": 86_400},
             {"weights": [["on", 100], ["off", 0]], "hold": 0},
         ],
+        "base": 3,
     },
     request_only=True,
 )
@@ -123,7 +130,9 @@ class RolloutPlans(Endpoint):
         if flag is None:
             raise NotFound(f"There is no flag {key!r} in {environment.project.key}.")
         stages = given.pop("stages")
-        made = rollouts.propose_plan(self.actor(request), flag, environment, stages, **given)
+        subject = Subject("configuration", environment.project.key, key, environment.key)
+        base = self.based(given, str(subject))
+        made = rollouts.propose_plan(self.actor(request), flag, environment, stages, base=base, **given)
         return Response(ChangeRequestDetailSerializer(made).data, 201)
 
     @extend_schema(responses=RolloutPlanSerializer)

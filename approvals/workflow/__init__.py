@@ -7,8 +7,9 @@ nothing goes the same way, in one step (`change`). Only this package calls `flag
 from approvals.workflow.applying import apply, apply_or_explain, carry_out, proposers
 from approvals.workflow.emergencies import kill, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
-from approvals.workflow.proposing import change, propose, revise
+from approvals.workflow.proposing import change, preview, propose, revise
 from approvals.workflow.reach import touched_by_request
+from approvals.workflow.request import is_due
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "carry_out",
     "change",
     "comment",
+    "is_due",
     "kill",
+    "preview",
     "propose",
     "proposers",
     "reject",

@@ -12,6 +12,7 @@ from access.permissions import eligible, require
 from approvals import planned, policies
 from approvals.models import CarriedOut, ChangeRequest, Review
 from approvals.workflow.errors import ConflictError, GateError, StateError
+from approvals.workflow.lapsing import require_this_ledger
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference, require_open, same, verdicts
 from approvals.workflow.validity import Operation, environments_of, validate
@@ -120,6 +121,7 @@ def _record_applied(record: Recording, request: ChangeRequest) -> None:
 
 def _require_approved(request: ChangeRequest) -> None:
     """Check again, at the moment of applying, what the approval rests on."""
+    require_this_ledger(request)
     if digest(blobs.event_change(request.change)) != request.digest:
         raise StateError(
             f"{request.change_id} is not what was reviewed: its content does not match its digest. "

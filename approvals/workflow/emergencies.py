@@ -12,6 +12,7 @@ from approvals.workflow.errors import StateError
 from approvals.workflow.reach import touched_by
 from audit.actor import Actor
 from audit.jcs import digest
+from audit.ledger import current_log
 from audit.recording import recording
 from flags import changes
 from flags.models import Project
@@ -64,6 +65,8 @@ def review_emergency(actor: Actor, emergency: Emergency) -> Emergency:
             raise StateError("Only people review kills; a service account does not count as a reviewer.")
         if actor.id == emergency.killed_by:
             raise StateError("You killed it; somebody else has to review that.")
+        if emergency.event.log_id != current_log().pk:
+            raise StateError("It was killed under an earlier ledger, which cannot take its review any more.")
         if emergency.reviewed_by:
             raise StateError("This kill has been reviewed already.")
         record.event(

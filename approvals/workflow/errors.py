@@ -20,11 +20,12 @@ class StateError(GateError):
 
 
 class ConflictError(GateError):
-    """Something else changed meanwhile; `subject`, the version expected and the one found."""
+    """Something else changed meanwhile; `subject`, the version expected (None: none named), the one found."""
 
-    def __init__(self, subject: str, expected: int, found: int) -> None:
+    def __init__(self, subject: str, expected: int | None, found: int) -> None:
+        based = "names no version as its base" if expected is None else f"was made for version {expected}"
         super().__init__(
-            f"{subject} is at version {found}, this change was made for version {expected}. "
-            "Nothing was overwritten: look at what changed, then edit or withdraw the request."
+            f"{subject} is at version {found}, this change {based}. Nothing was overwritten: look at what "
+            f"changed, then edit the change for version {found}, or withdraw it."
         )
         self.subject, self.expected, self.found = subject, expected, found

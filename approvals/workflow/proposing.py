@@ -30,7 +30,7 @@ from audit.jcs import canonical, digest
 from audit.ledger import timestamp
 from audit.recording import Recording, recording
 from flags import changes, documents
-from flags.models import Project
+from flags.models import Environment, Project
 from flags.subjects import Subject
 
 State = ChangeRequest.State
@@ -59,7 +59,7 @@ def propose(
     """Store a change request with what would change, and record its proposal.
 
     `operations`: `{"subject", "after"}` each, of different subjects. `base`: the version of each subject
-    that the proposer saw; left out, what stands now. `not_before`: the approval holds from then on.
+    that the proposer saw, all of them; None: what stands now. `not_before`: the approval holds from then on.
     `scheduled_at`: our task applies it then (with `not_before`: not before that), or as soon as it is
     approved afterwards; None: when somebody does. `labelled`: further operations carried out later under
     the same approval (stages, expiry, revert).
@@ -120,6 +120,28 @@ def change(
         if request.state == State.APPROVED and is_due(request):
             return apply(actor, request)
     return request
+
+
+class _UndoneError(Exception):
+    """Takes a draft back with its transaction."""
+
+
+def preview(
+    actor: Actor, project: Project, operations: Sequence[Mapping[str, Any]], **options: Any
+) -> tuple[ChangeRequest, list[Environment]]:
+    """What `change` would make of this, and the environments that it would reach; nothing of it is kept.
+
+    It is proposed and taken back in one transaction, so that it cannot tell anything else than `propose`.
+    Its number is none that a request will have. Raises what `propose` raises.
+    """
+    options.setdefault("scheduled_at", timezone.now())
+    try:
+        with recording(actor):
+            request = propose(actor, project, operations, **options)
+            environments = list(request.environments.order_by("position", "key"))
+            raise _UndoneError
+    except _UndoneError:
+        return request, environments
 
 
 def _draft(
@@ -237,4 +259,7 @@ def _operations(
     for text in base or ():
         if text not in versions:
             raise InvalidError(f"base.{text}", "is the subject of no operation of this request; leave it out")
+    for text, version in versions.items():
+        if base is not None and text not in base:
+            raise ConflictError(text, None, version)
     return whole, versions

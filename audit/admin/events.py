@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
@@ -19,10 +19,11 @@ from approvals.models import ChangeRequest
 from audit.admin.reading import TYPES, told
 from audit.ledger import current_log
 from audit.models import Checkpoint, Event, Log, b64
-from flags.models import Environment, Flag, Segment
+from flags.models import Environment
 from flags.subjects import Subject
 
 PAGE_SIZE = 25
+SEARCHED = 25  # flags, and segments, whose events are shown together
 
 
 def audit(request: HttpRequest) -> HttpResponse:
@@ -52,7 +53,9 @@ class EventListPage(Page):
         if before.isdecimal():
             rows = rows.filter(index__lt=int(before[:18]))
         # One more than is shown says whether there is a next page; nothing is ever counted.
-        found = list(rows.order_by("-index")[: PAGE_SIZE + 1])
+        # Positions first, which an index holds in order; whole rows only of those that are shown.
+        positions = list(rows.order_by("-index").values_list("index", flat=True)[: PAGE_SIZE + 1])
+        found = list(log.events.filter(index__in=positions).order_by("-index")[: PAGE_SIZE + 1])
         shown = found[:PAGE_SIZE]
         older = [each for each in logs if each.pk < log.pk]
         return self.show(
@@ -106,22 +109,40 @@ class EventListPage(Page):
         return rows, filtered
 
     def _about(self, text: str, environments: list[Environment]) -> QuerySet[Event]:
-        """Events about a flag or segment named exactly, by index; any other text is looked for."""
+        """Events about the flags and segments that are meant: looked for among these, not in the ledger."""
         key = self.project.key
-        rows: QuerySet[Event] = Event.objects.filter(project=key)
         if not text:
-            return rows
+            return Event.objects.filter(project=key)
+        subjects = [text] if text.startswith((f"project/{key}/", f"access/project/{key}/")) else []
+        flags, segments = ([], []) if subjects else self._named(text)
+        for flag in flags:
+            subjects.append(str(Subject("definition", key, flag)))
+            subjects += [str(Subject("configuration", key, flag, each.key)) for each in environments]
+        subjects += [str(Subject("segment", key, segment)) for segment in segments]
+        # These name the project; asked for it as well, SQLite would rather walk all its events.
+        return Event.objects.filter(subject__in=subjects)
+
+    def _named(self, text: str) -> tuple[list[str], list[str]]:
+        """Keys of the flags and segments with this key, else of those whose key or name has it in it."""
         name = text.removeprefix("flag/").removeprefix("segment/")
-        subjects = []
-        if Flag.objects.filter(project=self.project, key=name).exists():
-            subjects = [str(Subject("definition", key, name))]
-            subjects += [str(Subject("configuration", key, name, each.key)) for each in environments]
-        elif Segment.objects.filter(project=self.project, key=name).exists():
-            subjects = [str(Subject("segment", key, name))]
-        if subjects:
-            # These name the project; asked for it as well, SQLite would rather walk all its events.
-            return Event.objects.filter(subject__in=subjects)
-        return rows.filter(subject__icontains=text)
+        flags, segments = self.project.flags.order_by("key"), self.project.segments.order_by("key")
+        if flags.filter(key=name).exists():
+            return [name], []
+        if segments.filter(key=name).exists():
+            return [], [name]
+        flags = flags.filter(Q(key__icontains=name) | Q(name__icontains=name))
+        found = [
+            list(rows.values_list("key", flat=True)[: SEARCHED + 1])
+            for rows in (flags, segments.filter(key__icontains=name))
+        ]
+        if max(map(len, found)) > SEARCHED:
+            self.problems.append(
+                str(
+                    _("More than %d match; these are the events of the first ones. Write more of the name.")
+                    % SEARCHED
+                )
+            )
+        return found[0][:SEARCHED], found[1][:SEARCHED]
 
 
 def _since(rows: QuerySet[Event], log: Log, moment: datetime) -> QuerySet[Event]:

@@ -36,14 +36,19 @@ TYPES: dict[str, tuple[str, Any]] = {
     "approvals.v1.change_request.rejected": ("block", _("Change rejected or withdrawn")),
     "approvals.v1.change_request.scheduled": ("schedule", _("Change scheduled")),
     "approvals.v1.change_request.applied": ("check_circle", _("Change applied")),
+    "approvals.v1.change_request.lapsed": ("history", _("Change lapsed with a new ledger")),
     "approvals.v1.policy.changed": ("policy", _("Policy changed")),
     "approvals.v1.emergency.reviewed": ("fact_check", _("Kill reviewed")),
     "access.v1.membership.changed": ("badge", _("Role given or taken")),
+    "access.v1.person.erased": ("person_off", _("Person erased")),
     "access.v1.token.issued": ("key", _("API token issued")),
     "access.v1.token.revoked": ("key_off", _("API token revoked")),
     "distribution.v1.sdk_key.issued": ("vpn_key", _("SDK key issued")),
+    "distribution.v1.sdk_key.updated": ("language", _("SDK key's origins changed")),
     "distribution.v1.sdk_key.revoked": ("vpn_key_off", _("SDK key revoked")),
+    "distribution.v1.snapshot_key.changed": ("key", _("Snapshots' signing key changed")),
     "ledger.v1.created": ("menu_book", _("Ledger opened")),
+    "ledger.v1.log_key.changed": ("key", _("Ledger's signing key changed")),
 }
 DOORS = {"ui": _("web"), "api": _("API"), "task": _("task"), "cli": _("command line")}
 _NUMBER = re.compile(r"\ACR-(\d{1,18})(?:\.\d+)?\Z")
@@ -153,7 +158,11 @@ def _said(
         return (f"{about} {request.title}" if request else about), ()
     if event.type.startswith("distribution.v1.sdk_key"):
         environment = str(data.get("environment", ""))
-        return f"{data.get('hint', '')}… in {places.get(environment, environment)}", ()
+        about = f"{data.get('hint', '')}… in {places.get(environment, environment)}"
+        if "origins" not in data:
+            return about, ()
+        allowed = [", ".join(data.get(name, ())) or "none" for name in ("origins_before", "origins")]
+        return about, (f"Allowed origins: {' → '.join(allowed)}",)
     tail = event.subject.split("/")[2:] if event.subject.startswith("project/") else event.subject.split("/")
     if isinstance(before, dict) and isinstance(after, dict):
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -5,11 +5,12 @@ A module of this package that brings pages has `urlpatterns`; add them here. The
 
 from django.urls import path
 
-from audit.admin import downloads, events
+from audit.admin import downloads, events, exports
 
 urlpatterns = [
     path("audit/", events.audit, name="audit"),
     *downloads.urlpatterns,
+    *exports.urlpatterns,
     path("p/<str:project>/audit/", events.EventListPage.as_view(), name="event-list"),
     path("p/<str:project>/audit/<uuid:event>/", events.EventPage.as_view(), name="event"),
 ]

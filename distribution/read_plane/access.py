@@ -67,3 +67,17 @@ def grant(key: SdkKey, snapshot: Snapshot | None) -> Access:
             headers=_RETRY_AFTER,
         )
     return Access(key, snapshot)
+
+
+def grant_rules(key: SdkKey, snapshot: Snapshot | None, *, what: str) -> Access:
+    """Access to what holds the targeting rules, for server-side keys; `what`: how a refusal names it.
+
+    Raises RefusedError (403 for client-side keys, 503).
+    """
+    if key.side != "server":
+        raise RefusedError(
+            403,
+            f"SDK key: {key.id} is a client-side key, and {what} the targeting rules; "
+            "evaluate through /ofrep/v1/evaluate/flags with it, or use a server-side key",
+        )
+    return grant(key, snapshot)

@@ -16,12 +16,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer. `media_type` is left out of the headers where there is no body to describe."""
+    """One HTTP answer. `media_type` is left out of the headers where there is no body to describe.
+
+    `gzipped`: the body compressed beforehand; empty where it is not to be compressed, None where it may be.
+    """
 
     status: int
     body: bytes = b""
     media_type: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    gzipped: bytes | None = None
 
 
 @dataclass(eq=False)
@@ -35,6 +39,11 @@ class RefusedError(Exception):
     detail: str
     error_code: str = "GENERAL"
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def varying(headers: dict[str, str], *fields: str) -> dict[str, str]:
+    """`headers` with the request's `fields` named in `Vary`, after those that are named there already."""
+    return {**headers, "vary": ", ".join([*filter(None, [headers.get("vary")]), *fields])}
 
 
 class ClientGoneError(Exception):
@@ -67,7 +76,7 @@ async def send_answer(send: Send, answer: Answer, *, head: bool = False) -> None
     headers = {"x-content-type-options": "nosniff", "cache-control": "no-store", **answer.headers}
     if answer.media_type is not None:
         headers["content-type"] = answer.media_type
-    if answer.status != HTTPStatus.NOT_MODIFIED:
+    if answer.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         headers["content-length"] = str(len(answer.body))
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     try:

@@ -6,13 +6,14 @@ signature, origin and environment are right and the version is newer than what i
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
 from countersign.notes import VerifierKey
 from countersign.snapshot import Snapshot, SnapshotError
+from distribution.read_plane.compression import SHORTEST, gzip_of
 from distribution.read_plane.keyring import Keyring, KeyringError, SdkKey, hash_of
 
 Kind = Literal["snapshot", "keyring"]
@@ -37,9 +38,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One environment: its documents, and what was last refused (None once a newer one of its kind was taken)."""
+    """One environment: its documents, and what was last refused (None once a newer one of its kind was taken).
+
+    `gzipped`: the snapshot's bytes compressed; empty for a moment after it was taken, and where it is short.
+    """
 
     snapshot: Snapshot | None = None
+    gzipped: bytes = b""
     keyring: Keyring | None = None
     refusal: Refusal | None = None
 
@@ -48,23 +53,26 @@ class Held:
 class _State:
     environments: MappingProxyType[str, Held] = field(default_factory=lambda: MappingProxyType({}))
     keys: MappingProxyType[str, SdkKey] = field(default_factory=lambda: MappingProxyType({}))
+    origins: frozenset[str] = frozenset()
 
 
 class Holder:
     """The documents in use. Reading is lock-free from any thread; taking documents is serialised."""
 
-    def __init__(self, *, origin: str, verify: Sequence[str]) -> None:
+    def __init__(self, *, origin: str, verify: Sequence[str] | Callable[[], Sequence[str]]) -> None:
         """`origin` and `verify` (vkeys) say whose documents are believed.
+
+        A function says the vkeys anew for each document, so that keys rotate under a running process.
 
         Raises ValueError for a malformed vkey, and when none is named `<origin>/snapshots`: nothing
         unverified is served.
         """
-        if f"{origin}/snapshots" not in {VerifierKey.parse(vkey).name for vkey in verify}:
+        self._verify = verify if callable(verify) else lambda: verify
+        if f"{origin}/snapshots" not in {VerifierKey.parse(vkey).name for vkey in self._verify()}:
             raise ValueError(
                 f"verify: no verifier key named {origin}/snapshots; give the one that signs snapshots"
             )
         self._origin = origin
-        self._verify = tuple(verify)
         self._state = _State()
         self._lock = threading.Lock()
         self._confirmed: dict[tuple[str, Kind], float] = {}
@@ -80,6 +88,16 @@ class Holder:
         if found is None:
             return None
         return found, state.environments[found.environment].snapshot
+
+    def allows(self, origin: str) -> bool:
+        """Whether any client-side key allows `origin`: all that can be asked before a key is presented."""
+        origins = self._state.origins
+        return origin in origins or "*" in origins
+
+    def gzipped(self, snapshot: Snapshot) -> bytes:
+        """The bytes of `snapshot` compressed, once for all requests; empty where they are not there (yet)."""
+        held = self._state.environments.get(snapshot.environment)
+        return held.gzipped if held is not None and held.snapshot is snapshot else b""
 
     def version(self, environment: str, kind: Kind) -> int:
         """The version held of a document; 0 for none."""
@@ -110,7 +128,21 @@ class Holder:
                 self._swap(environment, document)
         if reason is not None:
             raise self._refuse(environment, kind, source, reason)
+        if isinstance(document, Snapshot):
+            self._compress(environment, document)
         return True
+
+    def _compress(self, environment: str, snapshot: Snapshot) -> None:
+        """Compress what is served already: a kill does not wait for it, nor does the event loop."""
+        if len(snapshot.raw) < SHORTEST:
+            return
+        gzipped = gzip_of(snapshot.raw)
+        with self._lock:
+            held = self._state.environments[environment]
+            if held.snapshot is snapshot:
+                held = replace(held, gzipped=gzipped)
+                environments = MappingProxyType({**self._state.environments, environment: held})
+                self._state = replace(self._state, environments=environments)
 
     def confirm(self, environment: str, kind: Kind) -> None:
         """Note that a store just named the version held as its newest."""
@@ -123,8 +155,8 @@ class Holder:
 
     def _parse(self, environment: str, kind: Kind, raw: bytes) -> Snapshot | Keyring:
         if kind == "snapshot":
-            return Snapshot.parse(raw, verify=self._verify, environment=environment)
-        return Keyring.parse(raw, verify=self._verify, environment=environment)
+            return Snapshot.parse(raw, verify=self._verify(), environment=environment)
+        return Keyring.parse(raw, verify=self._verify(), environment=environment)
 
     def _reason_against(self, document: Snapshot | Keyring, current: Snapshot | Keyring | None) -> str | None:
         if document.origin != self._origin:
@@ -144,14 +176,15 @@ class Holder:
             held = replace(held, keyring=document)
         else:
             kind = "snapshot"
-            held = replace(held, snapshot=document)
+            held = replace(held, snapshot=document, gzipped=b"")
         if held.refusal is not None and held.refusal.kind == kind:
             held = replace(held, refusal=None)
         environments = {**self._state.environments, environment: held}
-        keys = self._state.keys
+        keys, origins = self._state.keys, self._state.origins
         if kind == "keyring":
             keys = MappingProxyType(_merge_keys(environments))
-        self._state = _State(MappingProxyType(environments), keys)
+            origins = frozenset().union(*(key.origins for key in keys.values()))
+        self._state = _State(MappingProxyType(environments), keys, origins)
 
     def _refuse(self, environment: str, kind: Kind, source: str, reason: str) -> DocumentRefusedError:
         with self._lock:
@@ -160,7 +193,7 @@ class Holder:
                 held = environments.get(environment, Held())
                 held = replace(held, refusal=Refusal(kind, source, reason, time.time()))
                 environments = MappingProxyType({**environments, environment: held})
-                self._state = _State(environments, self._state.keys)
+                self._state = replace(self._state, environments=environments)
         return DocumentRefusedError(f"{kind} of {environment} from {source} refused: {reason}")
 
 

@@ -35,11 +35,19 @@ class KeyringError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SdkKey:
-    """One SDK key as the read plane knows it: its id, which side may hold it, and what it opens."""
+    """One SDK key as the read plane knows it: its id, which side may hold it, and what it opens.
+
+    `origins`: those whose pages may use it from a browser; `*` for all. Empty for server-side keys.
+    """
 
     id: str
     side: Side
     environment: str
+    origins: frozenset[str] = frozenset()
+
+    def allows(self, origin: str) -> bool:
+        """Whether pages of `origin`, as browsers write it, may read answers to this key."""
+        return origin in self.origins or "*" in self.origins
 
 
 def hash_of(key: str) -> str:
@@ -48,14 +56,22 @@ def hash_of(key: str) -> str:
 
 
 def compose(
-    *, origin: str, environment: str, version: int, created: str, keys: Iterable[tuple[str, str, Side]]
+    *,
+    origin: str,
+    environment: str,
+    version: int,
+    created: str,
+    keys: Iterable[tuple[str, str, Side, Sequence[str]]],
 ) -> tuple[bytes, bytes]:
     """The two halves of a keyring file, for the publisher to sign: (note text, body).
 
-    `keys` are (hash, id, side); `created` is `YYYY-MM-DDTHH:MM:SS.ffffffZ`. The file is the text made a
-    signed note by `<origin>/snapshots`, then one LF, then the body.
+    `keys` are (hash, id, side, allowed origins); `created` is `YYYY-MM-DDTHH:MM:SS.ffffffZ`. The file is the
+    text made a signed note by `<origin>/snapshots`, then one LF, then the body.
     """
-    entries = [{"hash": hash_, "id": id_, "side": side} for hash_, id_, side in sorted(keys)]
+    entries = [
+        {"hash": hash_, "id": id_, "side": side, **({"origins": sorted(origins)} if origins else {})}
+        for hash_, id_, side, origins in sorted(keys)
+    ]
     body = rfc8785.dumps({"keys": cast(Any, entries)}) + b"\n"
     text = (
         f"countersign-keyring/v1\norigin {origin}\nenvironment {environment}\nversion {version}\n"
@@ -149,9 +165,21 @@ def _read_keys(body: bytes, environment: str) -> dict[str, SdkKey]:
                 raise KeyringError(f"keys[{position}].id: not a non-empty string")
             if side not in ("server", "client"):
                 raise KeyringError(f"keys[{position}].side: neither server nor client")
-            keys[hash_] = SdkKey(id=id_, side=side, environment=environment)
+            origins = entry.get("origins", [])  # not in keyrings of before there were any
+            if not (isinstance(origins, list) and all(isinstance(each, str) and each for each in origins)):
+                raise KeyringError(f"keys[{position}].origins: not a list of non-empty strings")
+            if origins and side != "client":
+                raise KeyringError(f"keys[{position}].origins: a server-side key has none")
+            keys[hash_] = SdkKey(id=id_, side=side, environment=environment, origins=frozenset(origins))
     except KeyringError:
         raise
-    except (ValueError, TypeError, KeyError, RecursionError, rfc8785.CanonicalizationError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        rfc8785.CanonicalizationError,
+    ) as error:
         raise KeyringError(f"body: not a keyring ({type(error).__name__})") from error
     return keys

@@ -26,8 +26,8 @@ _ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 def header(scope: Scope, name: str) -> str | None:
     """The field `name` (lower case), its lines joined by ", "; None where it was not sent."""
     wanted = name.encode("latin-1")
-    lines = [value.decode("latin-1") for field, value in scope["headers"] if field.lower() == wanted]
-    return ", ".join(lines) if lines else None
+    lines = [value for field, value in scope["headers"] if field == wanted]  # ASGI has names in lower case
+    return b", ".join(lines).decode("latin-1") if lines else None
 
 
 def presented_key(scope: Scope, *, api_key: bool) -> str | None:

@@ -17,7 +17,7 @@ from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
 from approvals.policies import Requirements, requirements
 from approvals.workflow import ConflictError, InvalidError
-from flags import wording
+from flags import personal, wording
 from flags.documents import Document, configurations_with, environments_using, segments_named
 from flags.models import FlagConfiguration, Project, Segment, validate_key
 from flags.subjects import Subject
@@ -68,6 +68,7 @@ class SegmentPage(Page):
             title=segment.key,
             segment=segment,
             words=wording.segment(segment.document),
+            addresses=personal.addresses_in([segment.document]),
             uses=uses(self.project).get(key, []),
             pending=open_by_subject(self.project).get(segment.ledger_subject, []),
             subject=f"segment/{segment.key}",
@@ -87,7 +88,7 @@ class SegmentForm(WhyForm):
         label=_("Never in"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "cs-code"}),
-        help_text=_("Targeting keys, one a line."),
+        help_text=_("Targeting keys, one a line: ids, as above."),
     )
     rules = DocumentField(
         label=_("Rules"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from flags.admin import environments, flag_edit, flag_list, flag_page, home, segments
+from flags.admin import environment_flagd, environments, flag_edit, flag_list, flag_page, home, segments
 
 urlpatterns = [
     path("home/", home.home, name="home"),
@@ -25,5 +25,10 @@ urlpatterns = [
         "p/<str:project>/environments/<str:key>/edit/",
         environments.EditEnvironmentPage.as_view(),
         name="environment-edit",
+    ),
+    path(
+        "p/<str:project>/environments/<str:key>/flagd/",
+        environment_flagd.EnvironmentFlagdPage.as_view(),
+        name="environment-flagd",
     ),
 ]

@@ -29,6 +29,12 @@ def words(text: object) -> SafeString:
 
 
 @register.filter
+def named(names: dict[str, str], member: str) -> str:
+    """The name of a member, of names by their ids; the id where there is none."""
+    return names.get(member, member)
+
+
+@register.filter
 def plain(text: object) -> str:
     """The same text for places without markup: attributes, titles, accessible names."""
     return _VARIANT.sub(r"\1", str(text))

@@ -17,9 +17,12 @@ ROOT = base64.b64encode(bytes(32)).decode()
 class SigningKey:
     """An Ed25519 key with the name it signs under."""
 
-    def __init__(self, name: str = f"{ORIGIN}/snapshots") -> None:
+    def __init__(self, name: str = f"{ORIGIN}/snapshots", seed: bytes | None = None) -> None:
+        """``seed``: 32 bytes, for a key that is the same every time; another each time where omitted."""
         self.name = name
-        self._private = Ed25519PrivateKey.generate()
+        self._private = (
+            Ed25519PrivateKey.from_private_bytes(seed) if seed is not None else Ed25519PrivateKey.generate()
+        )
         self._public = b"\x01" + self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self._key_id = hashlib.sha256(name.encode() + b"\n" + self._public).digest()[:4]
 
@@ -30,6 +33,9 @@ class SigningKey:
     def line(self, text: str) -> str:
         signature = self._private.sign(text.encode())
         return f"— {self.name} {base64.b64encode(self._key_id + signature).decode()}\n"
+
+
+_ANY_KEY = SigningKey()
 
 
 def body_of(flags: dict[str, object], segments: dict[str, object] | None = None) -> bytes:
@@ -55,7 +61,7 @@ def head_of(body: bytes, /, **changes: object) -> str:
 
 def signed(body: bytes, /, *keys: SigningKey, **changes: object) -> bytes:
     text = head_of(body, **changes)
-    lines = "".join(key.line(text) for key in keys or (SigningKey(),))
+    lines = "".join(key.line(text) for key in keys or (_ANY_KEY,))
     return f"{text}\n{lines}\n".encode() + body
 
 

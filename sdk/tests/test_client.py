@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
+from collections import UserDict
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -259,17 +261,17 @@ def test_get_all_gives_null_where_the_caller_s_default_applies(tmp_path):
 
 
 def test_all_values_are_of_one_snapshot(tmp_path):
-    client = Client.from_file(a_file(tmp_path, {"a": a_flag(default=ON), "b": a_flag(default=ON)}))
+    targeted = {name: a_flag(default=ON, targets={"on": ["u"]}) for name in ("a", "b")}
+    client = Client.from_file(a_file(tmp_path, targeted))
     newer = Snapshot.parse(signed(body_of({"a": a_flag(), "b": a_flag()}), version=1288))
 
-    class Swapping(dict):
-        def get(self, name, default=None):
-            client._snapshot = newer  # as the polling thread may at any moment
-            return default
+    class Swapping(UserDict):
+        def __iter__(self):
+            client._use(newer, None)  # as the polling thread may at any moment
+            return super().__iter__()
 
-    targeted = {name: a_flag(default=ON, targets={"on": ["u"]}) for name in ("a", "b")}
-    client._snapshot = Snapshot.parse(signed(body_of(targeted)))
-    assert client.get_all(Swapping()) == {"a": True, "b": True}
+    assert client.get_all(Swapping({"country": "DK"})) == {"a": True, "b": True}
+    assert client.get_all() == {"a": False, "b": False}
 
 
 class Unspeakable:
@@ -280,14 +282,15 @@ class Unspeakable:
 @pytest.mark.parametrize("context", [5, "text", [1], object()])
 def test_a_method_never_raises_whatever_the_context(tmp_path, context):
     client = Client.from_file(
-        a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]})}), context={"service": "api"}
+        a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]}, change="CR-3")}), context={"service": "api"}
     )
     details = client.get_boolean_details("f", True, context)
     assert (details.value, details.error_code) == (True, "GENERAL")
     for key in (["f"], Unspeakable()):
         assert client.get_boolean_details(key, True).value is True
     assert client.get_boolean_details(["f"], True).error_code == "GENERAL"
-    assert details.flag_metadata == {"snapshot_version": 1287}
+    assert details.flag_metadata == {"snapshot_version": 1287, "flag_version": 7, "change": "CR-3"}
+    assert client.get_boolean_details(["f"], True).flag_metadata == {"snapshot_version": 1287}
 
 
 @pytest.mark.parametrize(
@@ -449,3 +452,91 @@ def test_a_closed_client_answers_and_no_longer_polls(server):
     time.sleep(0.1)
     assert len(server.requests) == count
     assert client.get_boolean_value("banner", False) is True
+
+
+def test_threads_see_one_snapshot_or_the_next_while_they_are_swapped(server):
+    """Two flags that are always alike, and an object whose members are: nobody ever sees a half of each."""
+
+    def flags(version: int) -> dict:
+        side = {"variant": "on" if version % 2 else "off"}
+        pair = {"on": {"a": "on", "b": [version % 2]}, "off": {"a": "off", "b": [version % 2]}}
+        needs = [{"flag": "left", "variants": [side["variant"]]}]
+        return {
+            "left": a_flag(default=side),
+            "object": a_flag(type="object", variants=pair, default=side),
+            "right": a_flag(default=side, prerequisites=needs),
+        }
+
+    torn: list[object] = []
+    seen: set[int] = set()
+    done = threading.Event()
+
+    def ask(client: Client) -> None:
+        while not done.is_set():
+            values = client.get_all({"targetingKey": "u"})
+            odd = values["left"]
+            if values["right"] is not odd or values["object"] != {
+                "a": "on" if odd else "off",
+                "b": [int(odd)],
+            }:
+                torn.append(values)
+            details = client.get_boolean_details("right", not odd)
+            version = details.flag_metadata["snapshot_version"]
+            seen.add(version)
+            if details.value is not bool(version % 2) or details.error_code:
+                torn.append(details)
+
+    publish(server, flags(1287))
+    with client_of(server, poll_interval=0.001) as client:
+        client.wait_until_ready(10)
+        threads = [threading.Thread(target=ask, args=(client,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for version in range(1288, 1300):
+            publish(server, flags(version), version=version)
+            eventually(lambda version=version: client.status().snapshot_version == version)
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert not torn
+    assert len(seen) > 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_polls_and_questions_leaves_a_child_that_works(server):
+    """Whatever the parent's threads were about, with whatever lock held: every child polls and answers."""
+    with client_of(server, poll_interval=0.001) as client:
+        client.wait_until_ready(10)
+        done = threading.Event()
+
+        def ask() -> None:
+            while not done.is_set():
+                client.get_all({"targetingKey": "u"})
+                client.wait_until_ready(0.001)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        children = []
+        for version in range(1288, 1296):
+            publish(server, {"banner": a_flag(default=ON)}, version=version)
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    deadline = time.monotonic() + 20
+                    while client.status().snapshot_version != 1296 and time.monotonic() < deadline:
+                        time.sleep(0.01)
+                    right = client.get_boolean_value("banner", True) is False
+                    code = 0 if right and client.wait_until_ready(0) else 2
+                    client.close()
+                finally:
+                    os._exit(code)
+            children.append(child)
+        publish(server, {"banner": a_flag()}, version=1296)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert codes == [0] * 8

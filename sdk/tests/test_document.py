@@ -156,3 +156,13 @@ def test_the_nesting_of_a_line_is_limited_to_thirty_two_levels():
 def test_what_canonical_json_cannot_write_is_refused(value):
     with pytest.raises(DocumentError):
         validate_flag("a", a_flag(type="object", variants={"on": {"x": value}, "off": {}}), segments=())
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "\ud800", "x" * 1000])
+def test_a_member_of_a_strange_name_is_named_on_one_short_line(name):
+    for flag in (a_flag(**{name: 1}), a_flag(regions={name: 1}), a_flag(variants={name: True})):
+        with pytest.raises(DocumentError) as refused:
+            validate_flag("f", flag, segments=())
+        assert refused.value.member
+        assert str(refused.value).isprintable()
+        assert len(str(refused.value)) < 300

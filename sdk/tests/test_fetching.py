@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,15 +19,19 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 
 @contextmanager
-def answering(*answers: bytes | Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that gives each connection its answer, to whatever was asked; its address."""
+def answering(
+    *answers: bytes | Callable[[socket.socket], None], asked: list[bytes] | None = None
+) -> Iterator[str]:
+    """A server that gives each connection its answer, to whatever was ``asked``; its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
             for answer in answers:
                 connection, _ = listening.accept()
                 with connection:
-                    connection.recv(65536)
+                    request = connection.recv(65536)
+                    if asked is not None:
+                        asked.append(request)
                     try:
                         if callable(answer):
                             answer(connection)
@@ -47,6 +52,10 @@ def fetch(dsn: str, *, timeout: float = 10.0, max_bytes: int = 1000) -> bytes | 
         return fetcher.fetch(None)
     finally:
         fetcher.close()
+
+
+def gzipped(body: bytes) -> bytes:
+    return OK + f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def without_end(piece: bytes, start: bytes = b"") -> Callable[[socket.socket], None]:
@@ -81,10 +90,15 @@ def without_end(piece: bytes, start: bytes = b"") -> Callable[[socket.socket], N
         ),
         (b"HTTP/1.1 304 Not Modified\r\n\r\n", "304"),
         (b"HTTP/1.1 500 " + b"X" * 60_000 + b"\r\nContent-Length: 0\r\n\r\n", "500; trying again"),
-        (
-            OK + b"Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + gzip.compress(b""),
-            "Content-Encoding 'gzip'",
-        ),
+        (OK + b"Content-Encoding: br\r\nContent-Length: 1\r\n\r\n\x06", "Content-Encoding 'br'"),
+        (OK + b"Content-Encoding: gzip, gzip\r\nContent-Length: 1\r\n\r\nx", "Content-Encoding 'gzip, gzip'"),
+        (gzipped(b"snapshot"), "broken gzip"),
+        (gzipped(b""), "broken gzip"),
+        (gzipped(gzip.compress(b"snapshot")[:-1]), "broken gzip"),
+        (gzipped(gzip.compress(b"snapshot")[:-8] + bytes(8)), "broken gzip"),
+        (gzipped(gzip.compress(b"snapshot") * 2), "broken gzip"),
+        (gzipped(gzip.compress(b"snapshot") + b"x"), "broken gzip"),
+        (gzipped(gzip.compress(b"x" * 1001)), "more than 1000 bytes"),
     ],
 )
 def test_an_answer_that_is_none_is_refused_with_its_reason(answer, reason):
@@ -120,6 +134,32 @@ def test_an_answer_that_drips_is_given_up_as_a_whole(monkeypatch, start, drop):
                 fetch(dsn, max_bytes=10**9)
         finally:
             enough.set()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip"])
+def test_a_compressed_answer_is_read_and_asked_for(encoding):
+    asked: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        body = gzip.compress(b"s" * 1000)
+        connection.sendall(gzipped(body).replace(b"gzip", encoding.encode(), 1))
+
+    with answering(answer, asked=asked) as dsn:
+        assert fetch(dsn, max_bytes=1000) == b"s" * 1000
+    assert b"Accept-Encoding: gzip\r\n" in asked[0]
+
+
+def test_what_unfolds_without_end_takes_no_memory():
+    bomb = gzip.compress(bytes(64 * 1024 * 1024), compresslevel=1)
+    assert len(bomb) < 512 * 1024
+    tracemalloc.start()
+    try:
+        with answering(gzipped(bomb)) as dsn, pytest.raises(FetchError, match="more than 1048576 bytes"):
+            fetch(dsn, max_bytes=1024 * 1024)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * 1024 * 1024
 
 
 def test_the_next_answer_has_all_the_time_again(monkeypatch):

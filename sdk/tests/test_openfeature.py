@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import queue
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.flag_evaluation import FlagEvaluationDetails, Reason
 from openfeature.hook import Hook, HookContext, HookHints
 from openfeature.provider import ProviderStatus
+from openfeature.track import TrackingEventDetails
 from signed_snapshots import a_flag, body_of, signed
 
 from countersign import Client, DsnError, Snapshot
@@ -264,6 +266,159 @@ def test_shutdown_ends_the_events(tmp_path):
     provider.shutdown()
     assert watcher is not None
     assert not watcher.is_alive()
+
+
+def test_a_provider_that_was_shut_down_starts_anew_when_it_is_set_again():
+    with flag_server() as server:
+        publish(server, {"f": a_flag()})
+        provider = CountersignProvider(server.dsn())
+        api.set_provider_and_wait(provider)
+        api.shutdown()
+        api.clear_providers()
+        publish(server, {"f": a_flag(default=ON)}, version=1288)
+        api.set_provider_and_wait(provider)
+        assert api.get_client().get_boolean_value("f", False) is True
+        api.clear_providers()
+
+
+def test_initializing_twice_leaves_one_that_tells_events():
+    with flag_server() as server:
+        publish(server, {"f": a_flag()})
+        with Client(server.dsn(), poll_interval=0.02) as client:
+            told: queue.Queue[ProviderEvent] = queue.Queue()
+            provider = CountersignProvider(client, event_interval=0.01)
+            provider.attach(lambda provider, event, details: told.put(event))
+            provider.initialize(EvaluationContext())
+            provider.initialize(EvaluationContext())
+            publish(server, {"f": a_flag(default=ON)}, version=1288)
+            assert told.get(timeout=10) is ProviderEvent.PROVIDER_CONFIGURATION_CHANGED
+            time.sleep(0.2)
+            assert told.empty()
+            provider.shutdown()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_events_go_on_in_the_child_of_a_fork():
+    with flag_server() as server:
+        publish(server, {"f": a_flag()})
+        with Client(server.dsn(), poll_interval=0.02) as client:
+            told: list[ProviderEvent] = []
+            provider = CountersignProvider(client, event_interval=0.01)
+            provider.attach(lambda provider, event, details: told.append(event))
+            provider.initialize(EvaluationContext())
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    deadline = time.monotonic() + 10
+                    while not told and time.monotonic() < deadline:
+                        time.sleep(0.01)
+                    code = 0 if told == [ProviderEvent.PROVIDER_CONFIGURATION_CHANGED] else 2
+                finally:
+                    os._exit(code)
+            publish(server, {"f": a_flag(default=ON)}, version=1288)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            provider.shutdown()
+
+
+def test_a_flag_whose_prerequisite_changed_is_told_as_changed():
+    def needing(key: str) -> dict:
+        return a_flag(prerequisites=[{"flag": key, "variants": ["on"]}])
+
+    with flag_server() as server:
+        flags = {"base": a_flag(), "near": needing("base"), "far": needing("near"), "other": needing("gone")}
+        publish(server, flags)
+        with Client(server.dsn(), poll_interval=0.02) as client:
+            events = Events()
+            api.set_provider_and_wait(CountersignProvider(client, event_interval=0.01))
+            events.next(ProviderEvent.PROVIDER_READY)
+            publish(server, {**flags, "base": a_flag(default=ON)}, version=1288)
+            changed = events.next(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED).flags_changed
+            assert changed == ["base", "far", "near"]
+
+
+ASYNC = [
+    ("boolean", False, "get_boolean_details_async"),
+    ("string", "", "get_string_details_async"),
+    ("integer", 0, "get_integer_details_async"),
+    ("float", 0.0, "get_float_details_async"),
+    ("object", {}, "get_object_details_async"),
+]
+
+
+@pytest.mark.parametrize(("kind", "default", "method"), ASYNC)
+def test_the_async_methods_answer_the_same(tmp_path, kind, default, method):
+    api.set_provider_and_wait(CountersignProvider(from_file(tmp_path, FLAGS)))
+    client = api.get_client()
+    answer = asyncio.run(getattr(client, method)(kind, default))
+    assert answer == getattr(client, method.removesuffix("_async"))(kind, default)
+    assert (answer.value, answer.variant, answer.error_code) == (VALUES[kind], "v", None)
+
+
+@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize(("asked", "default", "method"), ASYNC)
+def test_another_type_than_the_flag_s_is_a_mismatch_except_an_integer_as_float(
+    tmp_path, kind, asked, default, method
+):
+    api.set_provider_and_wait(CountersignProvider(from_file(tmp_path, FLAGS)))
+    answer = getattr(api.get_client(), method.removesuffix("_async"))(kind, default)
+    if kind == asked or (kind, asked) == ("integer", "float"):
+        assert (answer.value, answer.error_code, answer.error_message) == (VALUES[kind], None, None)
+    else:
+        assert (answer.value, answer.reason) == (default, Reason.ERROR)
+        assert answer.error_code is ErrorCode.TYPE_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "default"), [("boolean", False, True), ("integer", 0, 1), ("string", "", "mine")]
+)
+def test_a_falsy_value_is_a_value(tmp_path, kind, value, default):
+    flag = a_flag(type=kind, variants={"zero": value}, off="zero", default={"variant": "zero"})
+    api.set_provider_and_wait(CountersignProvider(from_file(tmp_path, {"f": flag})))
+    answer = getattr(api.get_client(), f"get_{kind}_details")("f", default)
+    assert (answer.value, answer.variant, answer.reason) == (value, "zero", Reason.STATIC)
+
+
+def test_the_largest_integer_keeps_all_its_digits(tmp_path):
+    flag = a_flag(type="integer", variants={"v": 2**53 - 1}, off="v", default={"variant": "v"})
+    api.set_provider_and_wait(CountersignProvider(from_file(tmp_path, {"f": flag})))
+    assert api.get_client().get_integer_value("f", 1) == 9007199254740991
+
+
+def test_metadata_holds_only_what_openfeature_allows_and_is_the_caller_s_own(tmp_path):
+    api.set_provider_and_wait(CountersignProvider(from_file(tmp_path, FLAGS)))
+    client = api.get_client()
+    metadata = client.get_boolean_details("boolean", False).flag_metadata
+    assert all(type(value) in (bool, int, float, str) for value in metadata.values())
+    metadata["cause"] = "mine"  # type: ignore[index]
+    assert client.get_boolean_details("boolean", False).flag_metadata["cause"] == "default"
+
+
+def test_tracking_does_nothing_and_there_are_no_provider_hooks(tmp_path):
+    provider = CountersignProvider(from_file(tmp_path, FLAGS))
+    api.set_provider_and_wait(provider)
+    api.get_client().track("checkout", EvaluationContext("u"), TrackingEventDetails(9.5, {"currency": "EUR"}))
+    assert provider.get_provider_hooks() == []
+
+
+def test_a_handler_of_another_domain_is_told_nothing(tmp_path):
+    with flag_server() as server:
+        publish(server, {"f": a_flag()})
+        with Client(server.dsn(), poll_interval=0.02) as client:
+            told: list[str] = []
+            here, other = api.get_client("here"), api.get_client("other")
+            changed = ProviderEvent.PROVIDER_CONFIGURATION_CHANGED
+            here.add_handler(changed, lambda details: told.append("here"))
+            other.add_handler(changed, lambda details: told.append("other"))
+            api.set_provider_and_wait(CountersignProvider(client, event_interval=0.01), "here")
+            api.set_provider_and_wait(CountersignProvider(from_file(tmp_path, FLAGS)), "other")
+            publish(server, {"f": a_flag(default=ON)}, version=1288)
+            deadline = time.monotonic() + 10
+            while not told and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(0.1)
+            assert told == ["here"]
 
 
 def test_a_setting_that_cannot_be_meant_is_refused(tmp_path):

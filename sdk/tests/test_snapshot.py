@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -234,6 +236,21 @@ def test_thirty_two_levels_are_read():
     assert with_lines(text.replace(b'{"x":1}', b'{"a":' + deep + b"}")).evaluate("deep", {}).reason == "ERROR"
 
 
+def test_a_caller_deep_in_its_own_recursion_does_not_break_a_flag_for_the_others():
+    deep = {"type": "object", "variants": {"on": {}, "off": json.loads('{"a":' * 29 + "1" + "}" * 29)}}
+    snapshot = with_lines(line_of("deep", **deep))
+
+    def ask_at_the_end_of_the_stack() -> None:
+        try:
+            ask_at_the_end_of_the_stack()
+        except RecursionError:
+            snapshot.evaluate("deep", {})  # the first use; it fails in each frame that has too little left
+
+    with contextlib.suppress(RecursionError):
+        ask_at_the_end_of_the_stack()
+    assert snapshot.evaluate("deep", {}).variant == "off"
+
+
 def test_a_flag_that_is_not_there_is_an_error_with_the_snapshot_s_version_only():
     result = with_lines().evaluate("nowhere", {})
     assert (result.reason, result.error_code, result.has_value) == ("ERROR", "FLAG_NOT_FOUND", False)
@@ -261,11 +278,11 @@ def test_what_a_caller_changes_at_any_depth_is_seen_by_nobody_else():
 def test_results_are_shared_and_other_keys_and_types_are_not_kept():
     snapshot = with_lines(line_of("banner"))
     assert snapshot.evaluate("banner", {}) is snapshot.evaluate("banner", {"country": "DK"}, "boolean")
-    assert snapshot.decider("banner") is snapshot.decider("banner")
+    assert snapshot.check("banner") is snapshot.check("banner")
     for key, expected_type in (("nowhere", None), ("banner", "bool")):
-        first = snapshot.decider(key, expected_type)
-        assert first({}, None).reason == "ERROR"
-        assert snapshot.decider(key, expected_type) is not first
+        first = snapshot.check(key, expected_type)
+        assert first.decide({}, None).reason == "ERROR"
+        assert snapshot.check(key, expected_type) is not first
 
 
 def test_what_changed_between_two_snapshots_can_be_asked():

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from access import grants
+from access import erasure, grants, machines, teams
 from access.models import Membership
 from access.permissions import ForbiddenError, may, projects_where, require, system_actor, user_actor
-from access.roles import SYSTEM, VERBS, Role
+from access.roles import SYSTEM, VERBS, OrganisationRole, Role
 from approvals import policies, rollouts, workflow
 from approvals.models import ChangeRequest, Emergency
 from audit.actor import Actor
@@ -123,12 +123,39 @@ OWNERS: dict[str, list[tuple[Callable[[Cast], Any], Callable[[Cast, Actor, Any],
         ),
     ],
 }
+OF_ORGANISATION: dict[str, Callable[[Cast, Actor], Any]] = {
+    "project.create": lambda cast, who: catalogue.create_project(who, "new", "New"),
+    "organisation.manage": lambda cast, who: grants.appoint(
+        who, cast.users["viewer"].pseudonym, OrganisationRole.ORGANISATION_AUDITOR
+    ),
+    "team.manage": lambda cast, who: teams.save_team(who, "payments", name="Payments", members=[]),
+    "service_account.manage": lambda cast, who: machines.create_service_account(who, "pipeline"),
+    "person.erase": lambda cast, who: erasure.erase(who, cast.users["viewer"]),
+}
 # These have no function here: lists, pages and downloads narrow a queryset by them.
 ONLY_SEEN = {"project.view", "audit.view", "audit.export"}
 
 
 def test_every_verb_has_an_owner_that_is_tested_here() -> None:
-    assert set(OWNERS) | ONLY_SEEN == set(VERBS)
+    assert set(OWNERS) | ONLY_SEEN | set(OF_ORGANISATION) == set(VERBS)
+
+
+@pytest.mark.parametrize("role", [*Role, *OrganisationRole])
+@pytest.mark.parametrize("verb", OF_ORGANISATION)
+def test_a_role_of_the_organisation_may_what_the_table_says_and_one_of_a_project_does_not(
+    cast: Cast, verb: str, role: str
+) -> None:
+    user = _user("somebody")
+    if role in Role.values:
+        grants.grant(cast.actor("administrator"), cast.project, user.pseudonym, role)
+    else:
+        grants.appoint(cast.actor("root"), user.pseudonym, role)
+    who = user_actor(user, "api")
+    if role in VERBS[verb].roles:
+        OF_ORGANISATION[verb](cast, who)
+    else:
+        with pytest.raises(ForbiddenError, match=r"needs the role Organisation administrator"):
+            OF_ORGANISATION[verb](cast, who)
 
 
 @pytest.mark.parametrize("role", WHO)

@@ -107,6 +107,28 @@ def test_service_accounts_and_their_tokens_are_the_organisations(api: Api) -> No
     assert api.get(None, "me", **bearer).status == 401
 
 
+def test_a_client_side_key_is_opened_to_origins(api: Api) -> None:
+    body = {"project": "shop", "environment": "development", "name": "web", "side": "client"}
+    made = api.post("administrator", "sdk-keys", {**body, "origins": ["https://App.example.com/"]}).body
+    assert made["origins"] == ["https://app.example.com"]
+    address = f"sdk-keys/{made['id']}"
+    answer = api("administrator", "PATCH", address, {"origins": ["*"]})
+    assert (answer.status, answer.body["origins"]) == (200, ["*"])
+    assert api.get("viewer", "sdk-keys?project=shop").results[0]["origins"] == ["*"]
+    refused = api(
+        "administrator", "PATCH", address, {"origins": ["https://a.example", "https://b.example/x"]}
+    )
+    assert (refused.status, refused.body["member"]) == (422, "origins[1]")
+    assert "like https://app.example.com" in refused.body["detail"]
+    assert api("administrator", "PATCH", address, {}).body["member"] == "origins"
+    assert api("administrator", "PATCH", address, {"origins": [1]}).status == 400
+    assert api("administrator", "PATCH", "sdk-keys/0", {"origins": []}).status == 404
+    server = api.post("administrator", "sdk-keys", {**body, "side": "server", "origins": ["*"]})
+    assert (server.status, server.body["member"]) == (422, "origins")
+    assert SdkKey.objects.get().origins == ["*"]
+    assert Keyring.objects.count() == 2
+
+
 def test_an_sdk_key_is_shown_once_with_its_dsn_and_revoked(api: Api) -> None:
     body = {"project": "shop", "environment": "development", "name": "web", "side": "client"}
     made = api.post("administrator", "sdk-keys", body)

@@ -38,8 +38,8 @@ def test_an_environment_is_made_once_and_changed(api: Api) -> None:
     assert made.body | body == made.body
     taken = api.post("administrator", "environments", {**body, "name": "Other"})
     assert (taken.status, taken.body["type"]) == (409, "/api/problems/already-exists")
-    changed = api("administrator", "PATCH", "environments/shop/staging", {"regions": ["eu"]})
-    assert changed.body == {**made.body, "regions": ["eu"]}
+    changed = api("administrator", "PATCH", "environments/shop/staging", {"regions": ["eu"], "base": 1})
+    assert changed.body == {**made.body, "regions": ["eu"], "version": 2}
     assert Environment.objects.get(key="staging").name == "Staging"
     found = api.get("viewer", "environments?project=shop").results
     assert {each["key"] for each in found} == {"development", "production", "staging"}
@@ -156,9 +156,10 @@ def test_nobody_reviews_their_own_kill(api: Api) -> None:
 def test_a_policy_is_the_default_until_it_is_set(api: Api) -> None:
     found = api.get("viewer", "policies/shop/production").body
     assert (found["required_approvals"], found["require_rationale"], found["is_default"]) == (1, True, True)
-    body = {"required_approvals": 2, "require_rationale": True, "require_ticket": True}
+    asked = {"required_approvals": 2, "require_rationale": True, "require_ticket": True}
+    body = {**asked, "base": found["version"]}
     changed = api.put("administrator", "policies/shop/production", body)
-    assert changed.body == {**found, **body, "is_default": False}
+    assert changed.body == {**found, **asked, "is_default": False, "version": 1}
     listed = api.get("viewer", "policies?project=shop").results
     assert listed[1] == changed.body
     assert (listed[0]["environment"], listed[0]["is_default"]) == ("development", True)
@@ -166,3 +167,9 @@ def test_a_policy_is_the_default_until_it_is_set(api: Api) -> None:
     assert more.status == 400
     less = api.put("administrator", "policies/shop/production", {"required_approvals": 1})
     assert less.status == 400
+    for outdated, expected in ((body, 0), (asked, None)):
+        answer = api.put("administrator", "policies/shop/production", outdated)
+        assert answer.status == 409
+        assert answer.body["subject"] == "project/shop/policy/production"
+        assert (answer.body["expected"], answer.body["found"]) == (expected, 1)
+    assert api.get("viewer", "policies/shop/production").body == changed.body

@@ -98,9 +98,13 @@ def test_what_changed_between_proposal_and_apply_is_a_conflict(api: Api) -> None
 
 
 def test_every_operation_needs_its_base_and_the_base_nothing_else(api: Api) -> None:
-    without = api.post("author", "change-requests", {**api.change(ON), "base": {}})
-    assert without.status == 422
-    assert without.body["member"] == f"base.{api.cast.subject()}"
+    body = api.change(ON)
+    for without in ({**body, "base": {}}, {name: body[name] for name in body if name != "base"}):
+        refused = api.post("author", "change-requests", without)
+        assert refused.status == 409
+        assert refused.body["subject"] == api.cast.subject()
+        assert (refused.body["expected"], refused.body["found"]) == (None, 0)
+        assert "names no version as its base" in refused.body["detail"]
     body = api.change(ON)
     body["base"]["project/shop/flag/other"] = 1
     more = api.post("author", "change-requests", body)

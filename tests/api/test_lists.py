@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from access import grants, machines
 from access.roles import Role
 from approvals import rollouts, workflow
 from distribution import keys
 from flags import catalogue
-from flags.models import Flag
+from flags.models import Flag, FlagConfiguration
 from flags.subjects import Subject
 from tests.api.conftest import Api
 from tests.cast import OFF
@@ -48,6 +50,48 @@ def test_a_list_takes_the_same_number_of_queries_for_many_rows(api: Api) -> None
         fill(api, name)
     assert counted() == before
     assert max(before.values()) <= 6, before
+
+
+def test_ten_thousand_flags_cost_no_more_queries_than_one(api: Api) -> None:
+    api.cast.propose(OFF, environment="development")
+    addresses = ("flags", "flags?q=Flag&kind=release", "flags?lifecycle=stale", "flags/shop/banner/history")
+    addresses += ("configurations?project=shop", "environments", "policies", "change-requests?waiting=true")
+    api.get("administrator", "me")
+
+    def counted() -> list[int]:
+        counts = []
+        for address in addresses:
+            with CaptureQueriesContext(connection) as queries:
+                assert api.get("administrator", address).status == 200
+            counts.append(len(queries))
+        with CaptureQueriesContext(connection) as queries:
+            body = {"project": "shop", "environment": "development", "flag": "banner", "context": {}}
+            assert api.post("administrator", "explain", body).status == 200
+        return [*counts, len(queries)]
+
+    before = counted()
+    many(api, 10_000)
+    assert counted() == before
+    assert max(before) <= 12, before
+    assert len(api.get("administrator", "flags?limit=200").results) == 200
+
+
+def many(api: Api, number: int) -> None:
+    """Rows alone, past the gate: how many there are is all that counts."""
+    flags: QuerySet[Flag] = QuerySet(Flag)
+    project = api.cast.project
+    flags.bulk_create(
+        Flag(project=project, key=f"flag-{n:05}", name=f"Flag {n}", variants={"on": True, "off": False})
+        for n in range(number)
+    )
+    now = timezone.now()
+    configurations: QuerySet[FlagConfiguration] = QuerySet(FlagConfiguration)
+    configurations.bulk_create(
+        FlagConfiguration(
+            flag=flag, environment=api.cast.development, document=OFF, version=1, changed_at=now
+        )
+        for flag in Flag.objects.filter(key__startswith="flag-")
+    )
 
 
 def fill(api: Api, name: str) -> None:

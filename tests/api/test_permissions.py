@@ -64,10 +64,16 @@ class Stage:
             "verdict": {"digest": self.request.digest},
             "schedule": {"scheduled_at": "2100-01-01T00:00:00Z"},
             "comment": {"comment": "Why now?"},
-            "policy": {"required_approvals": 1, "require_rationale": False, "require_ticket": False},
+            "policy": {
+                "required_approvals": 1,
+                "require_rationale": False,
+                "require_ticket": False,
+                "base": 0,
+            },
             "environment": {"project": "shop", "key": "staging", "name": "Staging"},
-            "rename": {"name": "Live"},
+            "rename": {"name": "Live", "base": 1},
             "key": {"project": "shop", "environment": "development", "name": "web", "side": "server"},
+            "origins": {"origins": []},
             "member": {"project": "shop", "member": self.cast.users["outsider"].pseudonym, "role": "viewer"},
         }[name]
 
@@ -101,6 +107,7 @@ DOING = [
     ("project.administer", "POST", "environments", "environment", 201),
     ("project.administer", "PATCH", "environments/shop/production", "rename", 200),
     ("sdk_key.manage", "POST", "sdk-keys", "key", 201),
+    ("sdk_key.manage", "PATCH", "sdk-keys/{key.pk}", "origins", 200),
     ("sdk_key.manage", "POST", "sdk-keys/{key.pk}/revoke", "nothing", 200),
     ("access.manage", "POST", "memberships", "member", 201),
 ]

@@ -22,6 +22,7 @@ def plan(api: Api, **members: Any) -> Any:
         "flag": "banner",
         "title": "Roll it out",
         "stages": STAGES,
+        "base": 1,
         **members,
     }
     return api.post("author", "rollout-plans", body)

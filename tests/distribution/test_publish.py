@@ -14,7 +14,7 @@ from access.permissions import ForbiddenError
 from approvals import workflow
 from audit.ledger import current_log
 from audit.models import b64
-from audit.signing import snapshot_signer
+from audit.signing import host_signers, snapshots_name
 from countersign.snapshot import Snapshot as Parsed
 from distribution import announcements, keys, publish
 from distribution.database_store import DatabaseStore
@@ -25,7 +25,7 @@ from flags.models import Environment
 from flags.subjects import Subject
 from tests.cast import OFF, ON, Cast, split
 
-VERIFY = [snapshot_signer().vkey]
+VERIFY = [signer.vkey for signer in host_signers(snapshots_name())]
 USER = {"targetingKey": "user-1"}
 
 

@@ -72,8 +72,9 @@ def test_a_change_is_asked_for_reviewed_served_explained_and_proved(
         page.goto("/admin/p/shop/audit/")
         with page.expect_download() as report:
             page.get_by_role("link", name="Download report").click()
+        page.get_by_role("link", name="Export evidence").click()
         with page.expect_download() as evidence:
-            page.get_by_role("button", name="Export evidence").click()
+            page.get_by_role("button", name="Record and download").click()
         report.value.save_as(tmp_path / "report.csv")
         evidence.value.save_as(tmp_path / "evidence.zip")
     with (tmp_path / "report.csv").open(newline="", encoding="utf-8-sig") as lines:

@@ -40,10 +40,12 @@ class Client:
         given = list(headers.items() if isinstance(headers, Mapping) else headers)
         if self.key is not None:
             given.append(("authorization", f"Bearer {self.key}"))
+        path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "method": method,
             "path": path,
+            "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in given],
         }
         incoming = messages or [{"type": "http.request", "body": body, "more_body": False}]

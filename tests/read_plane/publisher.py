@@ -85,11 +85,16 @@ class Publisher:
         return text + f"\n— {self.origin}/snapshots {signature}\n".encode() + b"\n" + body
 
     def snapshot(
-        self, version: int = 1, *, environment: str = PRODUCTION, flags: dict[str, Any] | None = None
+        self,
+        version: int = 1,
+        *,
+        environment: str = PRODUCTION,
+        flags: dict[str, Any] | None = None,
+        segments: dict[str, Any] | None = None,
     ) -> bytes:
         """A snapshot file."""
-        lines = [
-            {"segments": {}},
+        lines: list[Any] = [
+            {"segments": segments or {}},
             *([key, line] for key, line in sorted((FLAGS if flags is None else flags).items())),
         ]
         body = b"".join(rfc8785.dumps(line) + b"\n" for line in lines)
@@ -107,11 +112,16 @@ class Publisher:
         *,
         environment: str = PRODUCTION,
         keys: list[tuple[str, str, Side]] | None = None,
+        origins: dict[str, list[str]] | None = None,
     ) -> bytes:
-        """A keyring file; by default with the server key and the client key."""
+        """A keyring file; by default with the server key and the client key. `origins`: by a key's id."""
         chosen = KEYS if keys is None else keys
         text, body = compose(
-            origin=self.origin, environment=environment, version=version, created=time_text(), keys=chosen
+            origin=self.origin,
+            environment=environment,
+            version=version,
+            created=time_text(),
+            keys=[(*key, (origins or {}).get(key[1], [])) for key in chosen],
         )
         return self.sign(text, body)
 

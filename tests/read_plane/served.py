@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from distribution.read_plane import build
+from distribution.read_plane import Rates, build
 
 
 async def _lifespan_only(scope, receive, send):
@@ -27,4 +27,8 @@ app = build(
     redis_url=os.environ.get("READ_PLANE_REDIS"),
     database=None,
     directory=Path(os.environ["READ_PLANE_DIRECTORY"]),
+    rates=Rates(
+        key=int(os.environ.get("READ_PLANE_KEY_RATE", "0")),
+        address=int(os.environ.get("READ_PLANE_ADDRESS_RATE", "0")),
+    ),
 )

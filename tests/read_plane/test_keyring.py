@@ -35,6 +35,15 @@ def test_a_signed_keyring_is_read(publisher):
     assert keyring.keys[hash_of(CLIENT_KEY)].id == "key-2"
 
 
+def test_allowed_origins_are_read_and_a_keyring_without_them_still_is(publisher):
+    raw = publisher.keyring(origins={"key-2": ["https://b.example", "https://a.example"]})
+    keys = Keyring.parse(raw, verify=[publisher.vkey]).keys
+    assert keys[hash_of(CLIENT_KEY)].origins == {"https://a.example", "https://b.example"}
+    assert keys[hash_of(SERVER_KEY)].origins == frozenset()
+    older = _signed(publisher, rfc8785.dumps({"keys": [_entry(side="client")]}) + b"\n")
+    assert Keyring.parse(older, verify=[publisher.vkey]).keys[hash_of("x")].origins == frozenset()
+
+
 def test_it_holds_no_key_in_the_clear(publisher):
     raw = publisher.keyring()
     assert SERVER_KEY.encode() not in raw
@@ -102,6 +111,11 @@ def test_every_truncation_is_refused(publisher):
         (rfc8785.dumps({"keys": [_entry(side="root")]}) + b"\n", "side"),
         (rfc8785.dumps({"keys": [_entry(id="")]}) + b"\n", "id"),
         (rfc8785.dumps({"keys": [_entry(), _entry()]}) + b"\n", "twice"),
+        (rfc8785.dumps({"keys": [_entry(side="client", origins="*")]}) + b"\n", "origins"),
+        (rfc8785.dumps({"keys": [_entry(side="client", origins=[""])]}) + b"\n", "origins"),
+        (rfc8785.dumps({"keys": [_entry(side="client", origins=[1])]}) + b"\n", "origins"),
+        (rfc8785.dumps({"keys": [_entry(side="server", origins=["*"])]}) + b"\n", "origins"),
+        (rfc8785.dumps({"keys": ["k"]}) + b"\n", "not a keyring"),
         (rfc8785.dumps({"keys": [{"hash": hash_of("x")}]}) + b"\n", "not a keyring"),
     ],
 )

@@ -8,7 +8,7 @@ from distribution.read_plane import ofrep
 
 from .client import Client
 from .conftest import eventually
-from .publisher import CLIENT_KEY, FLAGS, PRODUCTION, SERVER_KEY
+from .publisher import CLIENT_KEY, FLAGS, PRODUCTION, SERVER_KEY, flag
 
 BULK = "/ofrep/v1/evaluate/flags"
 
@@ -40,6 +40,28 @@ def test_a_flag_is_evaluated_for_the_context(server):
 )
 def test_values_are_written_by_the_flag_s_type(server, flag, written):
     assert written in server.evaluate(flag).body
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "written"),
+    [
+        ("float", 3, b"3.0"),
+        ("float", -0.0, b"0.0"),
+        ("float", 1e16, b"1.0e+16"),
+        ("float", 1e-7, b"1.0e-07"),
+        ("float", 9007199254740991, b"9007199254740991.0"),
+        ("float", 1.5e300, b"1.5e+300"),
+        ("integer", 3, b"3"),
+        ("integer", -9007199254740991, b"-9007199254740991"),
+    ],
+)
+def test_a_decimal_point_is_the_type_whatever_the_size(
+    server, store, publisher, holder, kind, value, written
+):
+    store.publish(publisher, 2, flags={"number": flag(kind, {"v": value}, "v")})
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
+    for body in (server.evaluate("number").body, server.post(BULK, {}).body):
+        assert b'"value":' + written + b"," in body
 
 
 def test_where_the_caller_s_default_applies_there_is_no_value(server):
@@ -135,7 +157,8 @@ class TestRefusals:
         def broken(*_, **__):
             raise RuntimeError("postgres://user:hunter2@db")
 
-        monkeypatch.setattr(type(holder.environments()[PRODUCTION].snapshot), "evaluate", broken)
+        for verb in ("evaluate", "evaluate_all"):
+            monkeypatch.setattr(type(holder.environments()[PRODUCTION].snapshot), verb, broken)
         reply = server.post(path, {})
         assert (reply.status, reply.json["errorCode"]) == (500, "GENERAL")
         assert b"hunter2" not in reply.body
@@ -203,6 +226,67 @@ class TestBulk:
         reply = server.post(BULK, {"context": {"b": {"d": 3, "c": 2}, "a": 1}}, if_none_match=etag)
         assert (reply.status, reply.body, reply.headers["etag"]) == (304, b"", etag)
 
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            (b'{"a":1}', b'{"a":1.0}'),
+            (b'{"a":1}', b'{"a":1e0}'),
+            (b'{"a":[{"b":10}]}', b'{"a":[{"b":1E1}]}'),
+            (b'{"a":0}', b'{"a":-0.0}'),
+            (b'{"a":0.1}', b'{"a":1e-1}'),
+            (b'{"a":0.1}', b'{"a":0.1000000000000000055511151231257827}'),
+            (b'{"a":9007199254740993}', b'{"a":9007199254740992.0}'),
+            (b'{"a":100000000000000000000}', b'{"a":1e20}'),
+            (b'{"a":1e400}', b'{"a":null}'),
+            (b'{"a":1' + b"0" * 400 + b"}", b'{"a":null}'),
+            (b'{"a":-1' + b"0" * 350 + b"}", b'{"a":null}'),
+            ('{"a":"é"}'.encode(), b'{"a":"\\u00e9"}'),
+            ('{"\U0001f600":1,"\uff5e":2}'.encode(), b'{"\\uff5e":2,"\\ud83d\\ude00":1}'),
+            (b'{"a":1, "b":2}', b'{ "b" : 2 ,"a":1 }'),
+        ],
+    )
+    def test_304_for_the_same_context_however_it_is_written(self, server, one, other):
+        etag = server.post(BULK, b'{"context":' + one + b"}").headers["etag"]
+        reply = server.post(BULK, b'{"context":' + other + b"}", if_none_match=etag)
+        assert (reply.status, reply.headers["etag"]) == (304, etag)
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            (b'{"a":1}', b'{"a":true}'),
+            (b'{"a":0}', b'{"a":false}'),
+            (b'{"a":1}', b'{"a":"1"}'),
+            (b'{"a":1}', b'{"a":1.0000000000000002}'),
+            (b'{"a":[1,2]}', b'{"a":[2,1]}'),
+            (b'{"a":{"b":1}}', b'{"a":{"b":2}}'),
+            (b'{"a":9007199254740991}', b'{"a":9007199254740992}'),
+            ('{"a":"é"}'.encode(), '{"a":"e\u0301"}'.encode()),
+            (b'{"a":"\\ud800"}', b'{"a":"\\udfff"}'),
+            (b'{"targetingKey":"ann"}', b'{"targetingKey":"bob"}'),
+        ],
+    )
+    def test_no_304_for_a_context_that_could_be_decided_otherwise(self, server, one, other):
+        etag = server.post(BULK, b'{"context":' + one + b"}").headers["etag"]
+        assert server.post(BULK, b'{"context":' + other + b"}", if_none_match=etag).status == 200
+
+    def test_there_is_no_event_stream_to_name_yet(self, server):
+        assert set(server.post(BULK, {}).json) == {"flags", "metadata"}
+
+    def test_every_member_has_what_the_protocol_promises(self, server, browser):
+        for client in (server, browser):
+            for member in client.post(BULK, {}).json["flags"]:
+                if "errorCode" in member:
+                    assert set(member) == {"key", "errorCode", "errorDetails"}
+                    assert member["errorDetails"]
+                else:
+                    assert set(member) - {"value"} == {"key", "reason", "variant", "metadata"}
+                    assert member["reason"] in {"STATIC", "DEFAULT", "SPLIT", "TARGETING_MATCH", "DISABLED"}
+
+    def test_a_change_of_flags_that_a_browser_does_not_see_is_in_no_answer(self, browser):
+        body = browser.post(BULK, {}).body
+        for key in set(FLAGS) - {"banner"}:
+            assert key.encode() not in body
+
     def test_another_context_version_or_side_is_another_etag(self, server, serving, store, publisher, holder):
         def etag(key=SERVER_KEY, context=None):
             return Client(serving, key).post(BULK, {"context": context or {}}).headers["etag"]
@@ -218,3 +302,41 @@ class TestBulk:
         eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
         seen.add(etag())
         assert len(seen) == 6
+
+    def test_what_shares_an_etag_shares_every_decision(self, server, store, publisher, holder):
+        """Each operator on numbers and each hash, for numbers at the edges of what a double holds."""
+        rules = [
+            ("in", [1]),
+            ("in", [0]),
+            ("in", [2.0**53]),
+            ("in", [True]),
+            ("gt", [0]),
+            ("lt", [0]),
+            ("gte", [1e20]),
+            ("after", ["2020-01-01T00:00:00Z"]),
+            ("includes", ["1"]),
+        ]
+        boolean = {"on": True, "off": False}
+        flags = {}
+        for number, (operator, values) in enumerate(rules):
+            constraint = {"attribute": "a", "operator": operator, "values": values}
+            rule = {"id": "r", "constraints": [constraint], "serve": {"variant": "on"}}
+            flags[f"rule-{number}"] = flag("boolean", boolean, "off", rules=[rule])
+        for hash_ in ("murmur3", "murmur3-cbor", "unleash", "flagsmith", "launchdarkly"):
+            split = {"by": "a", "seed": "s", "hash": hash_, "weights": [["on", 1], ["off", 1]]}
+            flags[f"split-{hash_}"] = flag("boolean", boolean, "off", off="off") | {
+                "default": {"split": split}
+            }
+        store.publish(publisher, 2, flags=flags)
+        eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
+        written = (
+            "0 0.0 -0.0 1 1.0 1e0 true false null 1e400 -1e400 0.1 1e-1 1577836800 1577836800.0 1e20 "
+            "9007199254740991 9007199254740992 9007199254740993 9007199254740993.0 9007199254740994 "
+            f'100000000000000000000 1e308 {10**308} {10**309} -{10**500} "1" [1] [1.0] ["1"]'
+        ).split(" ")
+        answers = {}
+        for text in written:
+            reply = server.post(BULK, f'{{"context":{{"a":{text}}}}}'.encode())
+            answers.setdefault(reply.headers["etag"], set()).add(reply.body)
+        assert all(len(bodies) == 1 for bodies in answers.values())
+        assert len(answers) == 15

@@ -1,61 +1,25 @@
 """Under granian, over sockets, and through the published OFREP client."""
 
-import http.client
-import os
+import gzip
 import socket
-import subprocess
-import sys
-from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import FlagNotFoundError, OpenFeatureError, ParseError
 
+from countersign.dsn import read_dsn
+from countersign.fetching import Fetcher
+from countersign.snapshot import Snapshot
 from distribution.read_plane.directory_store import DirectoryStore
 from distribution.read_plane.redis_store import RedisStore
 
 from .conftest import eventually, free_port
+from .granian import Granian
 from .publisher import CLIENT_KEY, ORIGIN, PRODUCTION, SERVER_KEY
 
-ROOT = Path(__file__).resolve().parents[2]
 HEADERS = {"Authorization": f"Bearer {SERVER_KEY}"}
-
-
-class Granian:
-    """A granian with one worker on loopback."""
-
-    def __init__(self, **environment: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        command = [
-            str(Path(sys.executable).with_name("granian")),
-            *("--interface", "asgi", "--workers", "1", "--host", "127.0.0.1", "--port", str(self.port)),
-            "tests.read_plane.served:app",
-        ]
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-        )
-        eventually(lambda: self.get("/livez")[0] == 200, seconds=30)
-
-    def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request(method, path, headers=headers)
-            reply = connection.getresponse()
-            return reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read()
-        except OSError:
-            return 0, {}, b""
-        finally:
-            connection.close()
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +58,19 @@ def test_the_snapshot_comes_over_the_wire_as_published(granian, kept):
     assert (again[0], again[2]) == (304, b"")
     head = granian.get("/sdk/v1/snapshot", "HEAD", **HEADERS)
     assert (head[0], head[1]["content-length"], head[2]) == (200, str(len(body)), b"")
+
+
+def test_our_own_client_takes_it_compressed_and_polls_by_its_tag(granian, publisher, kept):
+    dsn = f"http://{SERVER_KEY}@127.0.0.1:{granian.port}/{PRODUCTION}?verify={quote(publisher.vkey, safe='')}"
+    fetcher = Fetcher(read_dsn(dsn), timeout=10, max_bytes=1024 * 1024)
+    try:
+        raw = fetcher.fetch(None)
+        assert raw == DirectoryStore(kept).get_snapshot(PRODUCTION)
+        assert fetcher.fetch(Snapshot.parse(raw, verify=[publisher.vkey]).etag) is None
+    finally:
+        fetcher.close()
+    _, headers, body = granian.get("/sdk/v1/snapshot", **HEADERS, **{"Accept-Encoding": "gzip"})
+    assert (headers["content-encoding"], gzip.decompress(body)) == ("gzip", raw)
 
 
 def test_ready_is_degraded_and_keeps_the_password(granian):

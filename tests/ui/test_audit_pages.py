@@ -42,6 +42,10 @@ def test_an_event_tells_who_what_under_which_change_and_who_approved(busy: Cast,
     [
         ("?subject=banner", 2),
         ("?subject=flag/other", 2),
+        ("?subject=bann", 4),  # by the name as well, which both have
+        ("?subject=OTHER", 2),
+        ("?subject=project/shop/flag/banner", 1),
+        ("?subject=project/other/flag/banner", 0),
         ("?subject=no-such-thing", 0),
         ("?type=flags.v1.flag.created", 2),
         ("?environment=development", 1),
@@ -90,6 +94,28 @@ def test_nothing_is_counted(busy: Cast, browser: Browser) -> None:
     assert on_events
     assert not any("COUNT(" in sql.upper() for sql in on_events)
     assert all("LIMIT" in sql for sql in on_events)
+
+
+def test_what_matches_too_much_is_told(busy: Cast, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_page, "SEARCHED", 1)
+    html = shown(browser, "?subject=n")
+    assert "More than 1 match" in html
+    assert html.count('class="cs-event"') == 2
+
+
+@pytest.mark.parametrize("query", ["", "?subject=banner", "?subject=nothing", "?type=flags.v1.flag.created"])
+def test_no_more_is_asked_of_the_database_when_there_is_more_to_show(
+    busy: Cast, browser: Browser, query: str
+) -> None:
+    client = browser("auditor")
+    client.get(PAGE)  # remembers the project
+    counts = []
+    for key in ("more", "still-more"):
+        with CaptureQueriesContext(connection) as captured:
+            client.get(PAGE + query)
+        counts.append(len(captured))
+        busy.flag(key)
+    assert counts[0] == counts[1]
 
 
 def test_the_head_and_the_last_checkpoint_are_shown(busy: Cast, browser: Browser) -> None:

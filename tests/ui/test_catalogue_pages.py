@@ -187,6 +187,34 @@ def test_an_sdk_key_is_shown_once_with_its_dsn_and_revoked_after_a_question(
     assert client.post(page, {"name": " ", "side": "server"}).status_code == 422
 
 
+def test_whose_pages_may_use_a_client_side_key_is_said_on_pages_of_its_own(
+    cast: Cast, browser: Browser
+) -> None:
+    client = browser("administrator")
+    new = "/admin/p/shop/environments/production/new-key/"
+    refused = client.post(new, {"name": "web", "side": "client", "origins": "https://a.example\nb.example"})
+    assert refused.status_code == 422
+    assert "&#x27;b.example&#x27; is no origin; write" in refused.content.decode()
+    assert "https://a.example\nb.example" in refused.content.decode(), "what was typed is kept"
+    assert client.post(new, {"name": "api", "side": "server", "origins": "*"}).status_code == 422
+    assert not SdkKey.objects.exists()
+    client.post(new, {"name": "web", "side": "client"})
+    key = SdkKey.objects.get()
+    assert "no origins are allowed" in client.get("/admin/p/shop/environments/").content.decode()
+    page = f"/admin/p/shop/sdk-keys/{key.pk}/origins/"
+    assert client.post(page, {"origins": "https://b.example/x"}).status_code == 422
+    answer = client.post(page, {"origins": "https://B.example/ \n\n https://a.example\n"}, follow=True)
+    key.refresh_from_db()
+    assert key.origins == ["https://a.example", "https://b.example"]
+    assert "https://a.example, https://b.example" in answer.content.decode()
+    assert "https://a.example\nhttps://b.example" in client.get(page).content.decode()
+    assert "Allowed origins: none → https://a.example, https://b.example" in client.get(
+        "/admin/p/shop/audit/"
+    ).content.decode().replace("&gt;", ">")
+    assert browser("author").get(page).status_code == 404
+    assert "/origins/" not in browser("author").get("/admin/p/shop/environments/").content.decode()
+
+
 def test_administrators_give_and_take_roles(cast: Cast, browser: Browser) -> None:
     client, page = browser("administrator"), "/admin/p/shop/people/"
     client.post(page, {"who": "outsider@example.com", "role": "viewer"})

@@ -111,6 +111,8 @@ class Split:
     by: str
     variants: tuple[str | None, ...]
     slice_of: Slicer
+    halves: tuple[bytes, int] | None
+    """Of a murmur3 split in two: what its hash begins with, and the first hash beyond the first slice."""
 
     def chooser(self, by_slice: tuple[T, ...], unbucketed: T) -> Callable[[Context, object], T]:
         """What finds a context's slice, and answers the member of ``by_slice`` at its place.
@@ -118,6 +120,9 @@ class Split:
         ``unbucketed``: the answer without a bucketing value. A decider's second argument changes nothing.
         """
         by, slice_of = self.by, self.slice_of
+        if self.halves is not None:
+            first, second = by_slice
+            return _half_chooser(by, *self.halves, first, second, unbucketed)
 
         def choose(context: Context, region: object) -> T:
             value = context.get(by)
@@ -131,6 +136,25 @@ class Split:
                 return unbucketed
 
         return choose
+
+
+def _half_chooser(
+    by: str, prefix: bytes, bound: int, first: T, second: T, unbucketed: T
+) -> Callable[[Context, object], T]:
+    """As ``chooser``, for the most usual split: one call and one search less, a fifth of its time."""
+
+    def choose(context: Context, region: object) -> T:
+        value = context.get(by)
+        if type(value) is not str:
+            value = bucketing_value(value)
+        if not value:
+            return unbucketed
+        try:
+            return first if murmur3(prefix + value.encode(), 0) < bound else second
+        except UnicodeEncodeError:  # a lone surrogate buckets nothing
+            return unbucketed
+
+    return choose
 
 
 def read_serve(
@@ -186,8 +210,12 @@ def _read_split(
     if name not in HASHES:
         known = ", ".join(HASHES)
         raise DocumentError(members.path("hash"), f"{shown(name)} is not known; known are {known}")
+    cumulative = list(accumulate(weights))
     try:
-        slice_of = HASHES[name](seed, list(accumulate(weights)))
+        slice_of = HASHES[name](seed, cumulative)
     except UnicodeEncodeError:
         raise DocumentError(members.path("seed"), "holds a lone surrogate, which has no UTF-8 form") from None
-    return Split(by, tuple(slices), slice_of)
+    halves = None
+    if name == "murmur3" and len(slices) == 2:
+        halves = f"{seed}.".encode(), _hash_bounds(cumulative)[0]
+    return Split(by, tuple(slices), slice_of, halves)

@@ -1,4 +1,4 @@
-"""The ``countersign`` command: verify evidence and evaluate flags, offline, from files."""
+"""The ``countersign`` command: verify evidence, evaluate and convert flags, offline, from files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from countersign.bundle import BundleError, Report, Trust, TrustError, verify_bundles
+from countersign.bundle import BundleError, Trust, TrustError, verify_bundles, verify_proof
+from countersign.flagd import HASHES, export
 from countersign.jsonline import LineError, read_line
 from countersign.notes import NoteError, VerifierKey
 from countersign.snapshot import Snapshot, SnapshotError
@@ -35,17 +36,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     verify.add_argument("--json", action="store_true", help="print the report as JSON")
 
+    proof = commands.add_parser("verify-proof", help="verify that one event stands in a log")
+    proof.add_argument("proof", metavar="PROOF", help="a c2sp.org/tlog-proof file")
+    proof.add_argument("event", metavar="EVENT", help="a file with the event's line")
+    proof.add_argument("--trust", required=True, metavar="FILE", help="the auditor's trust file (JSON)")
+    proof.add_argument("--json", action="store_true", help="print the report as JSON")
+
     evaluate = commands.add_parser("evaluate", help="evaluate a flag from a snapshot file")
     evaluate.add_argument("snapshot", metavar="SNAPSHOT_FILE")
     evaluate.add_argument("flag", metavar="FLAG")
     evaluate.add_argument("--context", default="{}", metavar="JSON", help="the evaluation context")
-    evaluate.add_argument(
-        "--verify", action="append", default=[], metavar="VKEY", help="a key that may have signed; repeatable"
-    )
+
+    flagd = commands.add_parser("flagd", help="write flagd flag definitions from a snapshot file")
+    flagd.add_argument("snapshot", metavar="SNAPSHOT_FILE")
+    flagd.add_argument("--hash", choices=HASHES, default=HASHES[0], help="the hash that the clients have")
+    for command in (evaluate, flagd):
+        command.add_argument(
+            "--verify",
+            action="append",
+            default=[],
+            metavar="VKEY",
+            help="a key that may have signed; repeatable",
+        )
 
     arguments = parser.parse_args(argv)
     if arguments.command == "verify":
         return _verify(arguments.bundles, arguments.trust, arguments.integrity_only, arguments.json)
+    if arguments.command == "verify-proof":
+        return _verify_proof(arguments.proof, arguments.event, arguments.trust, arguments.json)
+    if arguments.command == "flagd":
+        return _flagd(arguments.snapshot, arguments.hash, arguments.verify)
     return _evaluate(arguments.snapshot, arguments.flag, arguments.context, arguments.verify)
 
 
@@ -54,23 +74,45 @@ def _verify(bundles: list[str], trust_file: str, integrity_only: bool, as_json: 
         trust = Trust.load(trust_file)
     except TrustError as error:
         return _usage(error)
+    for bundle in bundles:
+        if not Path(bundle).is_dir():
+            return _usage(f"{bundle}: not a directory; unpack the bundle, and name the directory it is in")
     try:
         reports = verify_bundles(bundles, trust, integrity_only=integrity_only)
     except BundleError as error:
-        if as_json:
-            _print(json.dumps({"accepted": False, "refused": str(error)}, indent=2))
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
+        return _refused(error, as_json)
     if as_json:
         _print(json.dumps({"accepted": True, "bundles": [report.as_json() for report in reports]}, indent=2))
     else:
         for bundle, report in zip(bundles, reports, strict=True):
-            _print(_readable(bundle, report))
+            _print(f"accepted: {bundle}\n{report.as_text()}")
     return ACCEPTED
 
 
-def _readable(bundle: str, report: Report) -> str:
-    return f"accepted: {bundle}\n{report.as_text()}"
+def _verify_proof(proof: str, event: str, trust_file: str, as_json: bool) -> int:
+    try:
+        trust = Trust.load(trust_file)
+    except TrustError as error:
+        return _usage(error)
+    for path in (proof, event):
+        if not Path(path).exists():
+            return _usage(f"{path}: no such file")
+    try:
+        report = verify_proof(proof, event, trust)
+    except BundleError as error:
+        return _refused(error, as_json)
+    if as_json:
+        _print(json.dumps({"accepted": True, "proof": report.as_json()}, indent=2))
+    else:
+        _print(f"accepted: {event}\n{report.as_text()}")
+    return ACCEPTED
+
+
+def _refused(error: BundleError, as_json: bool) -> int:
+    if as_json:
+        _print(json.dumps({"accepted": False, "refused": str(error)}, indent=2))
+    print(f"refused: {error}", file=sys.stderr)
+    return REFUSED
 
 
 def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]) -> int:
@@ -81,20 +123,9 @@ def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]
         return _usage(f'--context {error}; write an object like {{"targetingKey": "user-1"}}')
     if not isinstance(context, dict):
         return _usage('--context is not an object; write one like {"targetingKey": "user-1"}')
-    try:
-        for vkey in vkeys:
-            VerifierKey.parse(vkey)
-    except NoteError as error:
-        return _usage(f"--verify: {error}; copy the key again")
-    try:
-        raw = Path(snapshot_file).read_bytes()
-    except (OSError, ValueError) as error:
-        return _usage(f"{snapshot_file}: {error}")
-    try:
-        snapshot = Snapshot.parse(raw, verify=tuple(vkeys))
-    except SnapshotError as error:
-        print(f"refused: {error}", file=sys.stderr)
-        return REFUSED
+    snapshot = _read_snapshot(snapshot_file, vkeys)
+    if isinstance(snapshot, int):
+        return snapshot
     result = snapshot.evaluate(flag, context)
     answer = {
         "value": result.value,
@@ -106,6 +137,35 @@ def _evaluate(snapshot_file: str, flag: str, context_json: str, vkeys: list[str]
     }
     _print(json.dumps(answer, indent=2))
     return ACCEPTED
+
+
+def _flagd(snapshot_file: str, hash: str, vkeys: list[str]) -> int:
+    snapshot = _read_snapshot(snapshot_file, vkeys)
+    if isinstance(snapshot, int):
+        return snapshot
+    made = export(snapshot, hash)
+    sys.stdout.buffer.write(made.document)
+    for key, reason in made.left_out.items():
+        print(f"left out: {key}: {reason}", file=sys.stderr)
+    return ACCEPTED
+
+
+def _read_snapshot(snapshot_file: str, vkeys: list[str]) -> Snapshot | int:
+    """The snapshot, or the exit code after saying why there is none."""
+    try:
+        for vkey in vkeys:
+            VerifierKey.parse(vkey)
+    except NoteError as error:
+        return _usage(f"--verify: {error}; copy the key again")
+    try:
+        raw = Path(snapshot_file).read_bytes()
+    except (OSError, ValueError) as error:
+        return _usage(f"{snapshot_file}: {error}")
+    try:
+        return Snapshot.parse(raw, verify=tuple(vkeys))
+    except SnapshotError as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return REFUSED
 
 
 def _usage(reason: object) -> int:

@@ -10,7 +10,7 @@ from countersign.constraints import Scope
 from countersign.context import Predicate
 from countersign.flag import Flag, read_flag
 from countersign.jsonline import DEEPEST, LONGEST_LINE, check_json
-from countersign.members import KEY_HINT, KEY_PATTERN, DocumentError, shown
+from countersign.members import KEY_HINT, KEY_PATTERN, DocumentError, shown, step
 from countersign.prerequisites import dependency_order, on_cycle
 from countersign.segments import nobody, read_segment
 
@@ -48,9 +48,9 @@ def validate_environment(flags: Mapping[str, object], segments: Mapping[str, obj
     prerequisite on a flag or variant that does not exist, a cycle of them, or a chain of more than 16.
     """
     for name, segment in segments.items():
-        _check_segment(name, segment, f"segments.{name}")
+        _check_segment(name, segment, f"segments.{step(name)}")
     _check_length({"segments": dict(segments)}, "segments")
-    checked = {key: _checked_flag(key, flag, segments, f"flags.{key}") for key, flag in flags.items()}
+    checked = {key: _checked_flag(key, flag, segments, f"flags.{step(key)}") for key, flag in flags.items()}
     for flag in checked.values():
         _check_prerequisites_exist(flag, checked)
     _check_chains(checked)

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from countersign.context import Context, text_of
-from countersign.flag import BrokenFlag, Flag, always
-from countersign.result import Decider, Result
+from countersign.flag import BrokenFlag, Flag
+from countersign.result import Check, Decider, Result, always
 
 if TYPE_CHECKING:
     from countersign.snapshot import Snapshot
@@ -33,10 +33,11 @@ def evaluate(
     there is none. ``stale``: answer as section 6 says for a snapshot past the client's ``max_staleness``.
     A problem of the flag or the snapshot is a Result with reason ERROR, not an exception.
     """
-    return snapshot.decider(key, expected_type, stale)(context, region)
+    check = snapshot.check(key, expected_type, stale)
+    return check.decide(context, region) if check.settled is None else check.settled
 
 
-def make_decider(snapshot: Snapshot, key: str, expected_type: str | None, *, stale: bool) -> Decider:
+def make_check(snapshot: Snapshot, key: str, expected_type: str | None, *, stale: bool) -> Check:
     """All that ``evaluate`` can settle before it sees a context; the arguments are as there."""
     flag = snapshot.flag(key)
     if flag is None:
@@ -44,8 +45,8 @@ def make_decider(snapshot: Snapshot, key: str, expected_type: str | None, *, sta
         return always(_error("FLAG_NOT_FOUND", message, {"snapshot_version": snapshot.version}))
     if isinstance(flag, BrokenFlag):
         return always(flag.error)
-    decide = _stale_rows(snapshot, flag) if stale else _rows(snapshot, flag)
-    return _typed(flag, decide, expected_type)
+    check = _stale_rows(snapshot, flag) if stale else _rows(snapshot, flag)
+    return _typed(flag, check, expected_type)
 
 
 def own_copy(value: Any) -> Any:
@@ -55,45 +56,45 @@ def own_copy(value: Any) -> Any:
     return [own_copy(item) for item in value] if type(value) is list else value
 
 
-def _typed(flag: Flag, decide: Decider, expected_type: str | None) -> Decider:
+def _typed(flag: Flag, check: Check, expected_type: str | None) -> Check:
     """The same answers as values of the expected type. Where no variant is served nothing mismatches."""
     if expected_type is not None and expected_type != flag.type:
         if expected_type == "float" and flag.type == "integer":
-            return _with_value(decide, float)
+            return _with_value(check.decide, float)
         message = f"flag {flag.key!r} has type {flag.type}, asked for as {expected_type}; ask for {flag.type}"
         mismatch = _error("TYPE_MISMATCH", message, flag.metadata)
 
         def refuse(context: Context, region: object) -> Result:
-            result = decide(context, region)
+            result = check.decide(context, region)
             return result if result.variant is None else mismatch
 
-        return refuse
-    return _with_value(decide, own_copy) if flag.type == "object" else decide
+        return Check(None, refuse)
+    return _with_value(check.decide, own_copy) if flag.type == "object" else check
 
 
-def _with_value(decide: Decider, of: Callable[[Any], Any]) -> Decider:
+def _with_value(decide: Decider, of: Callable[[Any], Any]) -> Check:
     def convert(context: Context, region: object) -> Result:
         result = decide(context, region)
         return result if result.variant is None else replace(result, value=of(result.value))
 
-    return convert
+    return Check(None, convert)
 
 
-def _stale_rows(snapshot: Snapshot, flag: Flag) -> Decider:
+def _stale_rows(snapshot: Snapshot, flag: Flag) -> Check:
     if flag.fail_safe == "off":
         return always(flag.stale_off)
-    decide = _rows(snapshot, flag)
-    return lambda context, region: replace(decide(context, region), reason="STALE")
+    decide = _rows(snapshot, flag).decide
+    return Check(None, lambda context, region: replace(decide(context, region), reason="STALE"))
 
 
-def _rows(snapshot: Snapshot, flag: Flag) -> Decider:
+def _rows(snapshot: Snapshot, flag: Flag) -> Check:
     """Rows 1 to 7, with no more steps than the flag has."""
     if flag.shut is not None:
         return always(flag.shut)
     if flag.prerequisites:
-        return _after_prerequisites(snapshot.prerequisite_order(flag.key))
+        return Check(None, _after_prerequisites(snapshot.prerequisite_order(flag.key)))
     if flag.closed_regions:
-        return lambda context, region: _first_row(flag, context, region, {}, cyclic=False)
+        return Check(None, lambda context, region: _first_row(flag, context, region, {}, cyclic=False))
     return flag.serve
 
 
@@ -128,7 +129,7 @@ def _first_row(
     for prerequisite in flag.prerequisites:
         if served.get(prerequisite.flag) not in prerequisite.variants:
             return flag.prerequisite_off
-    return flag.serve(context, region)
+    return flag.serve.decide(context, region)
 
 
 def _error(code: str, message: str, metadata: Mapping[str, Any]) -> Result:

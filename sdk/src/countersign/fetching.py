@@ -8,6 +8,7 @@ import math
 import socket
 import ssl
 import time
+import zlib
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -71,14 +72,14 @@ class Fetcher:
     def __init__(self, dsn: Dsn, *, timeout: float, max_bytes: int) -> None:
         """``timeout``: seconds for each wait on the network; a whole answer may take ``PATIENCE`` times that.
 
-        ``max_bytes``: a longer answer is refused.
+        ``max_bytes``: a longer answer is refused, before and after decompression.
         """
         self._dsn = dsn
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._headers = {
             "Accept": MEDIA_TYPE,
-            "Accept-Encoding": "identity",
+            "Accept-Encoding": "gzip",
             "Authorization": f"Bearer {dsn.sdk_key}",
             "User-Agent": "countersign-python",
         }
@@ -108,13 +109,7 @@ class Fetcher:
         if response.will_close:
             self.close()
         if response.status == http.HTTPStatus.OK:
-            encoding = response.getheader("Content-Encoding", "identity")
-            if encoding.lower() != "identity":
-                raise FetchError(
-                    f"{self._dsn.address}{PATH} answers with Content-Encoding {encoding[:40]!r}, which was "
-                    "not asked for; let the proxy in between pass the bytes on untouched"
-                )
-            return body
+            return self._decoded(body, response.getheader("Content-Encoding", "identity"))
         if response.status == http.HTTPStatus.NOT_MODIFIED and etag is not None:
             return None
         # Not its reason phrase: that is the server's to choose, at any length.
@@ -123,6 +118,30 @@ class Fetcher:
             f"{self._dsn.address}{PATH} answers {response.status}; {hint}",
             _seconds(response.getheader("Retry-After")),
         )
+
+    def _decoded(self, body: bytes, encoding: str) -> bytes:
+        """The body without its gzip; never more than ``max_bytes`` and one, whatever it would unfold to."""
+        if encoding.lower() == "identity":
+            return body
+        if encoding.lower() not in ("gzip", "x-gzip"):
+            raise FetchError(
+                f"{self._dsn.address}{PATH} answers with Content-Encoding {encoding[:40]!r}, which was "
+                "not asked for; let the proxy in between pass the bytes on untouched"
+            )
+        decompressor = zlib.decompressobj(wbits=31)
+        try:
+            decoded = decompressor.decompress(body, self._max_bytes + 1)
+        except zlib.error as error:
+            raise FetchError(
+                f"{self._dsn.address}{PATH} answers broken gzip: {error}; trying again"
+            ) from None
+        if len(decoded) > self._max_bytes:
+            raise FetchError(
+                f"{self._dsn.address} answers more than {self._max_bytes} bytes; raise max_bytes if it may"
+            )
+        if not decompressor.eof or decompressor.unused_data:
+            raise FetchError(f"{self._dsn.address}{PATH} answers broken gzip: no one member; trying again")
+        return decoded
 
     def afresh(self) -> Fetcher:
         """The same with a connection of its own, for the child of a fork."""

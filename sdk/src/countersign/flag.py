@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from countersign.bucketing import Split, read_serve
-from countersign.constraints import Scope, read_constraints
+from countersign.constraints import Scope, read_gated
 from countersign.context import Context, Predicate, number_of, text_of
-from countersign.members import KEY_HINT, KEY_PATTERN, DocumentError, Members, integer, shown, targeting_keys
-from countersign.result import Decider, Result
+from countersign.members import (
+    KEY_HINT,
+    KEY_PATTERN,
+    DocumentError,
+    Members,
+    integer,
+    shown,
+    step,
+    targeting_keys,
+)
+from countersign.result import Check, Decider, Result, always
 
 TYPES = ("boolean", "string", "integer", "float", "object")
 FAIL_SAFES = ("off", "last_known_good")
 
 Chooser = Callable[[Context, object], "Result | None"]
-Rule = tuple[Predicate, "Result | None", "Chooser | None"]
-"""Whether a rule's constraints hold, and what it serves: either one result, or a split's."""
+
+
+class Rule(NamedTuple):
+    """A rule: ``gates`` and ``holds`` are its constraints, and either ``result`` or ``split`` what it serves."""
+
+    gates: Mapping[str, frozenset[str]]
+    holds: Predicate | None
+    result: Result | None
+    split: Chooser | None
+
 
 _MEMBERS = frozenset(
     {
@@ -53,7 +70,7 @@ class Flag:
     prerequisites: tuple[Prerequisite, ...]
     prerequisite_off: Result
     stale_off: Result
-    serve: Decider
+    serve: Check
     """Rows 4 to 7: targets, rules and the default."""
 
 
@@ -85,7 +102,7 @@ def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_versio
     regions = members.mapping("regions", {})
     for name in regions:
         if type(regions[name]) is not bool:
-            raise DocumentError(f"{members.path('regions')}.{name}", "is not true or false")
+            raise DocumentError(f"{members.path('regions')}.{step(name)}", "is not true or false")
 
     def result(variant: str | None, reason: str, cause: str, **more: str) -> Result:
         value = None if variant is None else values[variant]
@@ -100,7 +117,7 @@ def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_versio
         at = owner.path(name)
         return read_serve(owner.take(name), at, flag_key=key, variants=values, nulls=nulls, strict=strict)
 
-    targets: dict[str, Result] = {}
+    targets: dict[str | None, Result] = {}
     for variant, keys in _targets(members, values, strict=strict).items():
         targets |= dict.fromkeys(keys, result(variant, "TARGETING_MATCH", "target"))
     targets.pop("", None)  # the empty targeting key is listed nowhere
@@ -113,21 +130,28 @@ def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_versio
         if rule_id in ids:
             raise DocumentError(f"{here}.id", f"{shown(rule_id)} is the id of an earlier rule; give another")
         ids.add(rule_id)
-        constraints = read_constraints(rule_members.sequence("constraints", []), f"{here}.constraints", scope)
-        holds, serve = constraints or _everyone, read(rule_members, "serve", nulls=True)
-        if isinstance(serve, Split):
-            rules.append((holds, None, serve.chooser(slices(serve, "rule", rule=rule_id), None)))
+        gates, holds = read_gated(rule_members.sequence("constraints", []), f"{here}.constraints", scope)
+        served = read(rule_members, "serve", nulls=True)
+        if isinstance(served, Split):
+            split = served.chooser(slices(served, "rule", rule=rule_id), None)
+            rules.append(Rule(gates, holds, None, split))
         else:
-            rules.append((holds, result(serve, "TARGETING_MATCH", "rule", rule=rule_id), None))
+            one = result(served, "TARGETING_MATCH", "rule", rule=rule_id)
+            rules.append(Rule(gates, holds, one, None))
     prerequisites = _prerequisites(members, strict=strict)
     varies = bool(members.take("targets", {}) or rules or prerequisites or regions)
     default = read(members, "default", nulls=False)
     if isinstance(default, Split):
         unbucketed = result(off, "DEFAULT", "default")
         # A default has no null slices, so that nothing is filtered out but their type.
-        last = default.chooser(tuple(filter(None, slices(default, "default"))), unbucketed)
+        choose = default.chooser(tuple(filter(None, slices(default, "default"))), unbucketed)
+        serve = Check(None, choose)
     else:
-        last = always(result(default, "DEFAULT" if varies else "STATIC", "default"))
+        serve = always(result(default, "DEFAULT" if varies else "STATIC", "default"))
+    if rules:
+        serve = Check(None, _by_rules(rules, serve) if len(rules) > 1 else _by_one_rule(rules[0], serve))
+    if targets:
+        serve = Check(None, _by_target(targets, serve))
     shut = None
     if killed or not enabled:
         shut = result(off, "DISABLED", "killed" if killed else "disabled")
@@ -144,47 +168,101 @@ def read_flag(key: str, value: object, at: str, scope: Scope, *, snapshot_versio
         prerequisites=prerequisites,
         prerequisite_off=result(off, "DISABLED", "prerequisite"),
         stale_off=result(off, "STALE", "stale"),
-        serve=_by_target(targets, _by_rule(tuple(rules), last)),
+        serve=serve,
     )
 
 
-def always(result: Result) -> Decider:
-    """Answers the same for every context."""
-    return lambda context, region: result
-
-
-def _everyone(context: Context) -> bool:
-    """The predicate of a rule without constraints."""
-    return True
-
-
-def _by_target(targets: Mapping[str, Result], otherwise: Decider) -> Decider:
+def _by_target(targets: Mapping[str | None, Result], otherwise: Check) -> Decider:
     """Row 4; what is not decided here is decided by ``otherwise``."""
-    if not targets:
-        return otherwise
+    settled, decide_otherwise = otherwise.settled, otherwise.decide
 
     def decide(context: Context, region: object) -> Result:
         key = context.get("targetingKey")
         if type(key) is not str:
-            key = text_of(key) or ""  # which is listed nowhere
-        target = targets.get(key)
-        return otherwise(context, region) if target is None else target
+            key = text_of(key)  # or None, which is listed nowhere
+        target = targets.get(key, settled)
+        return decide_otherwise(context, region) if target is None else target
 
     return decide
 
 
-def _by_rule(rules: tuple[Rule, ...], otherwise: Decider) -> Decider:
-    """Row 5; what is not decided here is decided by ``otherwise``."""
-    if not rules:
-        return otherwise
+def _by_one_rule(rule: Rule, otherwise: Check) -> Decider:
+    """Row 5 with a single rule, without the bits of ``_by_rules``: a fifth less."""
+    gates, holds, result, split = tuple(rule.gates.items()), rule.holds, rule.result, rule.split
+    settled, decide_otherwise = otherwise.settled, otherwise.decide
 
     def decide(context: Context, region: object) -> Result:
-        for holds, result, split in rules:
-            if holds(context):
+        for attribute, texts in gates:
+            value = context.get(attribute)
+            if type(value) is not str:
+                value = text_of(value)  # or None, which passes no gate
+            if value not in texts:
+                break
+        else:
+            if holds is None or holds(context):
                 chosen = result if split is None else split(context, region)
                 if chosen is not None:
                     return chosen
-        return otherwise(context, region)
+        return decide_otherwise(context, region) if settled is None else settled
+
+    return decide
+
+
+RULES_AT_A_TIME = 30
+"""As many as have a bit in an integer of one digit, with which CPython reckons fastest."""
+
+
+class _Rules(NamedTuple):
+    """Some rules in a row, each known by a bit, the first by the lowest.
+
+    ``gates``: for each attribute that gates look at, from its value to the bits of the rules that are still
+    possible, and those for any other value.
+    """
+
+    every: int
+    gates: tuple[tuple[str, dict[str | None, int], int], ...]
+    by_bit: dict[int, tuple[Predicate | None, Result | None, Chooser | None]]
+
+
+def _indexed(rules: Sequence[Rule]) -> _Rules:
+    every = (1 << len(rules)) - 1
+    gates: list[tuple[str, dict[str | None, int], int]] = []
+    for attribute in dict.fromkeys(attribute for rule in rules for attribute in rule.gates):
+        passing = [(1 << i, rule.gates[attribute]) for i, rule in enumerate(rules) if attribute in rule.gates]
+        others = every - sum(bit for bit, _ in passing)
+        bits_of: dict[str | None, int] = {}
+        for bit, texts in passing:
+            for text in texts:
+                bits_of[text] = bits_of.get(text, others) | bit
+        gates.append((attribute, bits_of, others))
+    return _Rules(every, tuple(gates), {1 << i: rule[1:] for i, rule in enumerate(rules)})
+
+
+def _by_rules(rules: Sequence[Rule], otherwise: Check) -> Decider:
+    """Row 5; what is not decided here is decided by ``otherwise``.
+
+    One lookup for each attribute that gates look at finds the rules that can hold, and only they are called:
+    of ten rules of three attributes that takes a third of the time of a call each.
+    """
+    settled, decide_otherwise = otherwise.settled, otherwise.decide
+    parts = tuple(_indexed(rules[at : at + RULES_AT_A_TIME]) for at in range(0, len(rules), RULES_AT_A_TIME))
+
+    def decide(context: Context, region: object) -> Result:
+        for bits, gates, by_bit in parts:
+            for attribute, bits_of, others in gates:
+                value = context.get(attribute)
+                if type(value) is not str:
+                    value = text_of(value)  # or None, which passes no gate
+                bits &= bits_of.get(value, others)
+            while bits:
+                bit = bits & -bits
+                holds, result, split = by_bit[bit]
+                if holds is None or holds(context):
+                    chosen = result if split is None else split(context, region)
+                    if chosen is not None:
+                        return chosen
+                bits ^= bit
+        return decide_otherwise(context, region) if settled is None else settled
 
     return decide
 
@@ -198,7 +276,7 @@ def broken_flag(key: str, value: object, error: DocumentError, *, snapshot_versi
             metadata["flag_version"] = version
         if type(change) is str:
             metadata["change"] = change
-    message = f"flag {key!r} cannot be read: {error}; other flags are served, publish this one again"
+    message = f"flag {shown(key)} cannot be read: {error}; other flags are served, publish this one again"
     return BrokenFlag(key, Result(None, None, "ERROR", "PARSE_ERROR", message, MappingProxyType(metadata)))
 
 
@@ -220,7 +298,7 @@ def _variants(members: Members, kind: str) -> dict[str, Any]:
         raise DocumentError(members.path("variants"), "is empty; a flag has at least one variant")
     values: dict[str, Any] = {}
     for name, value in variants.items():
-        here = f"{members.path('variants')}.{name}"
+        here = f"{members.path('variants')}.{step(name)}"
         if KEY_PATTERN.match(name) is None:
             raise DocumentError(here, f"{shown(name)} is not a key; {KEY_HINT}")
         values[name] = _value(value, kind, here)
@@ -246,7 +324,7 @@ def _targets(members: Members, values: Mapping[str, Any], *, strict: bool) -> di
     targets = members.mapping("targets", {})
     owner: dict[str, str] = {}
     for variant, keys in targets.items():
-        here = f"{members.path('targets')}.{variant}"
+        here = f"{members.path('targets')}.{step(variant)}"
         _known_variant(variant, values, here)
         for position, key in enumerate(targeting_keys(keys, here, strict=strict)):
             if key in owner:

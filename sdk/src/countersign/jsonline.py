@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
-from countersign.members import LARGEST_INTEGER, DocumentError, shown
+from countersign.members import LARGEST_INTEGER, DocumentError, shown, step
 
 LONGEST_LINE = 1024 * 1024
 """Bytes of a line, its LF not counted."""
 
 DEEPEST = 32
 """Levels of nesting of a line: the line's own array or object is the first."""
+
+
+_QUOTE_OR_BRACKET = re.compile(rb'\\.|["\[\]{}]')
 
 
 class LineError(ValueError):
@@ -23,13 +27,16 @@ def read_line(line: bytes) -> Any:
     """The value of a line (without its LF). Numbers beyond ±(2^53-1) come as floats.
 
     Raises LineError: too long, not UTF-8, not JSON, a duplicate member, NaN or a number beyond the double
-    range, a lone surrogate, too many levels of nesting.
+    range, a lone surrogate, too many levels of nesting. RecursionError where the line is fine, but the
+    caller has used up the stack: that says nothing about the line.
     """
     if len(line) > LONGEST_LINE:
         raise LineError(f"has {len(line)} bytes, more than {LONGEST_LINE}")
     try:
         value = _DECODER.decode(line.decode("utf-8"))
     except RecursionError:
+        if not _is_deep(line):
+            raise
         raise LineError(f"is nested more than {DEEPEST} levels deep") from None
     except UnicodeDecodeError as error:
         raise LineError(f"is not UTF-8 at byte {error.start}") from None
@@ -42,6 +49,20 @@ def read_line(line: bytes) -> Any:
         except DocumentError as error:
             raise LineError(error.reason) from None
     return value
+
+
+def _is_deep(line: bytes) -> bool:
+    """Whether brackets outside of strings are nested too deep, told without recursion."""
+    depth, in_string = 0, False
+    for match in _QUOTE_OR_BRACKET.finditer(line):
+        mark = match[0]
+        if mark == b'"':
+            in_string = not in_string
+        elif not in_string:
+            depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(mark, 0)
+            if depth > DEEPEST:
+                return True
+    return False
 
 
 def check_json(value: object, at: str, levels: int, *, root: str = "line") -> None:
@@ -59,7 +80,7 @@ def check_json(value: object, at: str, levels: int, *, root: str = "line") -> No
             for name, member in item.items():
                 if type(name) is not str or _has_lone_surrogate(name):
                     raise DocumentError(here or root, f"the member name {shown(name)} is not a text")
-                pending.append((member, f"{here}.{name}" if here else name, depth + 1))
+                pending.append((member, f"{here}.{step(name)}" if here else step(name), depth + 1))
         elif kind is str:
             if _has_lone_surrogate(item):
                 raise DocumentError(here or root, "holds a lone surrogate, which has no UTF-8 form")

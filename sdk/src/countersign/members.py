@@ -35,6 +35,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def step(name: object) -> str:
+    """A member's name as a path shows it: as it is, or quoted where it is empty, long or cannot be printed."""
+    return name if type(name) is str and name.isprintable() and 0 < len(name) <= 128 else shown(name)
+
+
 def integer(value: object) -> int | None:
     """The integer that a number is (3.0 is 3, -0 is 0), or None: a fraction, beyond ±(2^53-1), no number."""
     if type(value) is int and -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
@@ -64,7 +69,7 @@ class Members:
             for member in value:
                 if member not in known:
                     raise DocumentError(
-                        self.path(str(member)), f"is not known here; known are {', '.join(sorted(known))}"
+                        self.path(step(member)), f"is not known here; known are {', '.join(sorted(known))}"
                     )
 
     def path(self, member: str) -> str:

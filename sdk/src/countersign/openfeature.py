@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,11 +54,14 @@ class CountersignProvider(AbstractProvider):
         if not ready_timeout >= 0 or not 0 < event_interval <= threading.TIMEOUT_MAX:
             raise ValueError("ready_timeout is in seconds, 0 or more; event_interval too, above 0")
         self._owns_client = not isinstance(client, Client)
+        self._dsn = None if isinstance(client, Client) else client
         self._client = client if isinstance(client, Client) else Client(client)
         self._ready_timeout = min(ready_timeout, threading.TIMEOUT_MAX)
         self._event_interval = event_interval
         self._ending = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._announced: Snapshot | None = None
+        _providers.add(self)
 
     def get_metadata(self) -> Metadata:
         """The provider's name."""
@@ -67,13 +72,13 @@ class CountersignProvider(AbstractProvider):
 
         OpenFeature announces READY or ERROR by that. A client that is late makes it READY afterwards.
         """
+        if self._owns_client and self._client.closed:
+            self._client = Client(self._dsn)  # it was shut down, and is set once more
+        self._ending.set()  # an earlier initialization's events
         self._ending = ending = threading.Event()  # made before the wait, which shutdown may overtake
         ready = self._client.wait_until_ready(self._ready_timeout)
-        announced = self._client.snapshot if ready else None
-        self._watcher = threading.Thread(
-            target=self._announce_changes, args=(announced, ending), name="countersign-events", daemon=True
-        )
-        self._watcher.start()
+        self._announced = self._client.snapshot if ready else None
+        self._watch(ending)
         if not ready:
             reason = self._client.status().last_error or "the first poll is still under way"
             raise ProviderNotReadyError(f"no snapshot within {self._ready_timeout:g} seconds: {reason}")
@@ -136,7 +141,19 @@ class CountersignProvider(AbstractProvider):
 
     # Events
 
-    def _announce_changes(self, announced: Snapshot | None, ending: threading.Event) -> None:
+    def _watch(self, ending: threading.Event) -> None:
+        self._watcher = threading.Thread(
+            target=self._announce_changes, args=(ending,), name="countersign-events", daemon=True
+        )
+        self._watcher.start()
+
+    def _restart_in_child(self) -> None:
+        """After a fork the thread is gone, and its event may be locked by it."""
+        if self._watcher is not None and not self._ending.is_set():
+            self._ending = threading.Event()
+            self._watch(self._ending)
+
+    def _announce_changes(self, ending: threading.Event) -> None:
         """Looks at the client now and then, for a client gets stale also where nothing happens to it."""
         stale = False
         while not ending.wait(self._event_interval):
@@ -144,6 +161,7 @@ class CountersignProvider(AbstractProvider):
             if snapshot is None:
                 continue
             metadata: dict[str, bool | str | int | float] = {"snapshot_version": snapshot.version}
+            announced, self._announced = self._announced, snapshot
             if announced is None:
                 self.emit_provider_ready(ProviderEventDetails(metadata=metadata))
             elif snapshot is not announced:
@@ -151,7 +169,6 @@ class CountersignProvider(AbstractProvider):
                 self.emit_provider_configuration_changed(
                     ProviderEventDetails(flags_changed=changed, metadata=metadata)
                 )
-            announced = snapshot
             if status.stale and not stale:
                 message = f"the server has not answered for {status.age:.0f} seconds: {status.last_error}"
                 self.emit_provider_stale(ProviderEventDetails(message=message, metadata=metadata))
@@ -167,3 +184,15 @@ def _context_of(context: EvaluationContext | None) -> Mapping[str, Any] | None:
     if context.targeting_key is None:
         return context.attributes
     return {**context.attributes, "targetingKey": context.targeting_key}
+
+
+_providers: weakref.WeakSet[CountersignProvider] = weakref.WeakSet()
+
+
+def _restart_all_in_child() -> None:
+    for provider in list(_providers):
+        provider._restart_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all_in_child)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from countersign.constraints import Scope
 from countersign.context import Context, Predicate
-from countersign.evaluation import make_decider
+from countersign.evaluation import make_check
 from countersign.flag import TYPES, BrokenFlag, Flag, broken_flag, read_flag
 from countersign.jsonline import LineError, read_line
-from countersign.members import DocumentError, shown
+from countersign.members import DocumentError, shown, step
 from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
-from countersign.result import Decider, Result
-from countersign.segments import nobody, read_segment
+from countersign.result import Check, Result
+from countersign.segments import nobody, read_segment, sharing_segments
 
 MEDIA_TYPE = "application/vnd.countersign.snapshot"
 KEY_SUFFIX = "/snapshots"
@@ -38,6 +38,7 @@ _HEAD = re.compile(
     f"ledger (?P<size>{_DECIMAL}) (?P<root>[A-Za-z0-9+/]{{43}}=)\n"
     f"body sha256:(?P<hash>[0-9a-f]{{64}}) (?P<length>{_DECIMAL})\n"
 )
+_MAY_NEED = (b'"prerequisites"', b"\\u")
 _INDEXED = re.compile(rb'\["([A-Za-z0-9._-]+)",')
 
 
@@ -72,8 +73,8 @@ class Snapshot:
         self._segments: dict[str, Predicate] = {}
         self._flags: dict[str, Flag | BrokenFlag] = {}
         # By expected type and then by key, so that a flag check compares no types; second for a stale client.
-        self._deciders: dict[str | None, dict[str, Decider]] = {kind: {} for kind in (None, *TYPES)}
-        self._stale_deciders: dict[str | None, dict[str, Decider]] = {kind: {} for kind in (None, *TYPES)}
+        self.checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
+        self._stale_checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
 
     @classmethod
     def parse(cls, raw: bytes, *, verify: Sequence[str] = (), environment: str | None = None) -> Snapshot:
@@ -117,23 +118,46 @@ class Snapshot:
 
     def evaluate(self, key: str, context: Context, expected_type: str | None = None) -> Result:
         """What the flag answers for the context; see ``countersign.evaluation.evaluate``."""
-        try:
-            decide = self._deciders[expected_type][key]
-        except KeyError:
-            decide = self.decider(key, expected_type)
+        check = self.check(key, expected_type)
+        if check.settled is not None:
+            return check.settled
+        decide = check.decide
         return decide(context, None)
 
-    def decider(self, key: str, expected_type: str | None = None, stale: bool = False) -> Decider:
+    def evaluate_all(
+        self,
+        context: Context,
+        keys: Iterable[str] | None = None,
+        *,
+        region: object = None,
+        stale: bool = False,
+    ) -> Iterator[tuple[str, Result]]:
+        """What all flags answer for one context, or those of ``keys``, each as it is asked for.
+
+        The same answers as ``countersign.evaluation.evaluate`` gives, where the arguments are explained, but
+        whether the context is in a segment is found out once.
+        """
+        asked = sharing_segments(context)
+        checks = (self._stale_checks if stale else self.checks)[None]
+        for key in self._lines if keys is None else keys:
+            check = checks.get(key) or self.check(key, None, stale)
+            result = check.settled
+            if result is None:
+                decide = check.decide
+                result = decide(asked, region)
+            yield key, result
+
+    def check(self, key: str, expected_type: str | None = None, stale: bool = False) -> Check:
         """What answers for the flag, made at its first use; see ``countersign.evaluation.evaluate``."""
-        deciders = self._stale_deciders if stale else self._deciders
+        checks = self._stale_checks if stale else self.checks
         try:
-            return deciders[expected_type][key]
+            return checks[expected_type][key]
         except KeyError:
-            decide = make_decider(self, key, expected_type, stale=stale)
+            check = make_check(self, key, expected_type, stale=stale)
             # Only what is there is kept: a caller may ask for any number of other keys and types.
-            if key in self._lines and expected_type in deciders:
-                deciders[expected_type][key] = decide
-            return decide
+            if key in self._lines and expected_type in checks:
+                checks[expected_type][key] = check
+            return check
 
     def flag_type(self, key: str) -> str | None:
         """boolean, string, integer, float or object; None where the flag is not there or cannot be read."""
@@ -165,21 +189,25 @@ class Snapshot:
         return False
 
     def changed_keys(self, previous: Snapshot) -> list[str] | None:
-        """The keys of flags that were added, removed or changed since ``previous``, ascending by byte.
+        """The keys of flags whose answers may differ from those of ``previous``, ascending by byte.
 
-        None where segments changed, because any flag may name them. A flag whose prerequisite changed did
-        not change itself.
+        They were added, removed or changed, or need such a flag. None where segments changed, because any
+        flag may name them.
         """
         if self._segment_documents != previous._segment_documents:
             return None
-        return sorted(
-            key for key in {*self._lines, *previous._lines} if self._line(key) != previous._line(key)
-        )
+        changed = {key for key in {*self._lines, *previous._lines} if self._line(key) != previous._line(key)}
+        # An escape may hide the name. Few lines have either, so that few flags are parsed for this.
+        needy = [key for key in self._lines if any(mark in self._line(key) for mark in _MAY_NEED)]
+        needs = {key: self._needs(key) for key in needy}
+        while dependants := {key for key in needs.keys() - changed if not changed.isdisjoint(needs[key])}:
+            changed |= dependants
+        return sorted(changed)
 
     def _line(self, key: str) -> bytes:
         """Without its LF; empty where there is none."""
-        start, end = self._lines.get(key, (0, 0))
-        return self.raw[start:end]
+        start = self._lines.get(key)
+        return b"" if start is None else self.raw[start : self.raw.index(b"\n", start)]
 
     def flag(self, key: str) -> Flag | BrokenFlag | None:
         """The flag as read from its line; None where there is no such line."""
@@ -224,7 +252,7 @@ class Snapshot:
         if predicate is None:
             if name not in self._segment_documents:
                 return nobody
-            predicate = read_segment(self._segment_documents[name], f"segments.{name}", strict=False)
+            predicate = read_segment(self._segment_documents[name], f"segments.{step(name)}", strict=False)
             self._segments[name] = predicate
         return predicate
 
@@ -283,8 +311,12 @@ def _snapshot_keys(verify: Sequence[str], origin: str) -> list[VerifierKey]:
     return matching
 
 
-def _index(raw: bytes, start: int) -> tuple[dict[str, Any], dict[str, tuple[int, int]]]:
-    """The segments' documents, and for each flag's key the start and end of its line."""
+def _index(raw: bytes, start: int) -> tuple[dict[str, Any], dict[str, int]]:
+    """The segments' documents, and for each flag's key the start of its line.
+
+    This is most of what loading costs beside the hash of the body, so it makes as little as it can: the end of
+    a line is looked for when the line is read.
+    """
     end = raw.find(b"\n", start)
     try:
         if end < 0:
@@ -295,23 +327,27 @@ def _index(raw: bytes, start: int) -> tuple[dict[str, Any], dict[str, tuple[int,
     segments = first.get("segments") if type(first) is dict else None
     if type(segments) is not dict:
         raise SnapshotError('snapshot\'s first line is not {"segments":{…}}')
-    lines: dict[str, tuple[int, int]] = {}
+    if not raw.endswith(b"\n"):
+        raise SnapshotError("snapshot's last line is not ended by LF; fetch it again")
+    lines: dict[str, int] = {}
     last = b""
-    position = end + 1
-    while position < len(raw):
-        end = raw.find(b"\n", position)
-        if end < 0:
-            raise SnapshotError("snapshot's last line is not ended by LF; fetch it again")
-        match = _INDEXED.match(raw, position, end)
-        key = match[1].decode() if match else _key_of(raw[position:end], len(lines) + 2)
-        encoded = key.encode()
+    position, size, find, indexed = end + 1, len(raw), raw.find, _INDEXED.match
+    while position < size:
+        match = indexed(raw, position)
+        end = find(b"\n", position)
+        if match:
+            encoded = match[1]
+            key = encoded.decode()
+        else:
+            key = _key_of(raw[position:end], len(lines) + 2)
+            encoded = key.encode()
         if encoded <= last:
             raise SnapshotError(
                 f"snapshot's line {len(lines) + 2}: key {shown(key)} is not above the key before it; "
                 "ask the operator, for its writer does not keep to the format"
             )
         last = encoded
-        lines[key] = (position, end)
+        lines[key] = position
         position = end + 1
     return segments, lines
 

@@ -95,6 +95,17 @@ def consistency_proof(m: int, leaves: Sequence[bytes], whole: bool = True) -> li
     return [*consistency_proof(m - k, leaves[k:], False), mth(leaves[:k])]
 
 
+def audit_path(index: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """RFC 6962 section 2.1.1: PATH(m, D[n]), by its definition."""
+    n = len(leaves)
+    if n == 1:
+        return []
+    k = 1 << ((n - 1).bit_length() - 1)
+    if index < k:
+        return [*audit_path(index, leaves[:k]), mth(leaves[k:])]
+    return [*audit_path(index - k, leaves[k:]), mth(leaves[:k])]
+
+
 def perfect_subtrees(leaves: Sequence[bytes]) -> list[bytes]:
     hashes, start = [], 0
     for bit in reversed(range(len(leaves).bit_length())):
@@ -223,6 +234,11 @@ class Ledger:
         size = self.size if size is None else size
         return {"size": size, "root": b64(mth(self.leaves(size)))}
 
+    def proof(self, index: int, *keys: Key, extra: str = "") -> str:
+        """A c2sp.org/tlog-proof of the entry, under the checkpoint of the whole log."""
+        path = "".join(b64(value) + "\n" for value in audit_path(index, self.leaves()))
+        return f"c2sp.org/tlog-proof@v1\n{extra}index {index}\n{path}\n{self.checkpoint(None, *keys)}"
+
     def checkpoint(self, size: int | None = None, *keys: Key) -> str:
         head = self.head(size)
         return note(f"{self.origin}\n{head['size']}\n{head['root']}\n", self.key, *keys)
@@ -320,8 +336,8 @@ def _hash_lines(hashes: Iterable[bytes]) -> bytes:
 
 def trust(*ledgers: Ledger, seen: Mapping[str, Any] | None = None, **members: Any) -> Trust:
     """A trust file that knows the ledgers' keys and accepts unsigned reviews."""
-    logs = [{"origin": ledger.origin, "log": [ledger.key.vkey]} for ledger in ledgers]
+    logs: list[dict[str, Any]] = [{"origin": ledger.origin, "log": [ledger.key.vkey]} for ledger in ledgers]
     if seen is not None:
         logs[0]["seen"] = dict(seen)
-    known: dict[str, Any] = logs[0] if len(logs) == 1 else {"logs": logs}
+    known: Mapping[str, Any] = logs[0] if len(logs) == 1 else {"logs": logs}
     return Trust.parse(json.dumps({**known, "accept_log_vouched": True, **members}).encode())

@@ -93,3 +93,12 @@ def test_wrong_usage_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[
     for trust in ("bad.json", "missing.json"):
         assert main(["verify", "bundle", "--trust", str(tmp_path / trust)]) == 2
     assert "countersign: error: " in capsys.readouterr().err
+
+
+def test_what_is_no_directory_is_wrong_usage_and_no_refused_bundle(
+    tmp_path: Path, ledger: Ledger, trust_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(write(tmp_path / "b", ledger))
+    for path in (tmp_path / "missing", Path(trust_file)):
+        assert main(["verify", bundle, str(path), "--trust", trust_file]) == 2
+        assert f"{path}: not a directory" in capsys.readouterr().err

@@ -84,6 +84,12 @@ def test_a_change_request_without_documents_is_refused(refuse, ledger: Ledger) -
     refuse(ledger, "without 'before' and 'after'")
 
 
+def test_a_personally_signed_change_is_unsupported_also_without_documents(refuse, ledger: Ledger) -> None:
+    reference = {"id": "CR-1", "digest": "sha256:" + "0" * 64, "operation": 0}
+    ledger.event("app.v1.happened", {"actor": {"id": "user:a", "via": "ui"}, "change": reference})
+    refuse(ledger, "'change' names a personally signed proposal: unsupported here")
+
+
 def test_a_change_is_carried_out_within_its_time_but_the_way_back_is_never_late(accept, refuse) -> None:
     plan = stages(not_before="2026-01-05T09:00:03.000000Z", not_after="2026-01-05T09:00:03.000000Z")
     ledger = Ledger()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,11 @@ def test_a_witness_key_and_every_policy_are_read(tmp_path: Path) -> None:
     trust = Trust.load(path)
     assert (trust.min_approvals, trust.max_emergency, trust.max_withheld) == (2, 0, 3)
     assert [str(key) for key in trust.witnesses] == [WITNESS.vkey]
+
+
+def test_a_trust_file_without_end_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    path.touch()
+    os.truncate(path, 2 * 1024**3)
+    with pytest.raises(TrustError, match="is longer than"):
+        Trust.load(path)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from countersign.bundle.encoding import canonical, digest, is_integer, read_canonical, read_digest
+from countersign.bundle.encoding import Encoder, is_integer, read_digest, read_encoded
 from countersign.bundle.files import BundleFiles
 from countersign.bundle.refusal import BundleError, RuleError
 
@@ -25,19 +25,17 @@ class Blobs:
         self._named: dict[str, int] = {}
         self._made: dict[tuple[str, str], Any] = {}
 
-    def form_digest(self, value: object) -> bytes:
-        """SHA-256 over the JCS of a document as it stands in an event.
+    def form_digest(self, value: object, text: str) -> bytes:
+        """SHA-256 over the JCS, ``text``, of a document as it stands in an event.
 
         Raises RuleError when the document does not stand in the form that belongs to its length.
         Two documents are equal exactly when these digests are.
         """
+        data = text.encode()
         if is_stand_in(value):
-            size = self.name(value)
-            if size <= MAX_INLINE:
+            if self.name(value) <= MAX_INLINE:
                 raise RuleError(f"a value of {MAX_INLINE} bytes or less stands as a blob")
-            return digest(value)
-        data = canonical(value)
-        if len(data) > MAX_INLINE:
+        elif len(data) > MAX_INLINE:
             raise RuleError(f"a value of more than {MAX_INLINE} bytes does not stand as a blob")
         return hashlib.sha256(data).digest()
 
@@ -57,18 +55,18 @@ class Blobs:
             if digest_hex not in self._carried:
                 raise RuleError(f"{what} needs blob {digest_hex}, which is not in the bundle")
 
-    def read(self, value: object, what: str, make: Callable[[object], T]) -> T:
+    def read(self, value: object, encode: Encoder, what: str, make: Callable[[object, Encoder], T]) -> T:
         """What ``make`` makes of the document that ``value`` is or stands for; always the same for ``what``.
 
         A blob is read once however many events name it, or a few of them could keep a verifier busy for days.
         Raises RuleError, also when the blob is not in the bundle.
         """
         if not is_stand_in(value):
-            return make(value)
+            return make(value, encode)
         self.require(value, what)
         digest_hex, _ = _read_stand_in(value)
         if (what, digest_hex) not in self._made:
-            self._made[what, digest_hex] = make(read_canonical(self._files.read_blob(digest_hex)))
+            self._made[what, digest_hex] = make(*read_encoded(self._files.read_blob(digest_hex)))
         made: T = self._made[what, digest_hex]
         return made
 
@@ -79,12 +77,12 @@ class Blobs:
                 raise BundleError(f"extra/blobs/{digest_hex}", "is not named by an event of this bundle")
 
 
-def stored_form_digest(document: object) -> bytes:
+def stored_form_digest(document: object, encode: Encoder) -> bytes:
     """SHA-256 over the JCS of a whole document in the form in which it stands in an event."""
-    data = canonical(document)
-    if len(data) <= MAX_INLINE:
-        return hashlib.sha256(data).digest()
-    return digest({"blob": "sha256:" + hashlib.sha256(data).hexdigest(), "size": len(data)})
+    data = encode(document).encode()
+    if len(data) > MAX_INLINE:
+        data = encode({"blob": "sha256:" + hashlib.sha256(data).hexdigest(), "size": len(data)}).encode()
+    return hashlib.sha256(data).digest()
 
 
 def is_stand_in(value: object) -> bool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from countersign.bundle.blobs import Blobs, is_stand_in
-from countersign.bundle.encoding import (
-    canonical,
-    check_time,
-    digest_text,
-    is_integer,
-    read_object,
-)
+from countersign.bundle.encoding import Encoder, check_time, is_integer, read_object
 from countersign.bundle.events import check_segment, check_subject
 from countersign.bundle.refusal import RuleError
 
@@ -24,31 +21,34 @@ _OPERATION_REQUIRED = frozenset({"subject", "type", "after"})
 _OPERATION_OPTIONAL = frozenset({"before", "before_any", "label", "repeat"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One step of a change. ``before`` and ``after`` hold the digests of the documents' forms."""
 
     subject: str
     type: str
-    before: frozenset[bytes]
+    before: Collection[bytes]
     after: bytes
     repeat: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """A change whose shape was checked. ``digest`` is over it as it stands in its proposal."""
 
     id: str
-    digest: str
+    digest: bytes
     required_approvals: int
     not_before: str | None
     not_after: str | None
     operations: tuple[Operation, ...]
 
 
-def read_change(value: object, blobs: Blobs) -> Change:
-    """Read the change of a proposal. Raises RuleError when it is not of exactly the shape of section 6."""
+def read_change(value: object, text: str, encode: Encoder, blobs: Blobs) -> Change:
+    """Read the change of a proposal, whose JCS is ``text``.
+
+    Raises RuleError when it is not of exactly the shape of section 6.
+    """
     change = read_object(value, "the change", _REQUIRED, _OPTIONAL)
     change_id = check_segment(change["id"], "the change's 'id'")
     for name in ("title", "rationale", "ticket"):
@@ -70,36 +70,44 @@ def read_change(value: object, blobs: Blobs) -> Change:
         check_subject(subject, "a subject of the change's 'base'")
         if not is_integer(version):
             raise RuleError("a version in the change's 'base' is not an integer >= 0")
-    operations, labels = _read_operations(change, blobs)
+    data = text.encode()
+    operations, labels = _read_operations(change["operations"], len(data), encode, blobs)
     for operation in operations:
         if operation.subject not in base:
             raise RuleError(f"the change's 'base' does not cover {operation.subject!r}")
     if "confirm_within" in change and "revert" not in labels:
         raise RuleError("the change has 'confirm_within' and no operation labelled revert")
-    return Change(change_id, digest_text(change), required_approvals, bounds[0], bounds[1], operations)
+    digest = hashlib.sha256(data).digest()
+    return Change(change_id, digest, required_approvals, bounds[0], bounds[1], operations)
 
 
-def _read_operations(change: dict[str, object], blobs: Blobs) -> tuple[tuple[Operation, ...], frozenset[str]]:
-    value = change["operations"]
-    size = len(canonical(change))
+def _read_operations(
+    value: object, size: int, encode: Encoder, blobs: Blobs
+) -> tuple[tuple[Operation, ...], frozenset[str]]:
+    """The operations of a change whose JCS has ``size`` bytes, and their labels."""
     if is_stand_in(value):
         # The length that JCS(change) would have with its operations in place.
-        size += blobs.name(value) - len(canonical(value))
+        size += blobs.name(value) - len(encode(value).encode())
         if size <= MAX_CHANGE:
             raise RuleError(f"a change of {MAX_CHANGE} bytes or less has its operations as a blob")
     elif size > MAX_CHANGE:
         raise RuleError(f"a change of more than {MAX_CHANGE} bytes has its operations in place")
-    return blobs.read(value, "the change", lambda document: _read_operation_list(document, blobs))
+    return blobs.read(
+        value, encode, "the change", lambda document, encode: _read_operation_list(document, encode, blobs)
+    )
 
 
-def _read_operation_list(value: object, blobs: Blobs) -> tuple[tuple[Operation, ...], frozenset[str]]:
+def _read_operation_list(
+    value: object, encode: Encoder, blobs: Blobs
+) -> tuple[tuple[Operation, ...], frozenset[str]]:
     if not isinstance(value, list):
         raise RuleError("the change's 'operations' is not a list")
     labels: set[str] = set()
-    return tuple(_read_operation(operation, labels, blobs) for operation in value), frozenset(labels)
+    operations = tuple(_read_operation(operation, labels, encode, blobs) for operation in value)
+    return operations, frozenset(labels)
 
 
-def _read_operation(value: object, labels: set[str], blobs: Blobs) -> Operation:
+def _read_operation(value: object, labels: set[str], encode: Encoder, blobs: Blobs) -> Operation:
     operation = read_object(value, "an operation", _OPERATION_REQUIRED, _OPERATION_OPTIONAL)
     subject = check_subject(operation["subject"], "an operation's 'subject'")
     event_type = operation["type"]
@@ -117,10 +125,14 @@ def _read_operation(value: object, labels: set[str], blobs: Blobs) -> Operation:
         labels.add(label)
     if "repeat" in operation and operation["repeat"] is not True:
         raise RuleError("an operation's 'repeat' is not true")
+    digests: Collection[bytes] = {blobs.form_digest(document, encode(document)) for document in before}
+    if len(digests) <= 4:
+        digests = tuple(digests)  # a fifth of a set's memory; a long one would be searched for too long
+    # Many operations are of the same subjects and types, and their changes are kept.
     return Operation(
-        subject,
-        event_type,
-        frozenset(blobs.form_digest(document) for document in before),
-        blobs.form_digest(operation["after"]),
+        sys.intern(subject),
+        sys.intern(event_type),
+        digests,
+        blobs.form_digest(operation["after"], encode(operation["after"])),
         "repeat" in operation,
     )

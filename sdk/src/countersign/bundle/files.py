@@ -21,14 +21,16 @@ MAX_BLOB = 16 * 2**20
 MAX_LINE = 65_535
 """Bytes of a line of entries.ndjson without its LF."""
 
+ENTRIES = "entries.ndjson"
 BLOBS = "extra/blobs/"
 
 _TOP = frozenset(
-    {"checkpoint", "entries.ndjson", "prefix", "previous.checkpoint", "consistency", "disclosures.ndjson"}
+    {"checkpoint", ENTRIES, "prefix", "previous.checkpoint", "consistency", "disclosures.ndjson"}
 )
 _NAME = re.compile(r"[A-Za-z0-9._/-]{1,1024}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 2**20
+_BLOCK = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Manifest:
         """Section 1: which file is there when."""
         expected = {
             "checkpoint": True,
-            "entries.ndjson": True,
+            ENTRIES: True,
             "prefix": self.first > 0,
             "previous.checkpoint": self.previous is not None,
             "consistency": self.previous is not None,
@@ -116,7 +118,10 @@ class BundleFiles:
             return _read(file, "manifest", MAX_MANIFEST)
 
     def check(self, listed: dict[str, ListedFile]) -> None:
-        """Step 1: the files present are those ``listed``, byte for byte. Raises BundleError."""
+        """Step 1: the files present are those ``listed``, byte for byte. Raises BundleError.
+
+        Of the entries, by far the largest, the length alone: ``blocks`` hashes them as it reads them.
+        """
         missing = set(listed)
         for name in self._walk():
             if name == "manifest":
@@ -128,7 +133,11 @@ class BundleFiles:
             raise BundleError(min(missing), "is in the manifest and not in the bundle")
         self.listed = listed
         for name, file in listed.items():
-            self._check_file(name, file)
+            if name == ENTRIES:
+                with self._open(name) as opened:
+                    _check_length(opened, name, file)
+            else:
+                self.check_digest(name)
 
     def blobs(self) -> dict[str, int]:
         """The carried blobs: hex digest to length in bytes."""
@@ -147,30 +156,38 @@ class BundleFiles:
         return self.read_small(BLOBS + hex_digest, MAX_BLOB)
 
     def lines(self, name: str, limit: int) -> Iterator[tuple[int, bytes]]:
-        """Number (from 1) and bytes of each line, without its LF; one line is in memory at a time.
+        """Number (from 1) and bytes of each line, without its LF; see ``blocks``."""
+        for number, lines in self.blocks(name, limit):
+            yield from enumerate(lines, number)
+
+    def blocks(self, name: str, limit: int) -> Iterator[tuple[int, list[bytes]]]:
+        """Lines without their LF, as many at a time as there are in some kilobytes, and the number (from 1)
+        of the first of them.
 
         Raises BundleError for a line of more than ``limit`` bytes, for a last line without LF, and at the end
         when these are not the bytes that were checked.
         """
         sha256 = hashlib.sha256()
+        number, rest = 1, b""
         with self._open(name) as file:
-            number = 0
-            while True:
-                try:
-                    line = file.readline(limit + 2)
-                except OSError as error:
-                    raise BundleError(name, error.strerror or "cannot be read") from None
-                if not line:
-                    self._check_unchanged(name, sha256.hexdigest())
-                    return
-                sha256.update(line)
-                number += 1
-                if not line.endswith(b"\n"):
-                    why = f"is longer than {limit} bytes" if len(line) > limit else "does not end with LF"
-                    raise BundleError(f"{name} line {number}", why)
-                if len(line) > limit + 1:
+            while chunk := _read_chunk(file, name, _BLOCK):
+                sha256.update(chunk)
+                lines = chunk.split(b"\n")
+                lines[0] = rest + lines[0]
+                rest = lines.pop()
+                if lines and len(max(lines, key=len)) > limit:
+                    place = next(place for place, line in enumerate(lines, number) if len(line) > limit)
+                    raise BundleError(f"{name} line {place}", f"is longer than {limit} bytes")
+                if lines:
+                    yield number, lines
+                number += len(lines)
+                if len(rest) > limit:
                     raise BundleError(f"{name} line {number}", f"is longer than {limit} bytes")
-                yield number, line[:-1]
+        if rest:
+            raise BundleError(f"{name} line {number}", "does not end with LF")
+        if name == ENTRIES and sha256.hexdigest() != self.listed[name].sha256:
+            raise BundleError(name, "has another digest than the manifest says")
+        self._check_unchanged(name, sha256.hexdigest())
 
     def _walk(self) -> Iterator[str]:
         """Names of all files. Raises BundleError for what is neither a file nor a directory."""
@@ -190,20 +207,14 @@ class BundleFiles:
             except OSError as error:
                 raise BundleError(folder or "bundle", error.strerror or "cannot be read") from None
 
-    def _check_file(self, name: str, listed: ListedFile) -> None:
-        sha256 = hashlib.sha256()
+    def check_digest(self, name: str) -> None:
+        """A listed file is the one that the manifest means. Raises BundleError."""
+        sha256, listed = hashlib.sha256(), self.listed[name]
         with self._open(name) as file:
-            # The length first, so that no more is read than the manifest says there is; a file that grows
-            # under the reading is not followed.
-            left = os.fstat(file.fileno()).st_size
-            if left != listed.length:
-                raise BundleError(name, "has another length than the manifest says")
-            try:
-                while left > 0 and (chunk := file.read(min(left, _CHUNK))):
-                    sha256.update(chunk)
-                    left -= len(chunk)
-            except OSError as error:
-                raise BundleError(name, error.strerror or "cannot be read") from None
+            left = _check_length(file, name, listed)
+            while left > 0 and (chunk := _read_chunk(file, name, min(left, _CHUNK))):
+                sha256.update(chunk)
+                left -= len(chunk)
         if sha256.hexdigest() != listed.sha256:
             raise BundleError(name, "has another digest than the manifest says")
         if name.startswith(BLOBS):
@@ -231,6 +242,20 @@ class BundleFiles:
             os.close(descriptor)
             raise BundleError(name, "is not a regular file")
         return os.fdopen(descriptor, "rb")
+
+
+def _check_length(file: BinaryIO, name: str, listed: ListedFile) -> int:
+    # Before anything is read: no more than the manifest says there is. A file that grows is not followed.
+    if os.fstat(file.fileno()).st_size != listed.length:
+        raise BundleError(name, "has another length than the manifest says")
+    return listed.length
+
+
+def _read_chunk(file: BinaryIO, name: str, length: int) -> bytes:
+    try:
+        return file.read(length)
+    except OSError as error:
+        raise BundleError(name, error.strerror or "cannot be read") from None
 
 
 def _read(file: BinaryIO, name: str, limit: int) -> bytes:

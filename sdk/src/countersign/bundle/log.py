@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 
 from countersign.bundle.blobs import Blobs
@@ -11,7 +10,7 @@ from countersign.bundle.encoding import is_integer, read_hash, read_object
 from countersign.bundle.events import Event, read_actor
 from countersign.bundle.refusal import RuleError
 from countersign.bundle.report import Continues, Findings
-from countersign.bundle.reviews import KILLED, Reviews
+from countersign.bundle.reviews import KILLED, REVIEWS, Reviews
 from countersign.bundle.trust import Trust, TrustedLog
 from countersign.notes import NoteError, VerifierKey, open_note, read_note
 
@@ -30,7 +29,7 @@ _PERSONALLY_SIGNED = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Documents:
     """The digests of the forms of an event's two documents, and where they stand."""
 
@@ -48,7 +47,7 @@ class Log:
     def __init__(self, trusted: TrustedLog, trust: Trust) -> None:
         self._trusted = trusted
         self._trust = trust
-        self._ids: set[int] = set()
+        self._ids: set[bytes] = set()
         self._last_time = ""
         self._after: dict[str, bytes] = {}  # subject -> digest of the last document's form
         self._reviews = Reviews()
@@ -72,14 +71,19 @@ class Log:
         if event.type.startswith("ledger."):
             self._take_ledger_event(event)
             return
-        read_actor(event.data)
-        self._reviews.take(event, blobs, accept_log_vouched=self._trust.accept_log_vouched)
+        actor = read_actor(event.data)
+        if event.type in REVIEWS:
+            self._reviews.take(event, actor, blobs, accept_log_vouched=self._trust.accept_log_vouched)
+            return
+        if "change" in event.data and event.type != KILLED:
+            raise RuleError("'change' names a personally signed proposal: unsupported here")
         documents = self._read_documents(event, blobs)
         if documents is not None:
-            self._take_documents(event, documents, blobs, findings)
+            self._take_documents(event, actor, documents, blobs, findings)
 
     def _check_order(self, event: Event) -> None:
-        ident = uuid.UUID(event.id).int
+        # Bytes, whose hash is keyed: colliding integers would be easy to find, and searched one by one.
+        ident = bytes.fromhex(event.id.replace("-", ""))
         if ident in self._ids:
             raise RuleError("'id' was used before")
         self._ids.add(ident)
@@ -99,32 +103,32 @@ class Log:
 
     def _read_documents(self, event: Event, blobs: Blobs) -> Documents | None:
         data = event.data
-        present = [name for name in ("before", "after") if name in data]
-        if not present and not event.type.startswith("flags."):
+        if "before" not in data or "after" not in data:
+            if "before" in data or "after" in data or event.type.startswith("flags."):
+                raise RuleError("'data' has not both 'before' and 'after'")
             if "change_request" in data:
                 raise RuleError("'change_request' stands in an event without 'before' and 'after'")
             return None
-        if len(present) != 2:
-            raise RuleError("'data' has not both 'before' and 'after'")
         subject = event.subject
         if subject is None or not subject.startswith(("project/", "access/")):
             raise RuleError("'before' and 'after' are not at a subject below project/ or access/")
-        return Documents(subject, blobs.form_digest(data["before"]), blobs.form_digest(data["after"]))
+        before, after = (blobs.form_digest(data[name], event.texts[name]) for name in ("before", "after"))
+        return Documents(subject, before, after)
 
-    def _take_documents(self, event: Event, documents: Documents, blobs: Blobs, findings: Findings) -> None:
+    def _take_documents(
+        self, event: Event, actor: str, documents: Documents, blobs: Blobs, findings: Findings
+    ) -> None:
         if self._after.get(documents.subject, documents.before) != documents.before:
             raise RuleError("'before' is not the last 'after' of this subject")
         self._after[documents.subject] = documents.after
         trust = self._trust
         reviewed_here = event.index >= self._trusted.review_from and trust.needs_review(documents.subject)
         if event.type == KILLED:
-            self._reviews.kill(event, documents.after, blobs)
+            self._reviews.kill(event, actor, documents.after, blobs)
             if trust.max_emergency is not None and self._reviews.kills > trust.max_emergency:
                 raise RuleError(f"there are more kills than max_emergency ({trust.max_emergency})")
             findings.emergency.append(event.index)
             return
-        if "change" in event.data:
-            raise RuleError("'change' names a personally signed proposal: unsupported here")
         if "change_request" not in event.data:
             if reviewed_here:
                 raise RuleError("review is required for this subject, and no change is carried out")
@@ -133,10 +137,10 @@ class Log:
         proposal = self._reviews.carry_out(event, documents.before, documents.after)
         if reviewed_here and not trust.accept_log_vouched:
             raise RuleError("review is required for this subject, and unsigned reviews do not suffice")
-        if reviewed_here and len(proposal.approvers) < trust.min_approvals:
+        if reviewed_here and proposal.approvals < trust.min_approvals:
             raise RuleError(
                 f"review is required for this subject with {trust.min_approvals} approvals, "
-                f"and there are {len(proposal.approvers)}"
+                f"and there are {proposal.approvals}"
             )
         if proposal.change.required_approvals:
             findings.log_vouched.append(event.index)

@@ -27,6 +27,10 @@ class Witness:
     name: str
     timestamp: int
 
+    def as_json(self) -> dict[str, object]:
+        """The witness as JSON values."""
+        return {"name": self.name, "timestamp": self.timestamp}
+
 
 @dataclass
 class Findings:
@@ -68,12 +72,10 @@ class Report:
             "origin": self.origin,
             "first": self.first,
             "size": self.size,
-            "root": _b64(self.root),
+            "root": encoded(self.root),
             "integrity_only": self.integrity_only,
             "withheld": self.withheld,
-            "witnesses": [
-                {"name": witness.name, "timestamp": witness.timestamp} for witness in self.witnesses
-            ],
+            "witnesses": [witness.as_json() for witness in self.witnesses],
         }
         if self.integrity_only:
             return members
@@ -81,7 +83,7 @@ class Report:
         members["continues"] = continues and {
             "origin": continues.origin,
             "size": continues.size,
-            "root": _b64(continues.root),
+            "root": encoded(continues.root),
             "signature_checked": continues.signature_checked,
         }
         members["disclosed"] = self.disclosed
@@ -102,12 +104,10 @@ class Report:
         lines = [
             f"origin       {self.origin}",
             f"entries      {self.size - self.first}, from index {self.first} to size {self.size}",
-            f"root         {_b64(self.root)}",
+            f"root         {encoded(self.root)}",
             f"withheld     {self.withheld}",
         ]
-        lines += [
-            f"witness      {witness.name} at {_moment(witness.timestamp)}" for witness in self.witnesses
-        ]
+        lines += [f"witness      {witness.name} at {moment(witness.timestamp)}" for witness in self.witnesses]
         if not self.witnesses:
             lines.append("witness      none that the trust file knows")
         if self.integrity_only:
@@ -125,6 +125,12 @@ class Report:
             f"unreviewed   {_listing(self.unreviewed)}",
         ]
         lines += [f"emergency not reviewed: {event_id}" for event_id in self.emergency_unreviewed]
+        lines += [
+            "checked      files, signatures, hash tree, every event; what was approved is what was carried out",
+            "not checked  that events say the truth, what never reached the log, why a name is not disclosed",
+        ]
+        if not self.witnesses:
+            lines.append("             that others were shown the same log: keep size and root as 'seen'")
         return "\n".join(lines)
 
 
@@ -135,12 +141,14 @@ def _listing(indices: tuple[int, ...], shown: int = 20) -> str:
     return f"{len(indices)} (index {', '.join(map(str, indices[:shown]))}{more})"
 
 
-def _moment(timestamp: int) -> str:
+def moment(timestamp: int) -> str:
+    """Whole seconds since 1970-01-01T00:00:00Z, for people."""
     try:
         return datetime.fromtimestamp(timestamp, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, OSError, ValueError):
         return f"{timestamp} s"  # a witness may sign any 64-bit number
 
 
-def _b64(data: bytes) -> str:
+def encoded(data: bytes) -> str:
+    """Bytes in base64, as they stand in checkpoints."""
     return base64.b64encode(data).decode("ascii")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from hashlib import sha256
 
 from countersign.bundle.refusal import RuleError
 
 
 def leaf_hash(entry: bytes) -> bytes:
     """The hash of a leaf: SHA-256(0x00 || entry) (RFC 6962 section 2.1)."""
-    return hashlib.sha256(b"\x00" + entry).digest()
+    return sha256(b"\x00" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of an interior node: SHA-256(0x01 || left || right) (RFC 6962 section 2.1)."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return sha256(b"\x01" + left + right).digest()
 
 
 class CompactRange:
@@ -31,23 +31,57 @@ class CompactRange:
         self.size = size
         self._subtrees = list(subtrees)
 
-    def append(self, leaf: bytes) -> None:
-        """Add the next leaf, given its leaf hash."""
-        merges = self.size
-        while merges & 1:  # every trailing 1 bit is a subtree as large as the one now complete
-            leaf = node_hash(self._subtrees.pop(), leaf)
-            merges >>= 1
-        self._subtrees.append(leaf)
-        self.size += 1
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add the next leaves, given their leaf hashes: level by level, each node once."""
+        nodes, level, left = list(leaves), self.size, []
+        self.size += len(nodes)
+        while nodes:
+            if level & 1:  # a subtree of this level waits for its right half
+                nodes.insert(0, self._subtrees.pop())
+            if len(nodes) & 1:
+                left.append(nodes.pop())
+            nodes = [
+                sha256(b"\x01" + first + second).digest()
+                for first, second in zip(nodes[::2], nodes[1::2], strict=True)
+            ]
+            level >>= 1
+        self._subtrees.extend(reversed(left))
 
     def root(self) -> bytes:
         """MTH of all leaves; SHA-256 of nothing for the empty tree (RFC 6962 section 2.1)."""
         if not self._subtrees:
-            return hashlib.sha256(b"").digest()
+            return sha256(b"").digest()
         root = self._subtrees[-1]
         for subtree in reversed(self._subtrees[:-1]):
             root = node_hash(subtree, root)
         return root
+
+
+def check_inclusion(index: int, leaf: bytes, size: int, root: bytes, path: Sequence[bytes]) -> None:
+    """Check that ``leaf`` (a leaf hash) is entry ``index`` of the tree of ``size`` leaves.
+
+    ``path`` is PATH(index, D[size]) of RFC 6962 section 2.1.1, checked as in RFC 9162 section 2.1.3.2.
+    Raises RuleError when it does not hold.
+    """
+    if index >= size:
+        raise RuleError(f"index {index} is not in a tree of {size} entries")
+    node, last, hashed = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            raise RuleError("the audit path has too many hashes")
+        if node & 1 or node == last:
+            hashed = node_hash(sibling, hashed)
+            while node and not node & 1:
+                node >>= 1
+                last >>= 1
+        else:
+            hashed = node_hash(hashed, sibling)
+        node >>= 1
+        last >>= 1
+    if last != 0:
+        raise RuleError("the audit path has too few hashes")
+    if hashed != root:
+        raise RuleError("the audit path does not lead from the event to the checkpoint's root")
 
 
 def check_consistency(

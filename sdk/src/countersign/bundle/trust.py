@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from countersign.bundle.checkpoint import RESERVED_ORIGIN
@@ -11,6 +11,7 @@ from countersign.bundle.encoding import is_integer, read_digest, read_hash, read
 from countersign.bundle.refusal import RuleError
 from countersign.notes import COSIGNATURE, ED25519, NoteError, VerifierKey
 
+_MAX_FILE = 2**24
 _LOG = frozenset({"origin", "log"})
 _LOG_OPTIONAL = frozenset({"seen", "review_from"})
 _POLICY = frozenset(
@@ -72,14 +73,23 @@ class Trust:
     accept_log_vouched: bool = False
     max_emergency: int | None = None
     max_withheld: int = 0
+    _prefixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Prefixes match whole segments: each ends where a segment does.
+        prefixes = tuple(prefix and prefix.rstrip("/") + "/" for prefix in self.review_required)
+        object.__setattr__(self, "_prefixes", prefixes)
 
     @classmethod
     def load(cls, path: str | Path) -> Trust:
         """Read a trust file. Raises TrustError when it cannot be read or used."""
         try:
-            raw = Path(path).read_bytes()
+            with Path(path).open("rb") as file:  # may be a pipe, and a device without end
+                raw = file.read(_MAX_FILE + 1)
         except OSError as error:
             raise TrustError(f"{path}: {error.strerror or 'cannot be read'}") from None
+        if len(raw) > _MAX_FILE:
+            raise TrustError(f"{path}: is longer than {_MAX_FILE} bytes")
         return cls.parse(raw)
 
     @classmethod
@@ -97,10 +107,7 @@ class Trust:
 
     def needs_review(self, subject: str) -> bool:
         """Whether ``review_required`` names this subject. Prefixes match whole segments."""
-        return any(
-            prefix == "" or f"{subject}/".startswith(prefix.rstrip("/") + "/")
-            for prefix in self.review_required
-        )
+        return f"{subject}/".startswith(self._prefixes)
 
 
 def _read_trust(value: object) -> Trust:

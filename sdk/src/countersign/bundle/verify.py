@@ -11,15 +11,15 @@ from countersign.bundle.checkpoint import Checkpoint
 from countersign.bundle.disclosures import Disclosures
 from countersign.bundle.encoding import read_hash
 from countersign.bundle.events import is_withheld, read_event, read_withheld
-from countersign.bundle.files import MAX_LINE, BundleFiles, Manifest
+from countersign.bundle.files import ENTRIES, MAX_LINE, BundleFiles, Manifest
 from countersign.bundle.log import Log
 from countersign.bundle.refusal import BundleError, RuleError, entry_place
 from countersign.bundle.report import Findings, Report, Witness
+from countersign.bundle.signed_checkpoint import MAX_CHECKPOINT, check_witnesses, open_checkpoint
 from countersign.bundle.tree import CompactRange, check_consistency, leaf_hash
 from countersign.bundle.trust import Trust, TrustedLog
-from countersign.notes import COSIGNATURE, Note, NoteError, open_note, read_note
+from countersign.notes import NoteError, open_note, read_note
 
-_MAX_CHECKPOINT = 256 * 2**10
 _MAX_HASHES = 16 * 2**10
 """Bytes of ``prefix`` and ``consistency``: no tree of 2^54 entries needs 200 hashes."""
 
@@ -101,9 +101,7 @@ def _verify(path: Path, trust: Trust, before: _Verified | None, integrity_only: 
         if before is not None and not follows:
             _check_continues(log, before.report)
     if withheld > trust.max_withheld:
-        raise BundleError(
-            "entries.ndjson", f"{withheld} entries are withheld, max_withheld is {trust.max_withheld}"
-        )
+        raise BundleError(ENTRIES, f"{withheld} entries are withheld, max_withheld is {trust.max_withheld}")
     previous = _check_previous(opened, trust)
     if integrity_only:
         report = Report(
@@ -142,18 +140,13 @@ def _open(path: Path, trust: Trust) -> _Opened:
     files = BundleFiles(path)
     manifest, trusted = _open_manifest(files.read_manifest(), trust)
     files.check(manifest.files)
-    checkpoint, note = _open_checkpoint(files, "checkpoint", trusted, trust)
+    checkpoint, witnesses = _read_checkpoint(files, "checkpoint", trusted, trust)
     if checkpoint.size != manifest.size:
         raise BundleError("checkpoint", "has another size than the manifest")
-    witnesses = tuple(
-        Witness(signer.key.name, signer.timestamp) for signer in note.signers if signer.timestamp is not None
-    )
-    # By name: a witness that changes its key signs with both, and is one witness all the same.
-    names = {witness.name for witness in witnesses}
-    if len(names) < trust.witness_threshold:
-        raise BundleError(
-            "checkpoint", f"is cosigned by {len(names)} known witnesses, {trust.witness_threshold} are needed"
-        )
+    try:
+        check_witnesses(witnesses, trust)
+    except RuleError as error:
+        raise BundleError("checkpoint", error) from None
     prefix = _read_hashes(files, "prefix") if manifest.first else ()
     return _Opened(files, manifest, trusted, checkpoint, witnesses, prefix)
 
@@ -171,19 +164,13 @@ def _open_manifest(data: bytes, trust: Trust) -> tuple[Manifest, TrustedLog]:
     return manifest, trusted
 
 
-def _open_checkpoint(
+def _read_checkpoint(
     files: BundleFiles, name: str, trusted: TrustedLog, trust: Trust
-) -> tuple[Checkpoint, Note]:
+) -> tuple[Checkpoint, tuple[Witness, ...]]:
     try:
-        note = open_note(files.read_small(name, _MAX_CHECKPOINT), (*trusted.keys, *trust.witnesses))
-        if all(signer.key.type == COSIGNATURE for signer in note.signers):
-            raise RuleError("is not signed by a known key of the log")
-        checkpoint = Checkpoint.parse(note.text)
-        if checkpoint.origin != trusted.origin:
-            raise RuleError("is of another log than the manifest")
-    except (RuleError, NoteError) as error:
+        return open_checkpoint(files.read_small(name, MAX_CHECKPOINT), trusted, trust)
+    except RuleError as error:
         raise BundleError(name, error) from None
-    return checkpoint, note
 
 
 def _read_hashes(files: BundleFiles, name: str) -> tuple[bytes, ...]:
@@ -200,38 +187,47 @@ def _read_hashes(files: BundleFiles, name: str) -> tuple[bytes, ...]:
 
 def _read_entries(opened: _Opened, log: Log | None, findings: Findings, disclosures: Disclosures) -> int:
     """Steps 3 (left out without ``log``) and 4. Returns the number of withheld entries."""
+    try:
+        return _take_entries(opened, log, findings, disclosures)
+    except BundleError:
+        opened.files.check_digest(ENTRIES)  # the first thing to say of a file that is not the listed one
+        raise
+
+
+def _take_entries(opened: _Opened, log: Log | None, findings: Findings, disclosures: Disclosures) -> int:
     manifest, files = opened.manifest, opened.files
     tree = _prefix_tree(opened)
     blobs = Blobs(files)
     withheld = 0
-    for number, line in files.lines("entries.ndjson", MAX_LINE):
-        index = manifest.first + number - 1
-        if index >= manifest.size:
-            raise BundleError("entries.ndjson", f"has more than the {manifest.size - manifest.first} entries")
-        try:
-            if is_withheld(line):
-                tree.append(read_withheld(line))
-                withheld += 1
-                if log is not None:
-                    log.withhold(index)
-            else:
-                tree.append(leaf_hash(line))
+    for number, lines in files.blocks(ENTRIES, MAX_LINE):
+        start = manifest.first + number - 1
+        if start + len(lines) > manifest.size:
+            raise BundleError(ENTRIES, f"has more than the {manifest.size - manifest.first} entries")
+        leaves: list[bytes] = []
+        for index, line in enumerate(lines, start):
+            try:
+                if is_withheld(line):
+                    leaves.append(read_withheld(line))
+                    withheld += 1
+                    if log is not None:
+                        log.withhold(index)
+                    continue
+                leaves.append(leaf_hash(line))
                 if log is not None:
                     event = read_event(line, index, manifest.origin)
                     log.take(event, blobs, findings)
                     disclosures.expect(event)
-        except RuleError as error:
-            raise BundleError(entry_place(index, manifest.first), error) from None
+            except RuleError as error:
+                raise BundleError(entry_place(index, manifest.first), error) from None
+        tree.extend(leaves)
     if log is not None:
         blobs.check_named()
     if tree.size != manifest.size:
-        raise BundleError("entries.ndjson", f"has fewer than the {manifest.size - manifest.first} entries")
+        raise BundleError(ENTRIES, f"has fewer than the {manifest.size - manifest.first} entries")
     if tree.root() != opened.checkpoint.root:
-        raise BundleError("entries.ndjson", "the entries do not hash to the checkpoint's root")
+        raise BundleError(ENTRIES, "the entries do not hash to the checkpoint's root")
     if withheld != manifest.withheld:
-        raise BundleError(
-            "entries.ndjson", f"{withheld} entries are withheld, the manifest says {manifest.withheld}"
-        )
+        raise BundleError(ENTRIES, f"{withheld} entries are withheld, the manifest says {manifest.withheld}")
     return withheld
 
 
@@ -248,7 +244,7 @@ def _check_previous(opened: _Opened, trust: Trust) -> Checkpoint | None:
     if manifest.previous is None:
         return None
     name = "previous.checkpoint"
-    previous, _ = _open_checkpoint(opened.files, name, opened.trusted, trust)
+    previous, _ = _read_checkpoint(opened.files, name, opened.trusted, trust)
     if previous.size != manifest.previous:
         raise BundleError(name, "has another size than the manifest says")
     proof = _read_hashes(opened.files, "consistency")

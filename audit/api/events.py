@@ -18,6 +18,7 @@ from access.api.body import Body, Key, Moment, Text
 from access.api.endpoint import Endpoint
 from access.permissions import is_organisation_administrator
 from audit.models import Checkpoint, Event
+from audit.proofs import event_proof
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):
@@ -61,6 +62,15 @@ class EventDetailSerializer(EventSerializer):
 
     def get_leaf_hash(self, row: Event) -> str:
         return bytes(row.leaf_hash).hex()
+
+
+class EventProofSerializer(serializers.Serializer[Any]):
+    """One event with what shows that it is in the ledger."""
+
+    line = serializers.CharField(help_text="The event: the bytes that are hashed, as text.")
+    proof = serializers.CharField(
+        help_text="A c2sp.org/tlog-proof: index, audit path and the newest checkpoint, as text."
+    )
 
 
 class EventFilter(Body):
@@ -109,11 +119,20 @@ class Events(Endpoint):
     @extend_schema(responses=EventDetailSerializer)
     def retrieve(self, request: Request, id: UUID) -> Response:
         """An event."""
+        return Response(EventDetailSerializer(self._event(request, id)).data)
+
+    @extend_schema(responses=EventProofSerializer)
+    def proof(self, request: Request, id: UUID) -> Response:
+        """Proof that an event is in the ledger, which anyone can check offline without the rest of it."""
+        row = self._event(request, id)
+        return Response(EventProofSerializer({"line": row.line, "proof": event_proof(row)}).data)
+
+    def _event(self, request: Request, id: UUID) -> Event:
         self.filters(request)
         row = self._seen(request, None).filter(pk=id).first()
         if row is None:
             raise NotFound(f"There is no event {id} that you see.")
-        return Response(EventDetailSerializer(row).data)
+        return row
 
     def _seen(self, request: Request, project: str | None) -> QuerySet[Event]:
         projects = self.visible_or_refused(request, "audit.view", project)

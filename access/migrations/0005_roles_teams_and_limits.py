@@ -10,7 +10,7 @@ import access.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("access", "0003_stored_answers"),
+        ("access", "0004_erased_people"),
         ("audit", "0002_append_only"),
     ]
 

@@ -1,0 +1,16 @@
+"""What waits for whom."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from approvals.models import ChangeRequest, Review
+from audit.actor import Actor
+
+
+def waiting_for(actor: Actor, requests: QuerySet[ChangeRequest]) -> QuerySet[ChangeRequest]:
+    """Of these, the ones in review that the actor neither proposed nor gave a verdict on, as they stand."""
+    verdicts = Review.objects.filter(
+        request=OuterRef("pk"), digest=OuterRef("digest"), reviewer=actor.id
+    ).exclude(verdict=Review.Verdict.COMMENTED)
+    return requests.filter(~Exists(verdicts), state=ChangeRequest.State.IN_REVIEW).exclude(proposer=actor.id)
