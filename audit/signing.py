@@ -24,6 +24,19 @@ from audit.secret_files import kept_secret, replace_secret
 _ED25519 = b"\x01"
 
 
+def _key_id(name: str, typed_key: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + typed_key).digest()[:4]
+
+
+def _vkey(name: str, typed_key: bytes) -> str:
+    return f"{name}+{_key_id(name, typed_key).hex()}+{base64.b64encode(typed_key).decode()}"
+
+
+def renamed(vkey: str, name: str) -> str:
+    """The verifier key of the same key under another name."""
+    return _vkey(name, base64.b64decode(vkey.split("+", 2)[2], validate=True))
+
+
 class Signer(Protocol):
     """Something that holds a key and signs with it."""
 
@@ -60,11 +73,11 @@ class LocalSigner:
 
     @property
     def key_id(self) -> bytes:
-        return hashlib.sha256(self.name.encode() + b"\n" + self._typed_key).digest()[:4]
+        return _key_id(self.name, self._typed_key)
 
     @property
     def vkey(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(self._typed_key).decode()}"
+        return _vkey(self.name, self._typed_key)
 
     def sign(self, message: bytes) -> bytes:
         return self.private_key.sign(message)
