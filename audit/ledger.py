@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Subquery
 from django.utils import timezone
 
@@ -36,11 +36,17 @@ def timestamp(moment: datetime) -> str:
 
 
 def current_log(*, lock: bool = False) -> Log:
-    """The open log. Raises `LedgerError` when there is none yet."""
+    """The open log. Raises `LedgerError` when there is none yet, or another was opened while it was waited for."""
     logs = Log.objects.select_for_update(no_key=True) if lock else Log.objects
     log = logs.order_by("-pk").first()
     if log is None:
         raise LedgerError("There is no ledger yet: run `manage.py migrate`, which opens it.")
+    # Whoever waited for the lock has the row that was the newest before; another one may be open since.
+    waits = lock and connection.features.has_select_for_update
+    if waits and Log.objects.filter(pk__gt=log.pk).exists():
+        raise LedgerError(
+            "A new ledger was opened meanwhile, after a restore; nothing was written. Do it again."
+        )
     return log
 
 
@@ -80,7 +86,8 @@ def trusted_log() -> dict[str, Any]:
 def keys_ever(name: str) -> list[str]:
     """The vkeys that a log ever had: as events say, and those that this host signs it with.
 
-    The keys of later logs too: bundles that are made of an earlier one are signed by them. Not the rows that say which keys sign now: whoever can write those must not make auditors trust a key.
+    The keys of later logs too: bundles that are made of an earlier one are signed by them. Not the rows that
+    say which keys sign now: whoever can write those must not make auditors trust a key.
     """
     vkeys = {signer.vkey for signer in host_signers(name)}
     for log in Log.objects.filter(pk__gte=Subquery(Log.objects.filter(origin=name).values("pk"))):
