@@ -14,11 +14,11 @@ from django.test import Client as Browser
 from access import erasure, grants
 from access.permissions import system_actor
 from approvals import workflow
-from audit import tiles
+from audit import checkpoints, tiles
 from audit.checkpoints import sign_current
 from audit.export import export_bundle, record_export
 from audit.ledger import current_log
-from audit.models import Disclosure, Event, Log, Tile
+from audit.models import Checkpoint, Disclosure, Event, Log, Tile
 from audit.proofs import event_proof
 from audit.recording import recording
 from audit.selection import Selection, SelectionError, contents
@@ -239,3 +239,22 @@ def test_an_export_that_was_never_signed_before_its_ledger_was_left_is_none(
     assert [each["id"] for each in listed.json()["results"]] != [str(unsigned.pk)]
     assert str(unsigned.pk) not in listed.content.decode()
     assert api.get(f"/api/v1/exports/{unsigned.pk}/bundle").status_code == 404
+
+
+def test_a_process_that_signed_earlier_and_comes_late_does_not_put_its_checkpoint_over_a_newer_one(
+    cast: Cast, own_keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[Checkpoint] = []
+    keep = checkpoints._keep
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_keep", late.append)
+        sign_current()
+    cast.flag()
+    newer = sign_current()
+    keep(late[0])
+    assert checkpoints.kept_checkpoint() == newer.note
+    manage("recover", "--anyway", "--yes")
+    keep(newer)
+    head = checkpoints.head_of(checkpoints.kept_checkpoint() or "")
+    assert head is not None
+    assert head.origin == current_log().origin
