@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -22,7 +22,8 @@ from access.permissions import require_everywhere
 from audit import bundle_zip
 from audit.admin.downloads import attachment
 from audit.export import EXPORTED, Export, record_export, recorded
-from audit.models import Event
+from audit.ledger import current_log
+from audit.models import Checkpoint, Event
 from audit.selection import Selection
 from flags.models import Project
 
@@ -132,7 +133,10 @@ class Exports(Endpoint):
     def _own(self, request: Request) -> QuerySet[Event]:
         actor = self.actor(request)
         require_everywhere(actor, "audit.export")
-        return Event.objects.filter(project="", type=EXPORTED, actor=actor.id).select_related("log")
+        made = Event.objects.filter(project="", type=EXPORTED, actor=actor.id).select_related("log")
+        # Where a log was left before a checkpoint covered the export, there never will be a bundle of it.
+        signed = Checkpoint.objects.filter(log=OuterRef("log"), size__gt=OuterRef("index"))
+        return made.filter(Q(log=current_log()) | Exists(signed))
 
 
 class _ZipRenderer(JSONRenderer):
