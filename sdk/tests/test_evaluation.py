@@ -18,7 +18,8 @@ from countersign.murmur3 import murmur3_plain
 SPELLINGS = [text for _, _, spellings in VERSIONS for text in spellings]
 KEYS = ["f0", "f1", "f2", "f3"]
 UNITS = ["u1", "u2", "u3", "ü"]
-NUMBERS: list[Any] = [0, -0.0, 1, 1.0, 1.5, -3, 2**53 - 1, 2**53, 2**53 + 1, 1e300, 1.5000005]
+BOUNDS: list[Any] = [0, -0.0, 1, 1.0, 1.5, -3, 2**53 - 1, 2.0**60, -(2.0**60)]
+NUMBERS: list[Any] = [*BOUNDS, 2**53, 2**53 + 1, 2**60 - 1, -(2**60) + 1, 1e300, 1.5000005]
 TEXTS = ["", "a", "ab", "abc", "Ab", "b", "1", "true", "\U0001f600"]
 
 
@@ -38,9 +39,9 @@ class Dice:
         values: list = {
             "in_segment": lambda: self.some(["s0", "s1", "gone"]),
             "exists": list,
-            "in": lambda: self.some([*TEXTS, *UNITS, True, False, *NUMBERS[:7]], 1, 5),
+            "in": lambda: self.some([*TEXTS, *UNITS, True, False, *BOUNDS], 1, 5),
             "includes": lambda: self.some(TEXTS[1:]),
-            **dict.fromkeys(("gt", "gte", "lt", "lte"), lambda: self.some(NUMBERS[:7], 1, 1)),
+            **dict.fromkeys(("gt", "gte", "lt", "lte"), lambda: self.some(BOUNDS, 1, 1)),
             **dict.fromkeys(
                 ("before", "after"), lambda: self.some([t for t in TIMES if t.endswith("Z")], 1, 1)
             ),
