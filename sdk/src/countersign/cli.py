@@ -95,7 +95,7 @@ def _verify_proof(proof: str, event: str, trust_file: str, as_json: bool) -> int
     except TrustError as error:
         return _usage(error)
     for path in (proof, event):
-        if not Path(path).exists():
+        if not Path(path).exists() or Path(path).is_dir():  # it may be a pipe
             return _usage(f"{path}: no such file")
     try:
         report = verify_proof(proof, event, trust)

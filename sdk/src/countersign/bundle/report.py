@@ -6,6 +6,8 @@ import base64
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
+from countersign.bundle.refusal import one_line
+
 
 @dataclass(frozen=True)
 class Continues:
@@ -114,9 +116,8 @@ class Report:
             return "\n".join([*lines, "integrity only: signatures, tree and files; no event was read"])
         if self.continues:
             checked = "checked" if self.continues.signature_checked else "not checked, its log is not known"
-            lines.append(
-                f"continues    {self.continues.origin} at size {self.continues.size} (signature {checked})"
-            )
+            origin = one_line(self.continues.origin)
+            lines.append(f"continues    {origin} at size {self.continues.size} (signature {checked})")
         lines += [
             f"disclosed    {self.disclosed}, erased {self.erased}",
             f"reviewed     {_listing(self.reviewed)}",
