@@ -160,8 +160,10 @@ def test_the_sdk_answers_what_the_page_says(seed):
     snapshot = Snapshot.parse(signed(body_of(flags, segments)))
     for _ in range(20):
         context = dice.context()
+        at_once = dict(snapshot.evaluate_all(context))
         for key in KEYS:
             result = snapshot.evaluate(key, context)
+            assert at_once[key] == result
             told = result.metadata.get("cause"), result.metadata.get("rule")
             expected = plain_evaluator.evaluate(
                 flags, segments, key, context, lambda data: murmur3_plain(data, 0)
