@@ -11,6 +11,7 @@ from pathlib import Path
 from countersign.bundle import BundleError, Trust, TrustError, verify_bundles, verify_proof
 from countersign.flagd import HASHES, export
 from countersign.jsonline import LineError, read_line
+from countersign.members import step
 from countersign.notes import NoteError, VerifierKey
 from countersign.snapshot import Snapshot, SnapshotError
 
@@ -146,7 +147,7 @@ def _flagd(snapshot_file: str, hash: str, vkeys: list[str]) -> int:
     made = export(snapshot, hash)
     sys.stdout.buffer.write(made.document)
     for key, reason in made.left_out.items():
-        print(f"left out: {key}: {reason}", file=sys.stderr)
+        print(f"left out: {step(key)}: {reason}", file=sys.stderr)
     return ACCEPTED
 
 

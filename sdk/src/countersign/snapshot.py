@@ -217,15 +217,15 @@ class Snapshot:
         return flag
 
     def prerequisite_order(self, key: str) -> tuple[tuple[Flag, bool], ...]:
-        """A flag after all that it needs, dependencies first, each with whether it is on a cycle."""
+        """A flag after all that it needs, dependencies first, each with whether it is on a cycle.
+
+        The flag is the last, also on a cycle: its group is found from it, and ends with it.
+        """
         steps: list[tuple[Flag, bool]] = []
         for group in dependency_order([key], self._needs):
             cyclic = on_cycle(group, self._needs)
             flags = (self.flag(member) for member in group)
             steps.extend((flag, cyclic) for flag in flags if isinstance(flag, Flag))
-        if steps[-1][0].key != key:
-            # On a cycle with others: it comes last, as the one that was asked for.
-            steps.sort(key=lambda step: step[0].key == key)
         return tuple(steps)
 
     def _needs(self, key: str) -> list[str]:
