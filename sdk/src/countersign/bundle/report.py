@@ -130,6 +130,10 @@ class Report:
             "checked      files, signatures, hash tree, every event; what was approved is what was carried out",
             "not checked  that events say the truth, what never reached the log, why a name is not disclosed",
         ]
+        if self.withheld:
+            lines.append(
+                "             that nothing withheld is a rejection, a review or a kill, as the format asks"
+            )
         if not self.witnesses:
             lines.append("             that others were shown the same log: keep size and root as 'seen'")
         return "\n".join(lines)
