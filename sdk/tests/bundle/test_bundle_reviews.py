@@ -174,6 +174,16 @@ def test_the_way_back_stays_open_when_something_was_carried_out_before_the_rejec
     refuse(ledger, "was rejected")
 
 
+def test_no_document_passes_for_a_record_where_review_is_required(accept, refuse) -> None:
+    ledger = Ledger()
+    actor = {"id": "user:a", "via": "ui"}
+    ledger.event("ledger.v1.exported", {"actor": actor}, CONFIGURATION)
+    accept(ledger, policy=PRODUCTION)
+    ledger.event("ledger.v1.exported", {"actor": actor, "before": OFF, "after": ON}, CONFIGURATION)
+    refuse(ledger, "a record carries out no change", policy=PRODUCTION)
+    accept(ledger)
+
+
 def test_a_report_says_that_it_cannot_see_a_rejection_that_is_withheld(accept, refuse) -> None:
     """An export that keeps to the format withholds none; whoever signs one that does not leaves this trace."""
     ledger, plan = Ledger(), change("CR-1", operation(OFF, ON))
