@@ -174,3 +174,10 @@ def test_the_command_writes_the_same_bytes_and_says_what_is_left_out(tmp_path, c
     out, err = capsysbinary.readouterr()
     assert out == export(Snapshot.parse(file.read_bytes())).document
     assert err.decode().startswith("left out: g: rules[0].constraints[0].operator: ip_in")
+
+
+def test_the_command_quotes_a_key_that_a_terminal_would_obey(tmp_path, capfd):
+    file = tmp_path / "snapshot"
+    file.write_bytes(signed(b'{"segments":{}}\n["a\\u001b[2J\\nb",{}]\n'))
+    assert main(["flagd", str(file)]) == 0
+    assert capfd.readouterr().err.startswith("left out: 'a\\x1b[2J\\nb': flag ")

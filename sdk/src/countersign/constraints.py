@@ -229,13 +229,8 @@ def _above(spec: Spec, values: list[Any], at: str) -> Predicate:
 
     def holds(context: Context) -> bool:
         number = context.get(attribute)
-        # One comparison with a limit on each side, for the bound is between them or beyond one.
-        if type(number) is int:
-            if number > bound:
-                if number <= largest:
-                    return hit
-            elif number >= smallest:
-                return miss
+        if type(number) is int and smallest <= number <= largest:  # most are, and take no call
+            return hit if number > bound else miss
         number = number_of(number)
         if number is None:
             return missing
@@ -251,12 +246,8 @@ def _from(spec: Spec, values: list[Any], at: str) -> Predicate:
 
     def holds(context: Context) -> bool:
         number = context.get(attribute)
-        if type(number) is int:  # as in _above
-            if number >= bound:
-                if number <= largest:
-                    return hit
-            elif number >= smallest:
-                return miss
+        if type(number) is int and smallest <= number <= largest:  # as in _above
+            return hit if number >= bound else miss
         number = number_of(number)
         if number is None:
             return missing
