@@ -94,7 +94,7 @@ UNFOLD: dict[str, Any] = {
                         "icon": "toggle_on",
                         "link": _page("flag-list"),
                         "active": _is_at(
-                            "flag-list", "flag", "flag-new", "flag-edit", "switch", "kill", "plan-new"
+                            "flag-list", "flag", "flag-new", "flag-edit", "explain", "switch", "kill", "plan-new"
                         ),
                     },
                     {
@@ -132,6 +132,7 @@ UNFOLD: dict[str, Any] = {
                             "environment-new",
                             "environment-edit",
                             "environment-policy",
+                            "environment-flagd",
                             "sdk-key-new",
                             "sdk-key-origins",
                             "sdk-key-revoke",
@@ -147,13 +148,20 @@ UNFOLD: dict[str, Any] = {
                         "title": _("Audit"),
                         "icon": "history_edu",
                         "link": _page("event-list"),
-                        "active": _is_at("event-list", "event"),
+                        "active": _is_at("event-list", "event", "audit-export"),
                         "permission": _holds("audit.view"),
                     },
                     {
                         "title": _("Accounts"),
                         "icon": "manage_accounts",
                         "link": lambda request: reverse("admin:access_user_changelist"),
+                        "active": _is_at(
+                            "access_user_changelist",
+                            "access_user_add",
+                            "access_user_change",
+                            "auth_user_password_change",
+                            "person-erase",
+                        ),
                         "permission": _is_superuser,
                     },
                 ],
