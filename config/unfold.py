@@ -94,7 +94,14 @@ UNFOLD: dict[str, Any] = {
                         "icon": "toggle_on",
                         "link": _page("flag-list"),
                         "active": _is_at(
-                            "flag-list", "flag", "flag-new", "flag-edit", "explain", "switch", "kill", "plan-new"
+                            "flag-list",
+                            "flag",
+                            "flag-new",
+                            "flag-edit",
+                            "explain",
+                            "switch",
+                            "kill",
+                            "plan-new",
                         ),
                     },
                     {

@@ -23,7 +23,8 @@ class BasedForm(forms.Form):
 
     def again(self, error: OutdatedBaseError, standing: Mapping[str, Any]) -> Self:
         """The form with what was typed, for the version that stands now, saying beside each field what that is."""
-        data: Any = self.data.copy()
+        sent: Any = self.data  # a QueryDict, which copies lists as they are
+        data = sent.copy()
         data["base"] = str(error.found)
         again = type(self)(data)
         again.add_error(

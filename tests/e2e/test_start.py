@@ -49,7 +49,6 @@ def test_the_demo_s_evidence_is_accepted_and_refused_once_a_byte_differs(
 ) -> None:
     import random
     import shutil
-    from pathlib import Path
 
     from countersign.bundle import BundleError, Trust, verify_bundle
 
