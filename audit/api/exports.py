@@ -11,7 +11,7 @@ from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,6 +25,7 @@ from audit.export import EXPORTED, Export, record_export, recorded
 from audit.ledger import current_log
 from audit.models import Checkpoint, Event
 from audit.selection import Selection
+from countersign.members import DocumentError
 from flags.models import Project
 
 LARGEST = 2**53 - 1
@@ -113,7 +114,7 @@ class Exports(Endpoint):
         keys = dict.fromkeys(given.pop("projects", ()))
         unknown = sorted(set(keys) - set(Project.objects.filter(key__in=keys).values_list("key", flat=True)))
         if unknown:
-            raise ValidationError({"projects": [f"there is no project {unknown[0]!r}"]})
+            raise DocumentError("projects", f"there is no project {unknown[0]!r}")
         export = record_export(actor, Selection(projects=tuple(keys), **given))
         return Response(ExportSerializer(export).data, 201)
 
