@@ -90,7 +90,9 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
         LogEntry.objects.filter(content_type=accounts, object_id=str(person.pk)).update(
             object_repr=person.pseudonym
         )
-        _disclosures(person).delete()
+        # At once: `delete` would read each row first, of perhaps a million, since there are receivers for deletions.
+        rows = _disclosures(person)
+        rows._raw_delete(rows.db)
         _blank(person)
     return done
 

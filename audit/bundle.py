@@ -13,7 +13,7 @@ from django.utils import timezone
 from audit import keys, proofs, tree
 from audit.blobs import is_by_digest
 from audit.jcs import canonical
-from audit.ledger import LedgerError, timestamp
+from audit.ledger import LedgerError, current_log, timestamp
 from audit.models import Blob, Checkpoint, Disclosure, b64
 from audit.selection import KILLED, Selection, rows
 from audit.signing import signed_note
@@ -78,7 +78,8 @@ def members(checkpoint: Checkpoint, selection: Selection) -> Members:
         + f"created {timestamp(timezone.now())}\n"
     )
     text += "".join(each.line() for each in sorted(files, key=lambda each: each.name.encode()))
-    yield "manifest", iter([signed_note(text, keys.signers(log.origin)).encode()])
+    signers = keys.signers(log.origin, of=current_log().origin)
+    yield "manifest", iter([signed_note(text, signers).encode()])
 
 
 class _Entries:

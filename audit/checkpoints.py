@@ -13,7 +13,7 @@ from django.db import transaction
 from audit import keys, tiles, tree
 from audit.ledger import LedgerError, current_log
 from audit.models import Checkpoint, Log, Tile, b64
-from audit.secret_files import replace_secret
+from audit.secret_files import held, replace_secret
 from audit.signing import signed_note
 from countersign.bundle.checkpoint import Checkpoint as Head
 from countersign.bundle.refusal import RuleError
@@ -116,9 +116,21 @@ def _keep(checkpoint: Checkpoint) -> None:
     if kept_checkpoint() == checkpoint.note:
         return
     try:
-        replace_secret(_file(), checkpoint.note)
+        with held(_file()):
+            if not _is_newer(kept_checkpoint(), checkpoint):
+                replace_secret(_file(), checkpoint.note)
     except OSError:
         logger.exception("%s could not be written; it is tried again at the next checkpoint", _file())
+
+
+def _is_newer(note: str | None, checkpoint: Checkpoint) -> bool:
+    """Whether `note` is of a later checkpoint: another process signed it, and was faster to keep it."""
+    head = None if note is None else head_of(note)
+    if head is None:
+        return False
+    if head.origin != checkpoint.log.origin:
+        return Log.objects.filter(origin=head.origin, pk__gt=checkpoint.log_id).exists()
+    return head.size > checkpoint.size
 
 
 def _file() -> Path:

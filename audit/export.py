@@ -7,7 +7,7 @@ from it and from the first checkpoint after it, whoever writes it, however often
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audit import bundle, bundle_directory
@@ -39,8 +39,10 @@ def record_export(actor: Actor, selection: Selection) -> Export:
 
     Raises `SelectionError`, or `LedgerError` when the log cannot append or was changed.
     """
-    log = selection.checkpoint_of_earlier_log().log if selection.log else current_log()
-    selection.check(log)
+    log = current_log()
+    if selection.log == log.origin:
+        selection = replace(selection, log="")
+    selection.check(selection.checkpoint_of_earlier_log().log if selection.log else log)
     with recording(actor) as record:
         pending = record.event(EXPORTED, data=selection.as_data())
     return recorded(Event.objects.get(pk=pending.id))

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from audit.errors import LedgerError
 from audit.models import SigningKey
-from audit.signing import Signer, host_signers
+from audit.signing import Signer, host_signers, renamed
 
 
 def signing_now(name: str) -> list[str]:
@@ -21,12 +21,13 @@ def signing_now(name: str) -> list[str]:
     return list(rows.values_list("vkey", flat=True))
 
 
-def signers(name: str) -> list[Signer]:
+def signers(name: str, of: str = "") -> list[Signer]:
     """What signs under `name` now, newest key first; each of them signs.
 
-    Raises `LedgerError` where this host lacks one of the keys.
+    `of`: whose keys these are, where not its own. An earlier log is never rotated, and its keys may be gone;
+    bundles of it are signed by those of the open one. Raises `LedgerError` where this host lacks a key.
     """
-    vkeys = signing_now(name)
+    vkeys = [renamed(vkey, name) for vkey in signing_now(of or name)]
     held = {signer.vkey: signer for signer in host_signers(name)}
     missing = [vkey for vkey in vkeys if vkey not in held]
     if missing or not vkeys:

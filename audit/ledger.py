@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Subquery
 from django.utils import timezone
 
 from audit import keys, tree
 from audit.errors import LedgerError as LedgerError
 from audit.jcs import canonical
 from audit.models import Disclosure, Event, Log, b64
-from audit.signing import host_signers, snapshots_name
+from audit.signing import host_signers, renamed, snapshots_name
 
 if TYPE_CHECKING:
     from audit.recording import PendingEvent
@@ -35,11 +36,17 @@ def timestamp(moment: datetime) -> str:
 
 
 def current_log(*, lock: bool = False) -> Log:
-    """The open log. Raises `LedgerError` when there is none yet."""
+    """The open log. Raises `LedgerError` when there is none yet, or another was opened while it was waited for."""
     logs = Log.objects.select_for_update(no_key=True) if lock else Log.objects
     log = logs.order_by("-pk").first()
     if log is None:
         raise LedgerError("There is no ledger yet: run `manage.py migrate`, which opens it.")
+    # Whoever waited for the lock has the row that was the newest before; another one may be open since.
+    waits = lock and connection.features.has_select_for_update
+    if waits and Log.objects.filter(pk__gt=log.pk).exists():
+        raise LedgerError(
+            "A new ledger was opened meanwhile, after a restore; nothing was written. Do it again."
+        )
     return log
 
 
@@ -77,17 +84,18 @@ def trusted_log() -> dict[str, Any]:
 
 
 def keys_ever(name: str) -> list[str]:
-    """The vkeys that a log ever had: as its events say, and those that this host signs it with.
+    """The vkeys that a log ever had: as events say, and those that this host signs it with.
 
-    Not the rows that say which keys sign now: whoever can write those must not make auditors trust a key.
+    The keys of later logs too: bundles that are made of an earlier one are signed by them. Not the rows that
+    say which keys sign now: whoever can write those must not make auditors trust a key.
     """
     vkeys = {signer.vkey for signer in host_signers(name)}
-    for log in Log.objects.filter(origin=name):
-        vkeys.add(_log_key(log))
+    for log in Log.objects.filter(pk__gte=Subquery(Log.objects.filter(origin=name).values("pk"))):
+        vkeys.add(renamed(_log_key(log), name))
         # The project is named (none) for the index, which begins with it.
         changes = log.events.filter(project="", type="ledger.v1.log_key.changed")
         for line in changes.values_list("line", flat=True):
-            vkeys.update(json.loads(line)["data"]["keys"])
+            vkeys.update(renamed(vkey, name) for vkey in json.loads(line)["data"]["keys"])
     return sorted(vkeys)
 
 

@@ -128,17 +128,23 @@ class Contents:
 def contents(selection: Selection) -> Contents:
     """Count before anything is recorded: the export's own event comes on top. Raises `SelectionError`."""
     log = current_log()
+    size = log.size
+    if selection.log:
+        checkpoint = selection.checkpoint_of_earlier_log()
+        log, size = checkpoint.log, checkpoint.size
     selection.check(log)
-    events = log.events.filter(index__gte=selection.first)
-    total = log.size - selection.first
-    disclosed = Disclosure.objects.filter(event__log=log, event__index__gte=selection.first)
+    events = log.events.filter(index__gte=selection.first, index__lt=size)
+    total = size - selection.first
+    disclosed = Disclosure.objects.filter(
+        event__log=log, event__index__gte=selection.first, event__index__lt=size
+    )
     if not selection.is_filtered:
         disclosures = disclosed.count() if selection.disclosures else 0
-        return Contents(selection.first, log.size, total, 0, 0, disclosures)
+        return Contents(selection.first, size, total, 0, 0, disclosures)
     chosen = events.filter(selection.chosen()).count()
     carried = events.filter(selection.chosen() | FORCED).count()
     disclosures = disclosed.filter(selection.chosen("event__")).count() if selection.disclosures else 0
-    return Contents(selection.first, log.size, chosen, carried - chosen, total - carried, disclosures)
+    return Contents(selection.first, size, chosen, carried - chosen, total - carried, disclosures)
 
 
 def rows(selection: Selection, log: Log, start: int, end: int) -> QuerySet[Event, Any]:

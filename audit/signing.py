@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,9 +19,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 
-from audit.secret_files import kept_secret, replace_secret
+from audit.secret_files import held, kept_secret, replace_secret
 
 _ED25519 = b"\x01"
+
+
+def _key_id(name: str, typed_key: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + typed_key).digest()[:4]
+
+
+def _vkey(name: str, typed_key: bytes) -> str:
+    return f"{name}+{_key_id(name, typed_key).hex()}+{base64.b64encode(typed_key).decode()}"
+
+
+def renamed(vkey: str, name: str) -> str:
+    """The verifier key of the same key under another name."""
+    return _vkey(name, base64.b64decode(vkey.split("+", 2)[2], validate=True))
 
 
 class Signer(Protocol):
@@ -60,11 +73,11 @@ class LocalSigner:
 
     @property
     def key_id(self) -> bytes:
-        return hashlib.sha256(self.name.encode() + b"\n" + self._typed_key).digest()[:4]
+        return _key_id(self.name, self._typed_key)
 
     @property
     def vkey(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(self._typed_key).decode()}"
+        return _vkey(self.name, self._typed_key)
 
     def sign(self, message: bytes) -> bytes:
         return self.private_key.sign(message)
@@ -109,22 +122,25 @@ def make_key(name: str) -> None:
             f"{variable}: has the present key only. Set it to `<new seed>,<present seed>` on every host "
             "(`head -c32 /dev/urandom | base64` makes a seed), restart them, then run this again."
         )
-    replace_secret(_file(purpose), "\n".join([_new_seed(), *_seeds(purpose)]) + "\n")
+    with held(_file(purpose)):
+        replace_secret(_file(purpose), "\n".join([_new_seed(), *_seeds(purpose)]) + "\n")
 
 
-def forget_keys(name: str, keep: Collection[str]) -> int:
+def forget_keys(name: str, keep: Callable[[], Collection[str]]) -> int:
     """Leave only the keys whose vkey is in `keep` in the file of this host's keys; how many went.
 
-    Keys from the environment stay: the operator removes them there.
+    `keep` is asked while nobody else makes or forgets one. Keys from the environment stay: the operator
+    removes them there.
     """
     purpose = _purpose(name)
     if _configured(purpose):
         return 0
-    seeds = _seeds(purpose)
-    kept = [seed for seed in seeds if LocalSigner(name, _private_key(seed)).vkey in keep]
-    if kept and len(kept) < len(seeds):
-        replace_secret(_file(purpose), "\n".join(kept) + "\n")
-        return len(seeds) - len(kept)
+    with held(_file(purpose)):
+        staying, seeds = keep(), _seeds(purpose)
+        kept = [seed for seed in seeds if LocalSigner(name, _private_key(seed)).vkey in staying]
+        if kept and len(kept) < len(seeds):
+            replace_secret(_file(purpose), "\n".join(kept) + "\n")
+            return len(seeds) - len(kept)
     return 0
 
 

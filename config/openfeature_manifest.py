@@ -10,12 +10,13 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.api.body import Body, Key
 from access.api.endpoint import Endpoint
+from access.api.openapi import ProblemSerializer
+from countersign.members import DocumentError
 from flags.models import Environment, Flag, FlagConfiguration
 
 
@@ -27,7 +28,6 @@ class ManifestFlagSerializer(serializers.Serializer[Any]):
     type = serializers.ChoiceField(choices=Flag.Type.choices)
     description = serializers.CharField(allow_blank=True)
     defaultValue = serializers.JSONField(  # noqa: N815  # the CLI's name
-        allow_null=True,
         help_text="The value of the off variant; null where there is none, so that the CLI asks for one.",
     )
 
@@ -50,7 +50,10 @@ class ManifestFilter(Body):
 class Manifest(Endpoint):
     """For `openfeature pull`, read only: flags are made and changed through change requests."""
 
-    @extend_schema(parameters=[ManifestFilter], responses=ManifestSerializer)
+    @extend_schema(
+        parameters=[ManifestFilter],
+        responses={200: ManifestSerializer, (422, "application/problem+json"): ProblemSerializer},
+    )
     def retrieve(self, request: Request) -> Response:
         """The flags of a project, for the OpenFeature CLI."""
         given = self.filters(request, ManifestFilter, paged=False)
@@ -91,7 +94,7 @@ class Manifest(Endpoint):
             keys = list(self.visible(request).values_list("key", flat=True)[:2])
             if len(keys) != 1:
                 seen = "sees more than one; name it" if keys else "sees none; ask for a role in one"
-                raise ValidationError({"project": [f"is missing, and the token {seen}"]})
+                raise DocumentError("project", f"is missing, and the token {seen}")
             project = keys[0]
         if environment is not None:
             return self.environment(request, project, environment)
@@ -101,5 +104,5 @@ class Manifest(Endpoint):
             .first()
         )
         if last is None:
-            raise ValidationError({"project": [f"{project} has no environment yet; make one first"]})
+            raise DocumentError("project", f"{project} has no environment yet; make one first")
         return last

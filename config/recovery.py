@@ -28,7 +28,7 @@ from distribution.models import Keyring, SdkKey, Snapshot
 from distribution.published import Knowledge, Published
 from distribution.read_plane import RedisStore
 from distribution.read_plane.directory_store import DirectoryStore
-from flags.models import Environment
+from flags.models import Environment, Project
 from flags.revisions import raise_past
 
 MARGIN = 1_000
@@ -113,23 +113,26 @@ def recover(actor: Actor, recovery: Recovery) -> Log:
     """
     actor.require_command_line("recovering")
     with recording(actor) as record:
+        # In the order of everybody who writes: requests, projects, environments, and the ledger's head last.
+        lapsing.lapse_all(actor)
+        for project in Project.objects.order_by("pk"):
+            project.hold()
+        lapsing.lapse_all(actor)  # what was proposed until the project was held
+        signing_keys.adopt(snapshots_name())
+        for step in recovery.steps:
+            raise_past(step.environment, step.next_revision - 1)
+            for key in step.revoked_since:
+                keys.revoke_again(record, key)
+            keys.sign_keyring(step.environment, past=step.next_keyring - 1)
         if ledger.current_log(lock=True).pk != recovery.log.pk:
             raise LedgerError("A new ledger was opened meanwhile; look again, there may be nothing to do.")
-        signing_keys.adopt(snapshots_name())
         end = recovery.end
         if recovery.is_contained:  # nothing was lost that is known of: go on from the very end
             signing_keys.adopt(recovery.log.origin)
             signed = checkpoints.sign_current()
             end = continuing.verified(signed.note, "the database")
         assert end is not None
-        opened = ledger.open_next(recovery.next_origin, end.continues)
-        lapsing.lapse_all(actor)
-        for step in recovery.steps:
-            raise_past(step.environment, step.next_revision - 1)
-            for key in step.revoked_since:
-                keys.revoke_again(record, key)
-            keys.sign_keyring(step.environment, past=step.next_keyring - 1)
-    return opened
+        return ledger.open_next(recovery.next_origin, end.continues)
 
 
 def _step(environment: Environment, published: Published, opened: datetime, margin: int) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import path
@@ -51,6 +52,11 @@ class KeyForm(OriginsForm):
     )
 
 
+def _in_words(error: DocumentError) -> str:
+    """The reason as a sentence: one origin is named in it, of all of them it speaks without naming them."""
+    return f"{_('Origins')} {error.reason}." if error.member == "origins" else f"{error.reason}."
+
+
 class NewKeyPage(Page):
     """Makes an SDK key. Its clear text is on the answer to the POST and nowhere else."""
 
@@ -68,7 +74,7 @@ class NewKeyPage(Page):
         try:
             made, secret = keys.issue(self.actor, environment, **form.cleaned_data)
         except DocumentError as error:
-            form.add_error("origins", error.reason)
+            form.add_error("origins", _in_words(error))
             return self._show(environment, form, 422)
         except ValueError as error:
             form.add_error(None, str(error))
@@ -104,15 +110,22 @@ class KeyPage(Page):
 
     verb = "sdk_key.manage"
 
+    def keys(self) -> QuerySet[SdkKey]:
+        """Those that the page is for."""
+        rows = SdkKey.objects.filter(environment__project=self.project)
+        return rows.select_related("environment__project")
+
     def _find(self, number: int) -> SdkKey:
-        rows = SdkKey.objects.select_related("environment__project")
-        return get_object_or_404(rows, environment__project=self.project, pk=number)
+        return get_object_or_404(self.keys(), pk=number)
 
 
 class OriginsPage(KeyPage):
     """Says whose pages may use a client-side key."""
 
     template = "countersign/form.html"
+
+    def keys(self) -> QuerySet[SdkKey]:
+        return super().keys().filter(side=SdkKey.Side.CLIENT, revoked_at=None)
 
     def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
         key = self._find(number)
@@ -126,7 +139,7 @@ class OriginsPage(KeyPage):
         try:
             keys.allow_origins(self.actor, key, form.cleaned_data["origins"])
         except DocumentError as error:
-            form.add_error("origins", error.reason)
+            form.add_error("origins", _in_words(error))
             return self._show(key, form, 422)
         self.say(
             _("Key %(name)s: %(origins)s.")

@@ -86,9 +86,9 @@ class SdkKeyBody(Body):
 
 
 class OriginsBody(Body):
-    """Whose pages may use a key."""
+    """Whose pages may use a key; left out, it stays as it is."""
 
-    origins = _origins()
+    origins = _origins(required=False)
 
 
 class SdkKeys(Endpoint):
@@ -131,7 +131,8 @@ class SdkKeys(Endpoint):
         """Say whose pages may use a client-side key from a browser: the whole list."""
         given = self.body(request, OriginsBody)
         key = self._find(request, id)
-        keys.allow_origins(self.actor(request), key, given["origins"])
+        if "origins" in given:
+            keys.allow_origins(self.actor(request), key, given["origins"])
         return Response(SdkKeySerializer(key).data)
 
     @extend_schema(request=None, responses=SdkKeySerializer)

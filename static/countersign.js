@@ -84,7 +84,8 @@
     const fresh = document.createElement("template");
     fresh.innerHTML = await answer.text();
     const effect = fresh.content.querySelector("[data-effect]");
-    if (old && effect && mine === previewing) {
+    // The same again is not put in: it would be read out again at every pause of whoever types.
+    if (old && effect && mine === previewing && old.innerHTML !== effect.innerHTML) {
       const focused = old.contains(document.activeElement) ? document.activeElement.tagName : "";
       // The live region stays; what it says changes.
       old.replaceChildren(...effect.childNodes);
@@ -203,7 +204,7 @@
   let timer = 0;
   document.addEventListener("input", (event) => {
     const form = event.target.closest("form[data-preview]");
-    if (!form || ["rationale", "ticket"].includes(event.target.name)) return;
+    if (!form || event.target.name === "ticket") return;
     clearTimeout(timer);
     timer = setTimeout(() => preview(form), 250);
   });

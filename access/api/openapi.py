@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import resolve_django_path_parameter
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 
@@ -128,10 +129,11 @@ class DocumentedSchema(AutoSchema):
         found = []
         for name, (description, example) in _IN_PATHS.items():
             if f"{{{name}}}" in self.path:
-                kind: Any = int if name == "number" or (name == "id" and "events" not in self.path) else str
+                # The address itself says whether it is a number or a UUID.
+                known = resolve_django_path_parameter(self.path_regex, name, ()) or {}
                 described = OpenApiParameter(
                     name,
-                    kind if name not in {"id", "event"} or kind is int else _UUID,
+                    known.get("schema", str),
                     OpenApiParameter.PATH,
                     description=description,
                     examples=[OpenApiExample("Such as", example)] if example is not None else None,
@@ -153,6 +155,3 @@ class DocumentedSchema(AutoSchema):
                 )
             )
         return found
-
-
-_UUID = {"type": "string", "format": "uuid"}

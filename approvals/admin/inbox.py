@@ -61,7 +61,7 @@ class RequestListPage(Page):
         page = Paginator(
             rows.prefetch_related("environments", "reviews").order_by("-pk"), PAGE_SIZE
         ).get_page(asked.get("page"))
-        debts = self._debts()
+        debts, log = self._debts(), current_log()
         found = list(page.object_list)
         places = {each.key: each.name for each in environments}
         names = display_names({row.proposer for row in found} | {debt.killed_by for debt in debts})
@@ -82,16 +82,16 @@ class RequestListPage(Page):
                     "key": Subject.parse(debt.subject).key,
                     "where": places.get(Subject.parse(debt.subject).environment, ""),
                     "is_own": debt.killed_by == self.actor.id,
+                    "is_past": debt.event.log_id != log.pk,
                 }
                 for debt in debts
             ],
         )
 
     def _debts(self) -> list[Emergency]:
-        debts = Emergency.objects.filter(
-            project=self.project, reviewed_at=None, event__log=current_log()
-        ).select_related("event")
-        return list(debts.order_by("killed_at")[:20])
+        debts = Emergency.objects.filter(project=self.project, reviewed_at=None).select_related("event")
+        # Those of an earlier ledger nobody can review any more; they stay owed, after those that somebody can.
+        return list(debts.order_by("-event__log", "killed_at")[:20])
 
 
 class EmergencyReviewPage(Page):

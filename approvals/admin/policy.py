@@ -8,12 +8,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
+from access.admin.based import BasedForm
 from access.admin.pages import Page
 from approvals import policies
+from audit.history import OutdatedBaseError, version_of
 from flags.models import Environment
 
 
-class PolicyForm(forms.Form):
+class PolicyForm(BasedForm):
     """The members of a policy."""
 
     required_approvals = forms.IntegerField(
@@ -34,18 +36,24 @@ class PolicyPage(Page):
 
     def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         environment = self._environment(key)
-        return self._show(environment, PolicyForm(initial=policies.policy_of(environment).document))
+        base = version_of(policies.policy_of(environment))
+        shown = {**policies.policy_of(environment).document, "base": base}
+        return self._show(environment, PolicyForm(initial=shown))
 
     def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         environment = self._environment(key)
         form = PolicyForm(request.POST)
         if not form.is_valid():
             return self._show(environment, form, 422)
+        members, base = form.based(policies.policy_of(environment).ledger_subject)
         try:
-            policies.set_policy(self.actor, environment, form.cleaned_data)
+            policies.set_policy(self.actor, environment, members, base=base)
         except ValidationError as error:
             form.add_error(None, error)
             return self._show(environment, form, 422)
+        except OutdatedBaseError as error:
+            standing = policies.policy_of(environment).document
+            return self._show(environment, form.again(error, standing), 409)
         self.say(
             _("Policy of %s changed. Open requests are held to it when they are applied.") % environment.name
         )

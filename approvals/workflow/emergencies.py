@@ -65,6 +65,7 @@ def review_emergency(actor: Actor, emergency: Emergency) -> Emergency:
             raise StateError("Only people review kills; a service account does not count as a reviewer.")
         if actor.id == emergency.killed_by:
             raise StateError("You killed it; somebody else has to review that.")
+        emergency.project.hold()  # so that no other ledger is opened meanwhile
         if emergency.event.log_id != current_log().pk:
             raise StateError("It was killed under an earlier ledger, which cannot take its review any more.")
         if emergency.reviewed_by:

@@ -132,6 +132,8 @@ def _earlier() -> list[Earlier]:
     log = current_log()
     over = Checkpoint.objects.filter(log=log, size__gt=OuterRef("index")).order_by("size")
     events = Event.objects.filter(log=log, project="", type=EXPORTED).order_by("-index")
+    # One of an earlier log is recorded here, and its size is not of this log.
+    events = events.exclude(line__contains='"log":"')
     made = events.annotate(size=Subquery(over.values("size")[:1])).values_list("size", "time")[:SHOWN]
     return [Earlier(size, at) for size, at in made if size]
 

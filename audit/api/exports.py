@@ -6,12 +6,12 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,8 +22,10 @@ from access.permissions import require_everywhere
 from audit import bundle_zip
 from audit.admin.downloads import attachment
 from audit.export import EXPORTED, Export, record_export, recorded
-from audit.models import Event
+from audit.ledger import current_log
+from audit.models import Checkpoint, Event
 from audit.selection import Selection
+from countersign.members import DocumentError
 from flags.models import Project
 
 LARGEST = 2**53 - 1
@@ -112,7 +114,7 @@ class Exports(Endpoint):
         keys = dict.fromkeys(given.pop("projects", ()))
         unknown = sorted(set(keys) - set(Project.objects.filter(key__in=keys).values_list("key", flat=True)))
         if unknown:
-            raise ValidationError({"projects": [f"there is no project {unknown[0]!r}"]})
+            raise DocumentError("projects", f"there is no project {unknown[0]!r}")
         export = record_export(actor, Selection(projects=tuple(keys), **given))
         return Response(ExportSerializer(export).data, 201)
 
@@ -132,7 +134,10 @@ class Exports(Endpoint):
     def _own(self, request: Request) -> QuerySet[Event]:
         actor = self.actor(request)
         require_everywhere(actor, "audit.export")
-        return Event.objects.filter(project="", type=EXPORTED, actor=actor.id).select_related("log")
+        made = Event.objects.filter(project="", type=EXPORTED, actor=actor.id).select_related("log")
+        # Where a log was left before a checkpoint covered the export, there never will be a bundle of it.
+        signed = Checkpoint.objects.filter(log=OuterRef("log"), size__gt=OuterRef("index"))
+        return made.filter(Q(log=current_log()) | Exists(signed))
 
 
 class _ZipRenderer(JSONRenderer):

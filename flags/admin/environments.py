@@ -11,8 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
+from access.admin.based import BasedForm
 from access.admin.pages import Page
 from approvals.policies import Requirements, requirements_of
+from audit.history import OutdatedBaseError, version_of
 from distribution.models import SdkKey, Snapshot
 from flags import catalogue
 from flags.models import Environment, validate_key
@@ -71,7 +73,7 @@ class EnvironmentListPage(Page):
         return self.show(rows=rows)
 
 
-class EnvironmentForm(forms.Form):
+class EnvironmentForm(BasedForm):
     """An environment's settings."""
 
     name = forms.CharField(label=_("Name"), max_length=128)
@@ -127,11 +129,14 @@ class NewEnvironmentPage(Page):
         if not form.is_valid():
             return self._show(form, 422)
         key = form.cleaned_data.pop("key")
-        if self.project.environments.filter(key=key).exists():
-            form.add_error("key", _("There is an environment with this key already; choose another one."))
-            return self._show(form, 409)
-        if not _save(self, key, form):
+        try:
+            catalogue.save_environment(self.actor, self.project, key, form.cleaned_data, new=True)
+        except ValidationError as error:
+            form.add_error(None, error)
             return self._show(form, 422)
+        except catalogue.AlreadyExistsError as error:
+            form.add_error("key", str(error))
+            return self._show(form, 409)
         self.say(_("Environment %s made. Next: an SDK key for the services that read it.") % key)
         return self.go("environment-list")
 
@@ -147,19 +152,25 @@ class EditEnvironmentPage(Page):
 
     def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         environment = self._find(key)
-        initial: dict[str, Any] = {
-            name: getattr(environment, name)
-            for name in ("name", "kind", "protected", "position", "bucketing")
-        }
-        return self._show(
-            environment, EnvironmentForm(initial={**initial, "regions": ", ".join(environment.regions)})
-        )
+        base = version_of(environment)
+        environment.refresh_from_db()
+        shown = {**_members(environment), "regions": ", ".join(environment.regions), "base": base}
+        return self._show(environment, EnvironmentForm(initial=shown))
 
     def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         environment = self._find(key)
         form = EnvironmentForm(request.POST)
-        if not form.is_valid() or not _save(self, key, form):
+        if not form.is_valid():
             return self._show(environment, form, 422)
+        members, base = form.based(environment.ledger_subject)
+        try:
+            catalogue.save_environment(self.actor, self.project, key, members, base=base)
+        except ValidationError as error:
+            form.add_error(None, error)
+            return self._show(environment, form, 422)
+        except OutdatedBaseError as error:
+            standing = self._find(key)
+            return self._show(standing, form.again(error, _members(standing)), 409)
         self.say(_("%s saved.") % form.cleaned_data["name"])
         return self.go("environment-list")
 
@@ -176,13 +187,6 @@ class EditEnvironmentPage(Page):
         )
 
 
-def _save(page: Page, key: str, form: forms.Form) -> bool:
-    try:
-        catalogue.save_environment(page.actor, page.project, key, form.cleaned_data)
-    except ValidationError as error:
-        form.add_error(None, error)
-        return False
-    except catalogue.AlreadyExistsError as error:
-        form.add_error(None, str(error))
-        return False
-    return True
+def _members(environment: Environment) -> dict[str, Any]:
+    names = ("name", "kind", "protected", "position", "regions", "bucketing")
+    return {name: getattr(environment, name) for name in names}

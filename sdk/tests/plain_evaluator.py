@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 # In the order of precedence, equals in one row: major, minor, and the ways to write it.
@@ -23,7 +24,8 @@ VERSIONS = [
     (2, 0, ["2-rc.1", "2.0.0-rc.1"]),
     (2, 0, ["2.0.0"]),
 ]
-NO_VERSIONS = ["", "1.0.0.0", "01.0.0", "V1", "1.0.0-01", " 1", "x"]
+# Five parts and not four, which would be an address.
+NO_VERSIONS = ["", "1.0.0.0.0", "01.0.0", "V1", "1.0.0-01", " 1", "x"]
 
 TIMES = {
     "1969-12-31T23:59:59Z": -1_000_000,
@@ -103,7 +105,7 @@ def _holds(operator: str, values: list, value: Any) -> bool | None:
         moment: float | None = TIMES.get(value) if isinstance(value, str) else None
         seconds = number(value)
         if seconds is not None:
-            moment = round(seconds * 1_000_000)
+            moment = round(Fraction(seconds) * 1_000_000)  # the product of floats is itself rounded
         if moment is None:
             return None
         return moment < TIMES[values[0]] if operator == "before" else moment > TIMES[values[0]]

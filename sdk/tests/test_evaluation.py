@@ -18,7 +18,8 @@ from countersign.murmur3 import murmur3_plain
 SPELLINGS = [text for _, _, spellings in VERSIONS for text in spellings]
 KEYS = ["f0", "f1", "f2", "f3"]
 UNITS = ["u1", "u2", "u3", "ü"]
-NUMBERS: list[Any] = [0, -0.0, 1, 1.0, 1.5, -3, 2**53 - 1, 2**53, 2**53 + 1, 1e300, 1.5000005]
+BOUNDS: list[Any] = [0, -0.0, 1, 1.0, 1.5, -3, 2**53 - 1, 2.0**60, -(2.0**60)]
+NUMBERS: list[Any] = [*BOUNDS, 2**53, 2**53 + 1, 2**60 - 1, -(2**60) + 1, 1e300, 1.5000005]
 TEXTS = ["", "a", "ab", "abc", "Ab", "b", "1", "true", "\U0001f600"]
 
 
@@ -38,9 +39,9 @@ class Dice:
         values: list = {
             "in_segment": lambda: self.some(["s0", "s1", "gone"]),
             "exists": list,
-            "in": lambda: self.some([*TEXTS, *UNITS, True, False, *NUMBERS[:7]], 1, 5),
+            "in": lambda: self.some([*TEXTS, *UNITS, True, False, *BOUNDS], 1, 5),
             "includes": lambda: self.some(TEXTS[1:]),
-            **dict.fromkeys(("gt", "gte", "lt", "lte"), lambda: self.some(NUMBERS[:7], 1, 1)),
+            **dict.fromkeys(("gt", "gte", "lt", "lte"), lambda: self.some(BOUNDS, 1, 1)),
             **dict.fromkeys(
                 ("before", "after"), lambda: self.some([t for t in TIMES if t.endswith("Z")], 1, 1)
             ),
@@ -159,8 +160,10 @@ def test_the_sdk_answers_what_the_page_says(seed):
     snapshot = Snapshot.parse(signed(body_of(flags, segments)))
     for _ in range(20):
         context = dice.context()
+        at_once = dict(snapshot.evaluate_all(context))
         for key in KEYS:
             result = snapshot.evaluate(key, context)
+            assert at_once[key] == result
             told = result.metadata.get("cause"), result.metadata.get("rule")
             expected = plain_evaluator.evaluate(
                 flags, segments, key, context, lambda data: murmur3_plain(data, 0)

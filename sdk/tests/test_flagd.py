@@ -145,6 +145,15 @@ def test_a_split_by_an_attribute_needs_a_constraint_that_makes_it_a_string(proof
     assert ("f" in export(snapshot_of({"f": flag})).left_out) is not proves
 
 
+def test_a_flag_that_its_segments_would_make_too_large_is_left_out_and_others_are_not():
+    many = {"large": {"version": 1, "included": [f"customer-{number:050}" for number in range(10_000)]}}
+    named = constraint("in_segment", "large", attribute="")
+    flags = {"a": a_flag(), "f": a_flag(rules=[rule(named), {**rule(named), "id": "r2"}])}
+    exported = export(snapshot_of(flags, many))
+    assert "more than 1 MiB" in exported.left_out["f"]
+    assert list(json.loads(exported.document)["flags"]) == ["a"]
+
+
 def test_a_document_is_for_clients_with_one_hash():
     flags = {"f": a_flag(default=split(["on", 1], hash="murmur3-cbor"))}
     made = export(snapshot_of(flags), "murmur3-cbor")
@@ -174,3 +183,10 @@ def test_the_command_writes_the_same_bytes_and_says_what_is_left_out(tmp_path, c
     out, err = capsysbinary.readouterr()
     assert out == export(Snapshot.parse(file.read_bytes())).document
     assert err.decode().startswith("left out: g: rules[0].constraints[0].operator: ip_in")
+
+
+def test_the_command_quotes_a_key_that_a_terminal_would_obey(tmp_path, capfd):
+    file = tmp_path / "snapshot"
+    file.write_bytes(signed(b'{"segments":{}}\n["a\\u001b[2J\\nb",{}]\n'))
+    assert main(["flagd", str(file)]) == 0
+    assert capfd.readouterr().err.startswith("left out: 'a\\x1b[2J\\nb': flag ")

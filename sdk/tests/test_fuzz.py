@@ -70,7 +70,6 @@ SEGMENT = {
     "rules": [[constraint("country", "starts_with", "D")], []],
 }
 TAIL = a_flag(prerequisites=[{"flag": "rich", "variants": ["on"]}])
-TAIL = a_flag(prerequisites=[{"flag": "rich", "variants": ["on"]}])
 FLAGS = {"base": a_flag(), "object": OBJECT, "rich": RICH, "tail": TAIL}
 BODY = body_of(FLAGS, {"beta": SEGMENT})
 FILE = signed(BODY, KEY)

@@ -311,25 +311,30 @@ def test_all_flags_at_once_answer_as_each_by_itself(context, region, stale):
         assert answer == evaluate(BULK, key, context, region=region, stale=stale)
 
 
+class Groups(list):
+    """Counts how often somebody looks into it."""
+
+    looks = 0
+
+    def __iter__(self):
+        self.looks += 1
+        return super().__iter__()
+
+
+IN_STAFF = [{"attribute": "groups", "operator": "includes", "values": ["staff"]}]
+
+
 def test_all_flags_at_once_look_into_a_segment_once():
-    class Groups(list):
-        looks = 0
-
-        def __iter__(self):
-            self.looks += 1
-            return super().__iter__()
-
     rule = {
         "id": "r",
         "constraints": [{"attribute": "", "operator": "in_segment", "values": ["staff"]}],
         "serve": {"variant": "on"},
     }
-    staff = [[{"attribute": "groups", "operator": "includes", "values": ["staff"]}]]
     snapshot = Snapshot.parse(
         signed(
             body_of(
                 {f"f{number}": a_flag(rules=[rule]) for number in range(3)},
-                {"staff": {"version": 1, "change": None, "rules": staff}},
+                {"staff": {"version": 1, "change": None, "rules": [IN_STAFF]}},
             )
         )
     )
@@ -340,3 +345,13 @@ def test_all_flags_at_once_look_into_a_segment_once():
         "f2",
         "nowhere",
     ]
+
+
+def test_all_flags_at_once_evaluate_what_several_of_them_need_once():
+    base = a_flag(rules=[{"id": "r", "constraints": IN_STAFF, "serve": {"variant": "on"}}])
+    needy = a_flag(prerequisites=[{"flag": "base", "variants": ["on"]}], default={"variant": "on"})
+    snapshot = Snapshot.parse(signed(body_of({"base": base, "f1": needy, "f2": needy})))
+    groups = Groups(["staff"])
+    answers = snapshot.evaluate_all({"groups": groups}, ["f1", "f2"])
+    assert [answer.value for _, answer in answers] == [True, True]
+    assert groups.looks == 1

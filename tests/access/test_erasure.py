@@ -14,6 +14,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from access import erasure, grants, machines
 from access.erasure import ErasureError
@@ -25,6 +26,7 @@ from approvals.models import ChangeRequest
 from audit.export import export_bundle
 from audit.ledger import LedgerError, trusted_log
 from audit.models import Disclosure, Event
+from audit.recording import recording
 from countersign.bundle import Trust, verify_bundle
 from tests.cast import OFF, ON, PASSWORD, Cast
 
@@ -273,3 +275,17 @@ def test_who_was_erased_gets_no_other_name(cast: Cast, author: User) -> None:
     assert answer.status_code == 403
     author.refresh_from_db()
     assert not author.is_active
+
+
+def test_erasing_somebody_who_did_much_takes_no_more_queries(cast: Cast) -> None:
+    def queries(name: str, events: int) -> int:
+        with recording(cast.actor(name)) as record:
+            for _ in range(events):
+                record.event("access.v1.noted", "access/noted", {})
+        with CaptureQueriesContext(connection) as captured:
+            done = erasure.erase(system_actor("command-line", "cli"), cast.users[name])
+        assert done.disclosures >= events
+        assert not Disclosure.objects.filter(event__actor=cast.users[name].pseudonym).exists()
+        return len(captured)
+
+    assert queries("viewer", 1) == queries("second_reviewer", 2_500)

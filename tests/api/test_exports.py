@@ -98,7 +98,7 @@ def test_an_export_of_a_project_withholds_what_is_of_others(everywhere: Api, tmp
         ({"first": 3}, 422, "no checkpoint at 3"),
         ({"first": 0}, 400, "first"),
         ({"first": 3, "previous": 3}, 422, "not both"),
-        ({"projects": ["nowhere"]}, 400, "nowhere"),
+        ({"projects": ["nowhere"]}, 422, "nowhere"),
         ({"projects": []}, 400, "projects"),
         ({"since": "2026-02-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, 422, "ends before it begins"),
         ({"whole": True}, 400, "whole"),

@@ -56,6 +56,24 @@ def test_every_list_is_paged_and_every_post_takes_an_idempotency_key(document: d
             assert {"cursor", "limit"} <= names, path
 
 
+def test_what_stands_in_a_path_has_the_type_that_the_address_takes(document: dict) -> None:
+    told = {
+        (path, each["name"]): each["schema"].get("format", each["schema"]["type"])
+        for _, path, operation in operations(document)
+        for each in operation.get("parameters", ())
+        if each["in"] == "path" and each["name"] in ("id", "event", "number")
+    }
+    uuids = {path.split("/")[3] for (path, _), kind in told.items() if kind == "uuid"}
+    assert uuids == {"events", "emergencies", "exports"}
+    numbers = {path.split("/")[3] for (path, _), kind in told.items() if kind == "integer"}
+    assert numbers == {"change-requests", "rollout-plans", "sdk-keys", "tokens"}
+
+
+def test_a_manifest_tells_that_a_default_value_may_be_null(document: dict) -> None:
+    value = document["components"]["schemas"]["ManifestFlag"]["properties"]["defaultValue"]
+    assert not set(value) & {"oneOf", "type"}, "any JSON value; one of anything and null would rule null out"
+
+
 @pytest.mark.django_db
 def test_the_page_runs_under_the_content_security_policy() -> None:
     page = Client().get("/api/docs/")

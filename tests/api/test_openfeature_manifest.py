@@ -88,7 +88,7 @@ def test_a_token_that_sees_several_projects_names_one(api: Api) -> None:
     founder = user_actor(api.cast.users["root"], "cli")
     grants.grant(founder, api.cast.project, outsider.pseudonym, Role.VIEWER)
     answer = api.get("outsider", MANIFEST)
-    assert answer.status == 400
+    assert answer.status == 422
     assert answer.body["member"] == "project"
     assert api.get("outsider", f"{MANIFEST}?project=shop").status == 200
 

@@ -42,6 +42,8 @@ def test_a_change_is_asked_for_reviewed_served_explained_and_proved(
         page.goto("/admin/p/shop/flags/?q=dark-mode")
         page.get_by_role("switch", name="dark-mode in Production").click()
         dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Why").fill("bob@example.com asked for it.")
+        dialog.get_by_text("1 value looks like an e-mail address.").wait_for()
         dialog.get_by_label("Why").fill("Contrast on the cart page is mended.")
         dialog.get_by_label("Ticket").fill("SHOP-420")
         dialog.get_by_role("button", name="Ask for review").click()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
+from django.http import HttpResponse
+
 from access.models import Membership
 from approvals.models import ApprovalPolicy, ChangeRequest
 from distribution.models import SdkKey
@@ -156,16 +159,93 @@ def test_an_environment_and_its_policy_are_made_and_changed(cast: Cast, browser:
     assert Environment.objects.get(key="qa").regions == ["eu", "us"]
     assert client.post("/admin/p/shop/new-environment/", form).status_code == 409
     assert client.post("/admin/p/shop/new-environment/", {**form, "key": "a b"}).status_code == 422
-    client.post("/admin/p/shop/environments/qa/edit/", {**form, "name": "Quality"})
+    client.post("/admin/p/shop/environments/qa/edit/", {**form, "name": "Quality", "base": "1"})
     assert Environment.objects.get(key="qa").name == "Quality"
     policy = "/admin/p/shop/environments/qa/policy/"
     assert client.post(policy, {"required_approvals": "21"}).status_code == 422
-    client.post(policy, {"required_approvals": "2", "require_ticket": "on"})
+    client.post(policy, {"required_approvals": "2", "require_ticket": "on", "base": "0"})
     assert ApprovalPolicy.objects.get(environment__key="qa").required_approvals == 2
     assert (
         "2 approvals by other people and a ticket"
         in client.get("/admin/p/shop/environments/").content.decode()
     )
+
+
+def test_two_people_at_an_environment_do_not_overwrite_each_other(cast: Cast, browser: Browser) -> None:
+    client = browser("administrator")
+    page = "/admin/p/shop/environments/development/edit/"
+    seen = hidden_base(client.get(page))
+    form = {"name": "Development", "kind": "development", "position": "0", "bucketing": "murmur3"}
+    assert client.post(page, {**form, "regions": "eu", "base": seen}).status_code == 302
+    late = client.post(page, {**form, "name": "Mine", "regions": "", "base": seen})
+    assert late.status_code == 409
+    html = late.content.decode()
+    assert "Somebody else saved this meanwhile" in html
+    assert "Stands at eu now." in html
+    assert 'value="Mine"' in html, "what was typed is kept"
+    assert Environment.objects.get(key="development").regions == ["eu"]
+    again = {**form, "name": "Mine", "regions": "eu", "base": hidden_base(late)}
+    assert client.post(page, again).status_code == 302
+    assert Environment.objects.get(key="development").name == "Mine"
+    assert client.post(page, form).status_code == 409, "a form that names no base overwrites nothing"
+
+
+def test_two_people_at_a_policy_do_not_overwrite_each_other(cast: Cast, browser: Browser) -> None:
+    client = browser("administrator")
+    page = "/admin/p/shop/environments/production/policy/"
+    seen = hidden_base(client.get(page))
+    form = {"required_approvals": "3", "require_ticket": "on"}
+    assert client.post(page, {**form, "base": seen}).status_code == 302
+    late = client.post(page, {"required_approvals": "1", "base": seen})
+    assert late.status_code == 409
+    assert "Stands at 3 now." in late.content.decode()
+    assert "Stands at yes now." in late.content.decode()
+    assert ApprovalPolicy.objects.get(environment__key="production").required_approvals == 3
+
+
+def test_making_an_environment_never_changes_one_that_was_made_meanwhile(
+    cast: Cast, browser: Browser
+) -> None:
+    form = {"key": "production", "name": "X", "kind": "staging", "position": "1", "bucketing": "murmur3"}
+    answer = browser("administrator").post("/admin/p/shop/new-environment/", form)
+    assert answer.status_code == 409
+    assert "There is an environment production in shop already" in answer.content.decode()
+    assert Environment.objects.get(key="production").name != "X"
+
+
+def hidden_base(answer: HttpResponse) -> str:
+    """The version that a form on the page names."""
+    return re.search(r'name="base" value="(\d+)"', answer.content.decode())[1]
+
+
+def test_a_server_side_key_is_asked_for_no_origins(cast: Cast, browser: Browser) -> None:
+    client = browser("administrator")
+    new = "/admin/p/shop/environments/production/new-key/"
+    client.post(new, {"name": "api", "side": "server"})
+    assert client.get(f"/admin/p/shop/sdk-keys/{SdkKey.objects.get().pk}/origins/").status_code == 404
+    client.post(new, {"name": "web", "side": "client"})
+    key = SdkKey.objects.get(side="client")
+    client.post(f"/admin/p/shop/sdk-keys/{key.pk}/revoke/")
+    assert client.get(f"/admin/p/shop/sdk-keys/{key.pk}/origins/").status_code == 404
+    refused = client.post(new, {"name": "api", "side": "server", "origins": "https://a.example"})
+    assert "Origins belong to client-side keys" in refused.content.decode()
+    refused = client.post(new, {"name": "web", "side": "client", "origins": "a.example"})
+    assert "Origins &#x27;" not in refused.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [
+        ("/admin/audit/export", "/admin/p/shop/audit/"),
+        ("/admin/p/shop/environments/production/flagd/", "/admin/p/shop/environments/"),
+        ("/admin/p/shop/flags/banner/explain/", "/admin/p/shop/flags/"),
+    ],
+)
+def test_the_sidebar_marks_where_one_is(cast: Cast, browser: Browser, page: str, link: str) -> None:
+    cast.flag()
+    html = browser("administrator").get(page).content.decode()
+    marked = re.findall(r'<a href="([^"]+)"[^>]*class="[^"]*(?<![\w-])active(?![\w-])', html)
+    assert marked == [link]
 
 
 def test_an_sdk_key_is_shown_once_with_its_dsn_and_revoked_after_a_question(

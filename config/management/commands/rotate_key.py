@@ -103,7 +103,11 @@ class Command(BaseCommand):
 
     def _forget(self, name: str, *, yes: bool) -> None:
         """Drop the private keys that sign no more from this host's file. Also after an interruption."""
-        keep = {*keys.signing_now(name), *keys.waiting(name)}
+
+        def keep() -> set[str]:
+            # In this order: a key that begins to sign in between is seen as one or the other.
+            return {*keys.waiting(name), *keys.signing_now(name)}
+
         if yes and (gone := signing.forget_keys(name, keep)):
             self.stdout.write(f"{gone} retired key removed from {settings.DATA_DIR}/keys.")
 

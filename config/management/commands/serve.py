@@ -14,6 +14,15 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.listening import PortTakenError, refuse_taken_port
+
+HOST = "127.0.0.1"
+
+
+def own_port() -> int:
+    """The port in the address by which people reach this installation."""
+    return urlsplit(settings.BASE_URL).port or 8000
+
 
 class Command(BaseCommand):
     """Embedded: one process. With REDIS_URL: web, worker and beat, each a process; they end together."""
@@ -21,8 +30,8 @@ class Command(BaseCommand):
     help = "Serve the web, and where there is Redis also run a worker and beat."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=urlsplit(settings.BASE_URL).port or 8000)
+        parser.add_argument("--host", default=HOST)
+        parser.add_argument("--port", type=int, default=own_port())
         parser.add_argument("--workers", type=int, default=1, help="web processes; embedded, exactly 1")
 
     def handle(self, *args: Any, host: str, port: int, workers: int, **options: Any) -> None:
@@ -31,6 +40,10 @@ class Command(BaseCommand):
                 "--workers: embedded, the worker and beat are threads of the one web process; "
                 "set REDIS_URL (and DATABASE_URL) to run more."
             )
+        try:
+            refuse_taken_port(host, port)
+        except PortTakenError as error:
+            raise CommandError(str(error)) from error
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
         tools = Path(sys.executable).parent
         web = [

@@ -7,11 +7,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.utils import timezone
 
 from config.demo_clock import HISTORY, clock_from
+from config.listening import PortTakenError, refuse_taken_port
+from config.management.commands.serve import HOST, own_port
 
 
 class Command(BaseCommand):
@@ -20,6 +22,11 @@ class Command(BaseCommand):
     help = "Migrate, make demo data where there is none, print how to sign in, and serve."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            # Before anything is made or migrated: whoever listens may be at work on the same data.
+            refuse_taken_port(HOST, own_port())
+        except PortTakenError as error:
+            raise CommandError(str(error)) from error
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
         if connection.introspection.table_names():
             call_command("migrate", verbosity=0)

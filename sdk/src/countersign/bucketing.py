@@ -27,7 +27,7 @@ Slicer = Callable[[str], int]
 
 def _murmur3(seed: str, cumulative: list[int]) -> Slicer:
     prefix, bounds = f"{seed}.".encode(), _hash_bounds(cumulative)
-    return lambda value: bisect_right(bounds, murmur3(prefix + value.encode(), 0))
+    return lambda value: bisect_right(bounds, murmur3(prefix + value.encode(), 0, False))
 
 
 def _murmur3_cbor(seed: str, cumulative: list[int]) -> Slicer:
@@ -35,7 +35,7 @@ def _murmur3_cbor(seed: str, cumulative: list[int]) -> Slicer:
 
     def slice_of(value: str) -> int:
         text = prefix + value.encode()
-        return bisect_right(bounds, murmur3(_cbor_text_head(len(text)) + text, 0))
+        return bisect_right(bounds, murmur3(_cbor_text_head(len(text)) + text, 0, False))
 
     return slice_of
 
@@ -63,7 +63,9 @@ def _cbor_text_head(length: int) -> bytes:
 def _unleash(hash_seed: int) -> Callable[[str, list[int]], Slicer]:
     def slicer(seed: str, cumulative: list[int]) -> Slicer:
         prefix, total = f"{seed}:".encode(), cumulative[-1]
-        return lambda value: bisect_right(cumulative, murmur3(prefix + value.encode(), hash_seed) % total)
+        return lambda value: bisect_right(
+            cumulative, murmur3(prefix + value.encode(), hash_seed, False) % total
+        )
 
     return slicer
 
@@ -150,7 +152,7 @@ def _half_chooser(
         if not value:
             return unbucketed
         try:
-            return first if murmur3(prefix + value.encode(), 0) < bound else second
+            return first if murmur3(prefix + value.encode(), 0, False) < bound else second
         except UnicodeEncodeError:  # a lone surrogate buckets nothing
             return unbucketed
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from countersign.bundle import BundleError, Trust, TrustError, verify_bundles, verify_proof
 from countersign.flagd import HASHES, export
 from countersign.jsonline import LineError, read_line
+from countersign.members import step
 from countersign.notes import NoteError, VerifierKey
 from countersign.snapshot import Snapshot, SnapshotError
 
@@ -95,7 +96,7 @@ def _verify_proof(proof: str, event: str, trust_file: str, as_json: bool) -> int
     except TrustError as error:
         return _usage(error)
     for path in (proof, event):
-        if not Path(path).exists():
+        if not Path(path).exists() or Path(path).is_dir():  # it may be a pipe
             return _usage(f"{path}: no such file")
     try:
         report = verify_proof(proof, event, trust)
@@ -146,7 +147,7 @@ def _flagd(snapshot_file: str, hash: str, vkeys: list[str]) -> int:
     made = export(snapshot, hash)
     sys.stdout.buffer.write(made.document)
     for key, reason in made.left_out.items():
-        print(f"left out: {key}: {reason}", file=sys.stderr)
+        print(f"left out: {step(key)}: {reason}", file=sys.stderr)
     return ACCEPTED
 
 

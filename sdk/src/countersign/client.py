@@ -19,7 +19,7 @@ from countersign.dsn import DsnError, read_dsn
 from countersign.fetching import Fetcher, FetchError
 from countersign.flag import BrokenFlag
 from countersign.last_known_good import LastKnownGood
-from countersign.result import Check, Result
+from countersign.result import Decider, Result
 from countersign.snapshot import Snapshot, SnapshotError
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ class Client:
         self._max_staleness = max_staleness
         self._snapshot: Snapshot | None = None
         # The snapshot's own checks, where this client has nothing to add: no context to merge, no age to look at.
-        self._booleans: dict[str, Check] | None = None
+        self._booleans: dict[str, bool | Decider] | None = None
         self._kept: Snapshot | None = None  # what the file in cache_dir holds
         self._answered: float | None = None  # monotonic seconds of the server's last answer
         self._last_error: str | None = None
@@ -195,13 +195,10 @@ class Client:
         booleans = self._booleans
         if booleans is not None:
             try:
-                check = booleans[flag_key]
-                result = check.settled
-                if result is None:
-                    decide = (
-                        check.decide
-                    )  # called as `check.decide(…)` it is looked up as a method: 40 ns more
-                    result = decide(_NOTHING if context is None else context, None)
+                answer = booleans[flag_key]
+                if answer is True or answer is False:
+                    return answer
+                result = answer(_NOTHING if context is None else context, None)
                 return default_value if result.variant is None else result.value
             except Exception:  # noqa: BLE001, S110  # asked for the first time, or _evaluate says what is wrong
                 pass
@@ -386,7 +383,7 @@ class Client:
         if fresh.supersedes(self._snapshot):
             self._snapshot = fresh
             if not self._context and self._max_staleness is None:
-                self._booleans = fresh.checks["boolean"]
+                self._booleans = fresh.booleans
         self._answered = None if age is None else time.monotonic() - age
         self._ready.set()
 

@@ -5,12 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from countersign.members import LARGEST_INTEGER, integer
 
 Context = Mapping[str, Any]
 Predicate = Callable[[Context], bool]
+
+
+class Findings(NamedTuple):
+    """What was found out about one context, in evaluations that share it."""
+
+    segments: dict[Predicate, bool]
+    served: dict[str, str | None]
+    """What flags that others need serve, by key."""
+
+
+# The member of a context that holds its findings: no attribute, for those have strings as names.
+_FINDINGS: Any = object()
+
+
+def sharing(context: Context) -> Context:
+    """A copy of the context for several evaluations of one snapshot: what they find out is found out once."""
+    return {**context, _FINDINGS: Findings({}, {})}
+
+
+def findings(context: Context) -> Findings | None:
+    """Where a context from ``sharing`` holds what was found out; None of any other."""
+    return context.get(_FINDINGS)
 
 
 def text_of(value: object) -> str | None:

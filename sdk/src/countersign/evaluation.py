@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from countersign.context import Context, text_of
+from countersign.context import Context, findings, text_of
 from countersign.flag import BrokenFlag, Flag
 from countersign.result import Check, Decider, Result, always
 
@@ -103,9 +103,11 @@ def _after_prerequisites(steps: tuple[tuple[Flag, bool], ...]) -> Decider:
     *needed, (flag, flag_is_cyclic) = steps
 
     def decide(context: Context, region: object) -> Result:
-        served: dict[str, str | None] = {}
+        found = findings(context)
+        served = {} if found is None else found.served
         for step, cyclic in needed:
-            served[step.key] = _first_row(step, context, region, served, cyclic=cyclic).variant
+            if step.key not in served:
+                served[step.key] = _first_row(step, context, region, served, cyclic=cyclic).variant
         return _first_row(flag, context, region, served, cyclic=flag_is_cyclic)
 
     return decide

@@ -31,6 +31,10 @@ HASHES = ("murmur3", "murmur3-cbor")
 SCHEMA = "https://flagd.dev/schema/v0/flags.json"
 
 
+LARGEST = 2**20
+"""Characters of one flag's definition, as of a line of the snapshot: segments are written out in each flag."""
+
+
 @dataclass(frozen=True)
 class Export:
     """A flagd document, as bytes (JSON in ASCII), and what it leaves out: for each flag's key, why."""
@@ -48,7 +52,7 @@ def export(snapshot: Snapshot, hash: str = "murmur3") -> Export:
     """
     if hash not in HASHES:
         raise ValueError(f"hash: {shown(hash)} is none of flagd's; take {' or '.join(HASHES)}")
-    flags: dict[str, Any] = {}
+    members: list[str] = []
     left_out: dict[str, str] = {}
     segments_line, *lines = snapshot.body.removesuffix(b"\n").split(b"\n")
     segments = read_line(segments_line)["segments"]
@@ -58,7 +62,14 @@ def export(snapshot: Snapshot, hash: str = "murmur3") -> Export:
             left_out[key] = unreadable
             continue
         try:
-            flags[key] = _Definition(key, read_line(line)[1], segments, hash).definition()
+            member = (
+                f"{_json(key)}:{_json(_Definition(key, read_line(line)[1], segments, hash).definition())}"
+            )
+            if len(member) > LARGEST:
+                raise UnsayableError(
+                    "rules", "with its segments written out it takes more than 1 MiB; list fewer keys in them"
+                )
+            members.append(member)
         except UnsayableError as error:
             left_out[key] = str(error)
     document = {
@@ -71,9 +82,10 @@ def export(snapshot: Snapshot, hash: str = "murmur3") -> Export:
             "left_out_count": len(left_out),
             "left_out": _json(left_out),
         },
-        "flags": flags,
     }
-    return Export(f"{_json(document)}\n".encode("ascii"), left_out)
+    # The definitions are written already: an environment may have many, each of which may be large.
+    head = _json(document).removesuffix("}")
+    return Export(f'{head},"flags":{{{",".join(members)}}}}}\n'.encode("ascii"), left_out)
 
 
 def _json(value: object) -> str:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from countersign.constraints import Scope, read_constraints
-from countersign.context import Context, Predicate, text_of
+from countersign.context import Context, Predicate, findings, text_of
 from countersign.members import Members, targeting_keys
 
-# The member of a context that holds what was found out about it: no attribute, for those have strings as names.
-_FOUND: Any = object()
-
 _MEMBERS = frozenset({"version", "change", "included", "excluded", "rules"})
-
-
-def sharing_segments(context: Context) -> Context:
-    """A copy of the context for several evaluations: whether it is in a segment is found out once."""
-    return {**context, _FOUND: {}}
 
 
 def nobody(context: Context) -> bool:
@@ -51,12 +41,12 @@ def read_segment(value: object, at: str, *, strict: bool) -> Predicate:
         return any(rule is None or rule(context) for rule in rules)
 
     def contains_as_found(context: Context) -> bool:
-        found = context.get(_FOUND)
+        found = findings(context)
         if found is None:
             return contains(context)
-        answer = found.get(contains)
+        answer = found.segments.get(contains)
         if answer is None:
-            answer = found[contains] = contains(context)
-        return bool(answer)
+            answer = found.segments[contains] = contains(context)
+        return answer
 
     return contains_as_found

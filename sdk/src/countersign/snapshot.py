@@ -10,15 +10,15 @@ from datetime import datetime
 from typing import Any
 
 from countersign.constraints import Scope
-from countersign.context import Context, Predicate
+from countersign.context import Context, Predicate, sharing
 from countersign.evaluation import make_check
 from countersign.flag import TYPES, BrokenFlag, Flag, broken_flag, read_flag
 from countersign.jsonline import LineError, read_line
 from countersign.members import DocumentError, shown, step
 from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
-from countersign.result import Check, Result
-from countersign.segments import nobody, read_segment, sharing_segments
+from countersign.result import Check, Decider, Result
+from countersign.segments import nobody, read_segment
 
 MEDIA_TYPE = "application/vnd.countersign.snapshot"
 KEY_SUFFIX = "/snapshots"
@@ -74,6 +74,8 @@ class Snapshot:
         self._flags: dict[str, Flag | BrokenFlag] = {}
         # By expected type and then by key, so that a flag check compares no types; second for a stale client.
         self.checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
+        # Of the boolean ones, what serves one value to everyone as that value: the quickest check there is.
+        self.booleans: dict[str, bool | Decider] = {}
         self._stale_checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
 
     @classmethod
@@ -135,9 +137,9 @@ class Snapshot:
         """What all flags answer for one context, or those of ``keys``, each as it is asked for.
 
         The same answers as ``countersign.evaluation.evaluate`` gives, where the arguments are explained, but
-        whether the context is in a segment is found out once.
+        whether the context is in a segment, and what a flag that others need serves, is found out once.
         """
-        asked = sharing_segments(context)
+        asked = sharing(context)
         checks = (self._stale_checks if stale else self.checks)[None]
         for key in self._lines if keys is None else keys:
             check = checks.get(key) or self.check(key, None, stale)
@@ -157,6 +159,10 @@ class Snapshot:
             # Only what is there is kept: a caller may ask for any number of other keys and types.
             if key in self._lines and expected_type in checks:
                 checks[expected_type][key] = check
+                if expected_type == "boolean" and not stale:
+                    settled = check.settled
+                    serves = settled is not None and settled.variant is not None
+                    self.booleans[key] = settled.value if serves else check.decide  # type: ignore[union-attr]
             return check
 
     def flag_type(self, key: str) -> str | None:
@@ -217,15 +223,15 @@ class Snapshot:
         return flag
 
     def prerequisite_order(self, key: str) -> tuple[tuple[Flag, bool], ...]:
-        """A flag after all that it needs, dependencies first, each with whether it is on a cycle."""
+        """A flag after all that it needs, dependencies first, each with whether it is on a cycle.
+
+        The flag is the last, also on a cycle: its group is found from it, and ends with it.
+        """
         steps: list[tuple[Flag, bool]] = []
         for group in dependency_order([key], self._needs):
             cyclic = on_cycle(group, self._needs)
             flags = (self.flag(member) for member in group)
             steps.extend((flag, cyclic) for flag in flags if isinstance(flag, Flag))
-        if steps[-1][0].key != key:
-            # On a cycle with others: it comes last, as the one that was asked for.
-            steps.sort(key=lambda step: step[0].key == key)
         return tuple(steps)
 
     def _needs(self, key: str) -> list[str]:

@@ -174,6 +174,28 @@ def test_the_way_back_stays_open_when_something_was_carried_out_before_the_rejec
     refuse(ledger, "was rejected")
 
 
+def test_no_document_passes_for_a_record_where_review_is_required(accept, refuse) -> None:
+    ledger = Ledger()
+    actor = {"id": "user:a", "via": "ui"}
+    ledger.event("ledger.v1.exported", {"actor": actor}, CONFIGURATION)
+    accept(ledger, policy=PRODUCTION)
+    ledger.event("ledger.v1.exported", {"actor": actor, "before": OFF, "after": ON}, CONFIGURATION)
+    refuse(ledger, "a record carries out no change", policy=PRODUCTION)
+    accept(ledger)
+
+
+def test_a_report_says_that_it_cannot_see_a_rejection_that_is_withheld(accept, refuse) -> None:
+    """An export that keeps to the format withholds none; whoever signs one that does not leaves this trace."""
+    ledger, plan = Ledger(), change("CR-1", operation(OFF, ON))
+    ledger.agree(plan, "user:b")
+    ledger.review("rejected", "user:c", plan)
+    ledger.carry_out(plan)
+    refuse(ledger, "was rejected")
+    unseen = "that nothing withheld is a rejection, a review or a kill"
+    assert unseen in accept(ledger, withheld=[3], policy={"max_withheld": 1}).as_text()
+    assert unseen not in accept(Ledger()).as_text()
+
+
 def test_the_way_back_stays_open_when_something_carried_out_may_be_withheld(accept, refuse) -> None:
     ledger = Ledger()
     ledger.agree(stages(), "user:b")

@@ -201,6 +201,14 @@ def test_a_continued_log_that_is_not_known_is_reported_as_not_checked(accept, le
     assert "not checked" in report.as_text()
 
 
+def test_a_report_prints_nothing_that_a_terminal_would_obey(accept, ledger: Ledger) -> None:
+    origin = "flags.example.com/\x9b2J\u2028\u202eledger"
+    text = ledger.checkpoint().replace(ledger.origin, origin, 1)
+    report = accept(restored(ledger, override={"origin": origin, "checkpoint": text}))
+    assert "flags.example.com/\\x9b2J\\u2028\\u202eledger at size 9" in report.as_text()
+    assert report.as_text().isascii()
+
+
 @pytest.mark.parametrize(
     ("members", "reason"),
     [

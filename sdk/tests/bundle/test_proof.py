@@ -133,6 +133,14 @@ def test_any_other_bytes_prove_nothing_else(position: int, new: bytes, length: i
         assert (report.size, report.event.index) == (7, 3)
 
 
+def test_a_report_has_no_line_that_an_event_wrote() -> None:
+    ledger = Ledger()
+    ledger.event("app.v1\n\x1b[2Jwitness      forged\x9b", {"actor": {"id": "user:a", "via": "ui"}})
+    text = check_proof(ledger.proof(1).encode(), ledger.lines[1], trust(ledger)).as_text()
+    assert "type         app.v1\\n\\x1b[2Jwitness      forged\\x9b\n" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
 def test_the_command_reports_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = a_ledger()
     trust_file, proof, event = tmp_path / "trust.json", tmp_path / "e.tlog-proof", tmp_path / "event"
@@ -152,4 +160,6 @@ def test_the_command_reports_and_refuses(tmp_path: Path, capsys: pytest.CaptureF
     event.write_bytes(b"x" * 100_000)
     assert main([*command, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["accepted"] is False
-    assert main(["verify-proof", str(proof), str(tmp_path / "none"), "--trust", str(trust_file)]) == 2
+    for no_file in (tmp_path / "none", tmp_path):
+        assert main(["verify-proof", str(proof), str(no_file), "--trust", str(trust_file)]) == 2
+        assert capsys.readouterr().err == f"countersign: error: {no_file}: no such file\n"

@@ -100,6 +100,11 @@ class Log:
             raise RuleError(f"type {event.type} is unsupported: personal signatures cannot be checked here")
         elif event.type not in _RECORDS:
             raise RuleError(f"type {event.type[:80]!r} is unsupported: ledger types are never skipped")
+        elif not event.data.keys().isdisjoint(("before", "after")) and self._asks_for_review(event):
+            raise RuleError("review is required for this subject, and a record carries out no change")
+
+    def _asks_for_review(self, event: Event) -> bool:
+        return event.index >= self._trusted.review_from and self._trust.needs_review(event.subject or "")
 
     def _read_documents(self, event: Event, blobs: Blobs) -> Documents | None:
         data = event.data
@@ -121,8 +126,7 @@ class Log:
         if self._after.get(documents.subject, documents.before) != documents.before:
             raise RuleError("'before' is not the last 'after' of this subject")
         self._after[documents.subject] = documents.after
-        trust = self._trust
-        reviewed_here = event.index >= self._trusted.review_from and trust.needs_review(documents.subject)
+        trust, reviewed_here = self._trust, self._asks_for_review(event)
         if event.type == KILLED:
             self._reviews.kill(event, actor, documents.after, blobs)
             if trust.max_emergency is not None and self._reviews.kills > trust.max_emergency:

@@ -11,7 +11,7 @@ from pathlib import Path
 from countersign.bundle.encoding import read_dec, read_hash
 from countersign.bundle.events import Event, is_withheld, read_event
 from countersign.bundle.files import MAX_LINE
-from countersign.bundle.refusal import BundleError, RuleError
+from countersign.bundle.refusal import BundleError, RuleError, one_line
 from countersign.bundle.report import Witness, encoded, moment
 from countersign.bundle.signed_checkpoint import MAX_CHECKPOINT, check_witnesses, open_checkpoint
 from countersign.bundle.tree import check_inclusion, leaf_hash
@@ -85,7 +85,7 @@ class ProofReport:
         lines = [
             f"origin       {self.origin}",
             f"event        index {event.index}, id {event.id}",
-            f"type         {event.type}",
+            f"type         {one_line(event.type)}",
             f"subject      {event.subject or 'none'}",
             f"time         {event.time}, as the log says",
             f"checkpoint   size {self.size}, root {encoded(self.root)}",

@@ -19,7 +19,7 @@ class BundleError(ValueError):
 def one_line(text: str) -> str:
     """``text`` as at most ``MAX_REASON`` printable ASCII characters, others escaped.
 
-    Reasons quote what a hostile bundle contains, and are printed on terminals and kept in logs.
+    Reasons and reports quote what a hostile bundle contains, and are printed on terminals and kept in logs.
     """
     escaped = "".join(
         character if " " <= character <= "~" else ascii(character)[1:-1] for character in text[:MAX_REASON]

@@ -6,6 +6,8 @@ import base64
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
+from countersign.bundle.refusal import one_line
+
 
 @dataclass(frozen=True)
 class Continues:
@@ -114,9 +116,8 @@ class Report:
             return "\n".join([*lines, "integrity only: signatures, tree and files; no event was read"])
         if self.continues:
             checked = "checked" if self.continues.signature_checked else "not checked, its log is not known"
-            lines.append(
-                f"continues    {self.continues.origin} at size {self.continues.size} (signature {checked})"
-            )
+            origin = one_line(self.continues.origin)
+            lines.append(f"continues    {origin} at size {self.continues.size} (signature {checked})")
         lines += [
             f"disclosed    {self.disclosed}, erased {self.erased}",
             f"reviewed     {_listing(self.reviewed)}",
@@ -129,6 +130,10 @@ class Report:
             "checked      files, signatures, hash tree, every event; what was approved is what was carried out",
             "not checked  that events say the truth, what never reached the log, why a name is not disclosed",
         ]
+        if self.withheld:
+            lines.append(
+                "             that nothing withheld is a rejection, a review or a kill, as the format asks"
+            )
         if not self.witnesses:
             lines.append("             that others were shown the same log: keep size and root as 'seen'")
         return "\n".join(lines)
