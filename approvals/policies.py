@@ -89,6 +89,8 @@ def set_policy(
             if name in members:
                 setattr(policy, name, members[name])
         policy.clean_fields()
+        if policy.document == before:
+            return policy
         record.event(
             "approvals.v1.policy.changed", policy.ledger_subject, before=before, after=policy.document
         )

@@ -83,6 +83,8 @@ def save_environment(
         if not isinstance(regions, list) or not all(isinstance(region, str) and region for region in regions):
             raise ValidationError({"regions": "must be a list of names"})
         environment.clean_fields()
+        if environment.document == before:
+            return environment
         record.event(
             f"flags.v1.environment.{'created' if before is None else 'updated'}",
             environment.ledger_subject,

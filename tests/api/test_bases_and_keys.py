@@ -13,6 +13,7 @@ from django.test import Client
 from access.models import Membership, StoredAnswer
 from approvals import workflow
 from approvals.models import ChangeRequest
+from audit.models import Event
 from flags.models import Environment, Flag
 from tests.api.conftest import Api
 from tests.cast import OFF, ON, Cast, split
@@ -31,6 +32,16 @@ def test_an_outdated_base_of_an_environments_settings_is_a_conflict_with_both_ve
         assert (answer.body["expected"], answer.body["found"]) == (expected, 2)
         assert "send the change with the base 2" in answer.body["detail"]
     assert Environment.objects.get(key="production").name == "Live"
+
+
+def test_settings_that_change_nothing_leave_no_event_and_no_version(api: Api) -> None:
+    policy = {"required_approvals": 2, "require_rationale": True, "require_ticket": False}
+    assert api.put("administrator", "policies/shop/production", {**policy, "base": 0}).status == 200
+    count = Event.objects.filter(subject__contains="production").count()
+    again = api("administrator", "PATCH", "environments/shop/production", {"name": "Production", "base": 1})
+    assert (again.status, again.body["version"]) == (200, 1)
+    assert api.put("administrator", "policies/shop/production", {**policy, "base": 1}).body["version"] == 1
+    assert Event.objects.filter(subject__contains="production").count() == count
 
 
 def test_a_plan_names_the_version_of_the_configuration_that_it_starts_from(api: Api) -> None:
