@@ -57,7 +57,7 @@ class PasswordForm(forms.Form):
         return given
 
 
-class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
+class PersonForm(forms.ModelForm):
     """What is known of a person."""
 
     class Meta:
@@ -69,8 +69,10 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
         return {name: self.cleaned_data[name] for name in PERSONAL}
 
 
-class NewAccountForm(PersonForm, PasswordForm):
+class NewAccountForm(PasswordForm, PersonForm):
     """A person and their first password."""
+
+    field_order = (*PERSONAL, "password1", "password2")
 
 
 class AccountForm(PersonForm):
