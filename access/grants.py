@@ -16,14 +16,18 @@ from access.models import (
     Team,
     User,
 )
-from access.permissions import require, require_in_organisation
+from access.permissions import (
+    require,
+    require_in_organisation,
+    somebody_administers_the_organisation,
+)
 from access.roles import OrganisationRole, Role
 from audit.actor import Actor
 from audit.recording import Recording, recording
 
 
 class LastAdministratorError(ValueError):
-    """A project would be left without anybody who can give roles."""
+    """A project or the organisation would be left without anybody who can give roles."""
 
 
 class UnknownRoleError(ValueError):
@@ -149,12 +153,21 @@ def appoint(actor: Actor, member: str, role: str) -> OrganisationMembership:
 
 
 def dismiss(actor: Actor, membership: OrganisationMembership) -> None:
-    """Take a role of the organisation away. Raises `ForbiddenError`."""
+    """Take a role of the organisation away. Raises `ForbiddenError` or `LastAdministratorError`."""
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
         rows = _organisation_rows(membership.member)
         _record_appointments(record, membership, rows, set(rows) - {membership.role})
         membership.delete()
+        require_an_organisation_administrator()
+
+
+def require_an_organisation_administrator() -> None:
+    """Raise `LastAdministratorError` where nobody administers the organisation any more."""
+    if not somebody_administers_the_organisation():
+        raise LastAdministratorError(
+            "The organisation would be left without an active administrator; appoint another first."
+        )
 
 
 def take_all(record: Recording, member: str) -> None:

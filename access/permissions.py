@@ -133,6 +133,13 @@ def may_in_organisation(actor: Actor, verb: str) -> bool:
     )
 
 
+def service_accounts_answered_for(actor: Actor) -> QuerySet[ServiceAccount]:
+    """The service accounts whose tokens the actor makes and revokes: those of their teams, or all."""
+    if may_in_organisation(actor, "service_account.manage"):
+        return ServiceAccount.objects.all()
+    return ServiceAccount.objects.filter(team__members__member=actor.id)
+
+
 def require_in_organisation(actor: Actor, verb: str) -> None:
     """Raise `ForbiddenError` unless the actor holds the verb in the whole installation."""
     if not may_in_organisation(actor, verb):
@@ -151,11 +158,20 @@ def is_last_organisation_administrator(person: User) -> bool:
     """Whether nobody who is active would administer the installation without this person."""
     if not may_in_organisation(user_actor(person, "cli"), "organisation.manage"):
         return False
-    others = User.objects.filter(is_active=True).exclude(pk=person.pk)
-    rows = _organisation_memberships("organisation.manage").exclude(member=person.pseudonym)
-    staffed = TeamMember.objects.filter(member__in=others.values("pseudonym")).values("team__pseudonym")
-    held = rows.filter(Q(member__in=others.values("pseudonym")) | Q(member__in=staffed))
-    return not (held.exists() or others.filter(is_superuser=True).exists())
+    return not somebody_administers_the_organisation(without=person)
+
+
+def somebody_administers_the_organisation(without: User | None = None) -> bool:
+    """Whether anybody active administers the installation, themselves or in a team."""
+    people = User.objects.filter(is_active=True)
+    if without is not None:
+        people = people.exclude(pk=without.pk)
+    named = people.values("pseudonym")
+    staffed = TeamMember.objects.filter(member__in=named).values("team__pseudonym")
+    held = _organisation_memberships("organisation.manage").filter(
+        Q(member__in=named) | Q(member__in=staffed)
+    )
+    return held.exists() or people.filter(is_superuser=True).exists()
 
 
 def _memberships(verb: str) -> QuerySet[Membership]:
@@ -190,6 +206,11 @@ def _of(members: Iterable[str]) -> Q:
     members = list(members)
     teams = TeamMember.objects.filter(member__in=members).values("team__pseudonym")
     return Q(member__in=members) | Q(member__in=teams)
+
+
+def held_by(actor: Actor) -> Q:
+    """Rows of roles that are the actor's, their own or of a team that they are in."""
+    return _of([actor.id])
 
 
 def _holders(members: set[str], verb: str, project: Any, touched: Iterable[Touched]) -> set[str]:
@@ -254,9 +275,35 @@ def standings(project: Any, members: Collection[str] | None = None) -> list[Stan
     return found
 
 
-def verbs_held(actor: Actor, project: Any) -> frozenset[str]:
-    """All verbs that the actor holds in the project, at least within limits: for what to offer."""
-    return frozenset[str]().union(*(each.verbs for each in standings(project, {actor.id})))
+def verbs_held(actor: Actor, project: Any | None) -> frozenset[str]:
+    """All verbs that the actor holds, at least within limits: for what to offer. Asked once for every page.
+
+    `project` None: those that concern the whole installation.
+    """
+    # The teams first: three plain queries are built and answered faster than nested ones.
+    teams = Team.objects.filter(members__member=actor.id).values_list("pseudonym", flat=True)
+    holders = [actor.id, *teams]
+    rows = list(Membership.objects.filter(member__in=holders, project=project)) if project else []
+    appointed = OrganisationMembership.objects.filter(member__in=holders)
+    everywhere = set(appointed.values_list("role", flat=True))
+    if User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True).exists():
+        everywhere.add(OrganisationRole.ORGANISATION_ADMINISTRATOR)
+    custom: dict[str, set[str]] = {}
+    if keys := {row.role for row in rows} - set(Role.values):
+        found = CustomRoleVerb.objects.filter(role__key__in=keys)
+        for key, verb in found.values_list("role__key", "verb"):
+            custom.setdefault(key, set()).add(verb)
+    held = {
+        name
+        for name, verb in VERBS.items()
+        if (everywhere & verb.roles and (project is not None or not verb.is_of_project))
+        or any(
+            (row.role in verb.roles or name in custom.get(row.role, ()))
+            and (verb.limitable or not row.limits)
+            for row in rows
+        )
+    }
+    return frozenset(held)
 
 
 def who_may(verb: str, project: Any) -> list[Standing]:

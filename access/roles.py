@@ -98,6 +98,7 @@ VERBS: Mapping[str, Verb] = {
     "project.create": _verb("make projects", _ORG),
     "organisation.manage": _verb("give and take roles of the organisation; define custom roles", _ORG),
     "team.manage": _verb("make teams and say who is in them", _ORG),
+    "account.manage": _verb("make accounts, make them inactive, set passwords", _ORG),
     "person.erase": _verb("erase who a person was, for good", _ORG),
     "service_account.manage": _verb("make service accounts and their tokens", _ORG),
 }

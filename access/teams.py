@@ -7,7 +7,17 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from access.models import CustomRole, CustomRoleVerb, Membership, ServiceAccount, Team, TeamMember, User
+from access.grants import require_an_organisation_administrator
+from access.models import (
+    CustomRole,
+    CustomRoleVerb,
+    Membership,
+    OrganisationMembership,
+    ServiceAccount,
+    Team,
+    TeamMember,
+    User,
+)
 from access.permissions import require_in_organisation
 from access.roles import VERBS, OrganisationRole, Role
 from audit.actor import Actor
@@ -21,7 +31,7 @@ class InUseError(ValueError):
 def save_team(actor: Actor, key: str, *, name: str, members: Collection[str]) -> Team:
     """Make a team, or change its name and who is in it (pseudonyms of people).
 
-    Raises `ForbiddenError`, or ValidationError naming the member at fault.
+    Raises `ForbiddenError`, ValidationError naming the member at fault, or `LastAdministratorError`.
     """
     with recording(actor) as record:
         require_in_organisation(actor, "team.manage")
@@ -46,6 +56,7 @@ def save_team(actor: Actor, key: str, *, name: str, members: Collection[str]) ->
         team.members.exclude(member__in=wanted).delete()
         held = set(team.members.values_list("member", flat=True))
         TeamMember.objects.bulk_create(TeamMember(team=team, member=each) for each in sorted(wanted - held))
+        require_an_organisation_administrator()
     return team
 
 
@@ -59,15 +70,24 @@ def leave_all(record: Recording, member: str) -> None:
         team.save()
 
 
+def uses_of(team: Team) -> list[str]:
+    """What depends on a team, in words: roles in projects and the organisation, service accounts."""
+    held = Membership.objects.filter(member=team.pseudonym).select_related("project").order_by("project__key")
+    return [
+        *(f"{row.role_name} in {row.project.key}" for row in held),
+        *(
+            f"{row.get_role_display()} of the organisation"
+            for row in OrganisationMembership.objects.filter(member=team.pseudonym)
+        ),
+        *(f"the service account {each}" for each in ServiceAccount.objects.filter(team=team)),
+    ]
+
+
 def delete_team(actor: Actor, team: Team) -> None:
     """Take a team away. Raises `ForbiddenError`, or `InUseError` while it holds a role or owns an account."""
     with recording(actor) as record:
         require_in_organisation(actor, "team.manage")
-        held = Membership.objects.filter(member=team.pseudonym).select_related("project")
-        accounts = ServiceAccount.objects.filter(team=team)
-        uses = [f"{row.role_name} in {row.project.key}" for row in held] + [
-            f"the service account {account}" for account in accounts
-        ]
+        uses = uses_of(team)
         if uses:
             raise InUseError(f"{team} still has {', '.join(uses)}; take that away first.")
         record.event("access.v1.team.changed", team.ledger_subject, before=team.document, after=None)

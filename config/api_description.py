@@ -42,7 +42,12 @@ TAGS = [
     {"name": "report.csv", "description": "Every change of what is served, to read in a spreadsheet."},
     {"name": "sdk-keys", "description": "Keys of the services and browsers that read flags."},
     {"name": "people", "description": "The people you share a project with."},
-    {"name": "memberships", "description": "Roles per project."},
+    {"name": "memberships", "description": "Roles per project, of people, teams and service accounts."},
+    {"name": "organisation-memberships", "description": "Roles that hold in every project."},
+    {"name": "teams", "description": "People who hold roles together."},
+    {"name": "roles", "description": "The table: what each role may do; and roles of your own."},
+    {"name": "who-may", "description": "Who may do something in a project, and why."},
+    {"name": "standing", "description": "What somebody may do in a project, and why."},
     {"name": "service-accounts", "description": "Programs that act through the API."},
     {"name": "tokens", "description": "Bearer tokens: yours, and those of service accounts."},
 ]

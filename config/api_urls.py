@@ -12,6 +12,8 @@ from rest_framework.request import Request
 from access.api.endpoint import Endpoint
 from access.api.erasure import Erasures
 from access.api.people import Me, Memberships, People, ServiceAccounts
+from access.api.roles import Roles, Standings, WhoMay
+from access.api.teams import OrganisationMemberships, Teams
 from access.api.tokens import Tokens
 from approvals.api.change_requests import ChangeRequests
 from approvals.api.explain import Explain
@@ -102,6 +104,14 @@ urlpatterns = [
     _v1("people", People, get="list"),
     _v1("memberships", Memberships, get="list", post="create"),
     _v1("memberships/<str:project>/<str:member>/<str:role>", Memberships, delete="destroy"),
+    _v1("organisation-memberships", OrganisationMemberships, get="list", post="create"),
+    _v1("organisation-memberships/<str:member>/<str:role>", OrganisationMemberships, delete="destroy"),
+    _v1("teams", Teams, get="list"),
+    _v1("teams/<str:team>", Teams, get="retrieve", put="update", delete="destroy"),
+    _v1("roles", Roles, get="table"),
+    _v1("roles/<str:role>", Roles, put="update", delete="destroy"),
+    _v1("who-may", WhoMay, get="retrieve"),
+    _v1("standing", Standings, get="retrieve"),
     _v1("people/<str:person>/erasure", Erasures, get="retrieve", post="erase"),
     _v1("tokens", Tokens, get="list", post="create"),
     _v1("tokens/<int:id>/revoke", Tokens, post="revoke"),

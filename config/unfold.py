@@ -42,8 +42,16 @@ def _holds(verb: str) -> Callable[[HttpRequest], bool]:
     return permission
 
 
-def _is_superuser(request: HttpRequest) -> bool:
-    return bool(request.user.is_superuser)
+def _answers_for_programs(request: HttpRequest) -> bool:
+    from access.admin.place import place_of
+    from access.permissions import service_accounts_answered_for
+
+    place = place_of(request)
+    return "service_account.manage" in place.verbs or service_accounts_answered_for(place.actor).exists()
+
+
+def _organisation_page(name: str) -> Link:
+    return lambda request: reverse(f"admin:{name}")
 
 
 def waiting(request: HttpRequest) -> str:
@@ -149,7 +157,7 @@ UNFOLD: dict[str, Any] = {
                         "title": _("People"),
                         "icon": "badge",
                         "link": _page("people"),
-                        "active": _is_at("people"),
+                        "active": _is_at("people", "role-limits", "who-may", "standing"),
                     },
                     {
                         "title": _("Audit"),
@@ -158,18 +166,47 @@ UNFOLD: dict[str, Any] = {
                         "active": _is_at("event-list", "event", "audit-export"),
                         "permission": _holds("audit.view"),
                     },
+                ],
+            },
+            {
+                "title": _("Organisation"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("Roles"),
+                        "icon": "table",
+                        "link": _organisation_page("role-table"),
+                        "active": _is_at("role-table", "role-list", "role-new", "custom-role"),
+                    },
+                    {
+                        "title": _("Administrators"),
+                        "icon": "shield_person",
+                        "link": _organisation_page("organisation-roles"),
+                        "active": _is_at("organisation-roles"),
+                        "permission": _holds("organisation.manage"),
+                    },
+                    {
+                        "title": _("Teams"),
+                        "icon": "groups_2",
+                        "link": _organisation_page("team-list"),
+                        "active": _is_at("team-list", "team-new", "team"),
+                        "permission": _holds("team.manage"),
+                    },
+                    {
+                        "title": _("Service accounts"),
+                        "icon": "smart_toy",
+                        "link": _organisation_page("service-account-list"),
+                        "active": _is_at("service-account-list", "service-account-new", "service-account"),
+                        "permission": _answers_for_programs,
+                    },
                     {
                         "title": _("Accounts"),
                         "icon": "manage_accounts",
-                        "link": lambda request: reverse("admin:access_user_changelist"),
+                        "link": _organisation_page("account-list"),
                         "active": _is_at(
-                            "access_user_changelist",
-                            "access_user_add",
-                            "access_user_change",
-                            "auth_user_password_change",
-                            "person-erase",
+                            "account-list", "account-new", "account", "account-password", "person-erase"
                         ),
-                        "permission": _is_superuser,
+                        "permission": _holds("account.manage"),
                     },
                 ],
             },

@@ -1,3 +1,3 @@
-"""The pages about people. `urls` lists them; `accounts` registers the stock form for accounts."""
+"""The pages about people. `urls` lists them; `accounts` takes Django's groups out of the admin."""
 
 from access.admin import accounts as accounts

@@ -61,7 +61,7 @@ def erase_person(request: HttpRequest, number: int) -> HttpResponse:
                 _("Erased: %(count)s disclosures in the ledger, roles, tokens, and the account's content.")
                 % {"count": done.disclosures},
             )
-            return redirect("admin:access_user_changelist")
+            return redirect("admin:account-list")
     place = place_of(request)
     requests = ChangeRequest.objects.filter(proposer=person.pseudonym, state__in=ChangeRequest.OPEN)
     return shown(

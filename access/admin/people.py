@@ -1,8 +1,8 @@
-"""Who has which role in a project, and giving and taking roles."""
+"""Who has which role in a project, and giving, limiting and taking roles."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
@@ -10,29 +10,40 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
 from access import grants
-from access.admin.pages import Page
-from access.models import Membership
+from access.admin.member import LimitsForm, Who
+from access.admin.pages import Page, holders
+from access.grants import LastAdministratorError
+from access.models import CustomRole, Membership, ServiceAccount, Team
 from access.permissions import display_names, require
-from access.roles import PURPOSES, Role, roles_that_may
+from access.roles import PURPOSES, Role, label_of
 
 
-class GrantForm(forms.Form):
-    """Somebody and a role for them."""
+def role_names() -> dict[str, str]:
+    """The roles that one can hold in a project, by key: those of the table and the organisation's own."""
+    return {role: label_of(role) for role in Role} | dict(CustomRole.objects.values_list("key", "name"))
 
-    who = forms.CharField(
-        label=_("User name or e-mail address"),
-        max_length=254,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.VIEWER)
 
-    def clean_who(self) -> str:
-        text = self.cleaned_data["who"].strip()
-        try:
-            self.member = grants.found(text)
-        except LookupError as error:
-            raise forms.ValidationError(str(error)) from error
-        return text
+class GrantForm(LimitsForm):
+    """Somebody, a role for them, and where it holds."""
+
+    who = Who(label=_("Person, team or service account"))
+    role = forms.ChoiceField(label=_("Role"), initial=Role.VIEWER)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field = self.fields["role"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = list(role_names().items())
+
+    @property
+    def limit_fields(self) -> list[forms.BoundField]:
+        """What stands folded away: most roles have no limits."""
+        return [self[name] for name in LimitsForm.base_fields]
+
+    @property
+    def limits_open(self) -> bool:
+        """Whether a limit was given, so that it is not folded away when the form comes back."""
+        return self.is_bound and any(self[name].data for name in LimitsForm.base_fields)
 
 
 class PeoplePage(Page):
@@ -42,7 +53,7 @@ class PeoplePage(Page):
     title = _("People")
 
     def get(self, request: HttpRequest, project: str) -> HttpResponse:
-        return self._show(GrantForm())
+        return self._show(GrantForm(project=self.project))
 
     def post(self, request: HttpRequest, project: str) -> HttpResponse:
         # Before the form looks anybody up: who has an account is nobody's business who may not give roles.
@@ -50,43 +61,125 @@ class PeoplePage(Page):
         if "revoke" in request.POST:
             # An id that is no number is no membership.
             wanted = request.POST["revoke"]
-            rows = Membership.objects.filter(project=self.project)
-            membership = get_object_or_404(rows, pk=wanted if wanted.isdecimal() else None)
+            membership = _membership(self.project, wanted if wanted.isdecimal() else None)
             try:
                 grants.revoke(self.actor, membership)
-            except ValueError as error:
+            except LastAdministratorError as error:
                 self.complain(error)
             else:
-                self.say(_("Role taken away: %s.") % membership.role_name)
+                self.say(_("Role taken away: %s.") % role_names().get(membership.role, membership.role))
             return self.go("people")
-        form = GrantForm(request.POST)
+        form = GrantForm(request.POST, project=self.project)
         if not form.is_valid():
             return self._show(form, 422)
-        grants.grant(self.actor, self.project, form.member, form.cleaned_data["role"])
-        role = Role(form.cleaned_data["role"]).label
-        self.say(_("%(who)s is now %(role)s.") % {"who": form.cleaned_data["who"], "role": role})
+        given = form.cleaned_data
+        try:
+            row = grants.grant(self.actor, self.project, given["who"], given["role"], limits=form.limits)
+        except LastAdministratorError as error:
+            form.add_error(None, str(error))
+            return self._show(form, 409)
+        words = {
+            "who": display_names({row.member})[row.member],
+            "role": role_names()[row.role],
+            "limits": f" ({row.reach})" if row.limits else "",
+        }
+        self.say(_("%(who)s is now %(role)s%(limits)s.") % words)
         return self.go("people")
 
     def _show(self, form: GrantForm, status: int = 200) -> HttpResponse:
-        held: dict[str, list[Membership]] = defaultdict(list)
-        for membership in Membership.objects.filter(project=self.project).order_by("member", "role"):
-            held[membership.member].append(membership)
-        names = display_names(set(held))
-        people = [
-            {"name": names[member], "member": member, "memberships": memberships}
-            for member, memberships in sorted(held.items(), key=lambda item: names[item[0]].lower())
-        ]
-        roles = [{"label": role.label, "purpose": PURPOSES[role]} for role in Role]
-        can_manage = self.holds("access.manage")
+        rows = list(Membership.objects.filter(project=self.project).order_by("member", "role"))
+        by_holder: dict[str, list[Membership]] = {}
+        for row in rows:
+            by_holder.setdefault(row.member, []).append(row)
+        teams = {
+            team.pseudonym: [each.member for each in team.members.all()]
+            for team in Team.objects.filter(pseudonym__in=by_holder).prefetch_related("members")
+        }
+        programs = set(
+            ServiceAccount.objects.filter(pseudonym__in=by_holder).values_list("pseudonym", flat=True)
+        )
+        names = display_names({*by_holder, *(member for members in teams.values() for member in members)})
+        roles = role_names()
+        custom = list(CustomRole.objects.all())
         return self.show(
             status=status,
-            people=people,
-            roles=roles,
             form=form,
-            can_manage=can_manage,
-            administrators=[names[member] for member, rows in held.items() if self._manages(rows)],
+            people=[
+                {
+                    "name": names[holder],
+                    "member": holder,
+                    "kind": _("team")
+                    if holder in teams
+                    else _("service account")
+                    if holder in programs
+                    else "",
+                    "is_team": holder in teams,
+                    "count": len(teams.get(holder, ())),
+                    "through": [
+                        {"name": names[member], "member": member}
+                        for member in sorted(teams.get(holder, ()), key=lambda each: names[each].lower())
+                    ],
+                    "memberships": [
+                        {
+                            "pk": row.pk,
+                            "role_name": roles.get(row.role, row.role),
+                            "limits": str(row.reach) if row.limits else "",
+                        }
+                        for row in held
+                    ],
+                }
+                for holder, held in sorted(by_holder.items(), key=lambda item: names[item[0]].lower())
+            ],
+            roles=[
+                *({"label": role.label, "purpose": PURPOSES[role]} for role in Role),
+                *({"label": role.name, "purpose": role.purpose} for role in custom),
+            ],
+            can_manage=self.holds("access.manage"),
+            administrators=holders(self.project, "access.manage"),
         )
 
-    @staticmethod
-    def _manages(memberships: list[Membership]) -> bool:
-        return any(membership.role in roles_that_may("access.manage") for membership in memberships)
+
+class LimitsPage(Page):
+    """Says where a role that somebody has holds."""
+
+    verb = "access.manage"
+    template = "countersign/form.html"
+
+    def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        row = _membership(self.project, number)
+        return self._show(row, LimitsForm(initial=LimitsForm.of(row.reach), project=self.project))
+
+    def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        row = _membership(self.project, number)
+        form = LimitsForm(request.POST, project=self.project)
+        if not form.is_valid():
+            return self._show(row, form, 422)
+        try:
+            row = grants.grant(self.actor, self.project, row.member, row.role, limits=form.limits)
+        except LastAdministratorError as error:
+            form.add_error(None, str(error))
+            return self._show(row, form, 409)
+        self.say(_("The role holds %s.") % (row.reach if row.limits else _("everywhere in the project")))
+        return self.go("people")
+
+    def _show(self, row: Membership, form: LimitsForm, status: int = 200) -> HttpResponse:
+        words = {
+            "who": display_names({row.member})[row.member],
+            "role": role_names().get(row.role, row.role),
+        }
+        return self.show(
+            status=status,
+            title=_("Where %(who)s is %(role)s") % words,
+            intro=_(
+                "Nothing chosen: everywhere. A limit narrows what one may do, not what one may see; a limited "
+                "role neither gives roles nor changes policies, environments or keys."
+            ),
+            form=form,
+            button=_("Set the limits"),
+            back_name="people",
+        )
+
+
+def _membership(project: Any, number: Any) -> Membership:
+    rows = Membership.objects.filter(project=project).select_related("project")
+    return get_object_or_404(rows, pk=number)

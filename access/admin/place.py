@@ -15,7 +15,7 @@ _SESSION = "project"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The actor, the projects they may see, the one they are in, and the verbs they hold there."""
+    """The actor, the projects they may see, the one they are in, and the verbs they hold there and everywhere."""
 
     actor: Actor
     projects: tuple[Project, ...]
@@ -41,6 +41,6 @@ def place_of(request: HttpRequest) -> Place:
         project = min(projects, key=lambda each: each.pk, default=None)
     if named and project and request.session.get(_SESSION) != project.key:
         request.session[_SESSION] = project.key
-    place = Place(actor, projects, project, verbs_held(actor, project) if project else frozenset())
+    place = Place(actor, projects, project, verbs_held(actor, project))
     request.countersign_place = place  # type: ignore[attr-defined]
     return place

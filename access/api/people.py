@@ -1,4 +1,4 @@
-"""Who am I, and who else is here: `me`, memberships, service accounts."""
+"""Who am I, and who else is here: `me`, memberships, people, service accounts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import grants, machines
-from access.api.body import Body, Choice, Key, Text
+from access.api.body import Body, Document, Key, Text
 from access.api.endpoint import Endpoint
-from access.models import Membership, ServiceAccount, User
-from access.permissions import display_names, is_organisation_administrator, projects_where, require
-from access.roles import Role
+from access.limits import Limits
+from access.models import Membership, OrganisationMembership, ServiceAccount, Team, TeamMember, User
+from access.permissions import (
+    display_names,
+    held_by,
+    is_organisation_administrator,
+    projects_where,
+    require,
+    require_in_organisation,
+    service_accounts_answered_for,
+)
 
 
 class ProjectRolesSerializer(serializers.Serializer[Any]):
-    """The caller's roles in one project."""
+    """The caller's roles in one project, their own and those of their teams."""
 
     project = serializers.CharField()
-    roles = serializers.ListField(child=serializers.ChoiceField(choices=Role.choices))
+    roles = serializers.ListField(child=serializers.CharField())
 
 
 class MeSerializer(serializers.Serializer[Any]):
@@ -33,6 +41,8 @@ class MeSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=[("user", "a person"), ("service", "a service account")])
     name = serializers.CharField()
     organisation_administrator = serializers.BooleanField()
+    organisation_roles = serializers.ListField(child=serializers.CharField())
+    teams = serializers.ListField(child=serializers.CharField(), help_text="The keys of your teams.")
     projects = ProjectRolesSerializer(many=True)
 
 
@@ -45,26 +55,42 @@ class Me(Endpoint):
         self.filters(request)
         actor = self.actor(request)
         roles: dict[str, list[str]] = {}
-        held = Membership.objects.filter(member=actor.id).order_by("project__key", "role")
-        for project, role in held.values_list("project__key", "role"):
+        held = Membership.objects.filter(held_by(actor)).order_by("project__key", "role")
+        for project, role in held.values_list("project__key", "role").distinct():
             roles.setdefault(project, []).append(role)
+        appointed = OrganisationMembership.objects.filter(held_by(actor)).order_by("role")
+        teams = Team.objects.filter(members__member=actor.id)
         shown = {
             "id": actor.id,
             "kind": "user" if isinstance(request.user, User) else "service",
             "name": display_names({actor.id})[actor.id],
             "organisation_administrator": is_organisation_administrator(actor),
+            "organisation_roles": list(appointed.values_list("role", flat=True).distinct()),
+            "teams": list(teams.values_list("key", flat=True)),
             "projects": [{"project": project, "roles": roles[project]} for project in roles],
         }
         return Response(MeSerializer(shown).data)
+
+
+class LimitsSerializer(serializers.Serializer[Any]):
+    """Where a role holds. Every member may be left out; empty: everywhere in the project."""
+
+    environments = serializers.ListField(child=serializers.CharField(), required=False)
+    kinds = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Kinds of flags, e.g. `release`."
+    )
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+    critical = serializers.BooleanField(required=False, help_text="False: not for critical flags.")
 
 
 class MembershipSerializer(serializers.Serializer[Any]):
     """A role of somebody in a project."""
 
     project = serializers.CharField(source="project.key")
-    member = serializers.CharField(help_text="The pseudonymous id of a person or service account.")
+    member = serializers.CharField(help_text="The pseudonymous id of a person, service account or team.")
     name = serializers.SerializerMethodField(help_text="As known now; the id where it was erased.")
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = serializers.CharField(help_text="Of the table, or the key of a custom role; see `roles`.")
+    limits = LimitsSerializer()
 
     def get_name(self, row: Membership) -> str:
         return str(self.context["names"].get(row.member, row.member))
@@ -75,7 +101,7 @@ class MembershipFilter(Body):
 
     project = Key(required=False)
     member = Text(required=False)
-    role = Choice(choices=Role.choices, required=False)
+    role = Text(max_length=32, required=False)
 
 
 class MembershipBody(Body):
@@ -84,10 +110,15 @@ class MembershipBody(Body):
     project = Key()
     member = Text(
         max_length=254,
-        help_text="An id, as in `me`, `people` or `service-accounts`; or a user name, an e-mail address, "
-        "or the name of a service account.",
+        help_text="An id, as in `me`, `people`, `teams` or `service-accounts`; or a user name, an e-mail "
+        "address, the key of a team or the name of a service account.",
     )
-    role = Choice(choices=Role.choices)
+    role = Text(max_length=32, help_text="Of the table, or the key of a custom role; see `roles`.")
+    limits = Document(
+        required=False,
+        help_text="`environments`, `kinds`, `tags` (lists) and `critical` (false: not for critical flags). "
+        "Left out: everywhere in the project.",
+    )
 
 
 class Memberships(Endpoint):
@@ -114,11 +145,21 @@ class Memberships(Endpoint):
         examples=[
             OpenApiExample(
                 "A reviewer", {"project": "shop", "member": "jonas", "role": "reviewer"}, request_only=True
-            )
+            ),
+            OpenApiExample(
+                "A team that changes only what is not critical, before production",
+                {
+                    "project": "shop",
+                    "member": "payments",
+                    "role": "editor",
+                    "limits": {"environments": ["development", "staging"], "critical": False},
+                },
+                request_only=True,
+            ),
         ],
     )
     def create(self, request: Request) -> Response:
-        """Give a role. Giving it again changes nothing."""
+        """Give a role, or set the limits of one that is held. Giving the same again changes nothing."""
         given = self.body(request, MembershipBody)
         project = self.project(request, given["project"])
         actor = self.actor(request)
@@ -128,7 +169,8 @@ class Memberships(Endpoint):
             member = grants.found(given["member"])
         except LookupError as error:
             raise NotFound(f"{given['member']!r}: {error} People find their id under /api/v1/me.") from error
-        row = grants.grant(actor, project, member, given["role"])
+        limits = Limits.read(given.get("limits", {}))
+        row = grants.grant(actor, project, member, given["role"], limits=limits)
         return Response(MembershipSerializer(row, context={"names": display_names({member})}).data, 201)
 
     @extend_schema(responses={204: None})
@@ -168,7 +210,8 @@ class People(Endpoint):
         rows = User.objects.all()
         if not is_organisation_administrator(actor):
             members = Membership.objects.filter(project__in=self.visible(request)).values("member")
-            rows = rows.filter(Q(pseudonym__in=members) | Q(pseudonym=actor.id))
+            in_teams = TeamMember.objects.filter(team__pseudonym__in=members).values("member")
+            rows = rows.filter(Q(pseudonym__in=members) | Q(pseudonym__in=in_teams) | Q(pseudonym=actor.id))
         return self.page(request, rows, PersonSerializer)
 
 
@@ -176,16 +219,26 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
     """A program that acts through the API. It never counts as a reviewer."""
 
     id = serializers.CharField(source="pseudonym", help_text="What memberships name.")
+    team = serializers.SlugRelatedField(
+        slug_field="key", read_only=True, help_text="The key of the team that answers for it; or null."
+    )
 
     class Meta:
         model = ServiceAccount
-        fields = ("id", "name", "is_active")
+        fields = ("id", "name", "is_active", "team")
 
 
 class ServiceAccountBody(Body):
     """A service account to make."""
 
     name = Text(max_length=128, help_text="Unique; say which program it is.")
+    team = Text(
+        max_length=128,
+        required=False,
+        allow_null=True,
+        help_text="The key of the team that answers for it and makes its tokens. Left out: the "
+        "organisation's administrators.",
+    )
 
 
 class ServiceAccounts(Endpoint):
@@ -200,19 +253,30 @@ class ServiceAccounts(Endpoint):
     @extend_schema(
         request=ServiceAccountBody,
         responses={201: ServiceAccountSerializer},
-        examples=[OpenApiExample("A pipeline", {"name": "release-pipeline"}, request_only=True)],
+        examples=[
+            OpenApiExample("A pipeline", {"name": "release-pipeline", "team": "payments"}, request_only=True)
+        ],
     )
     def create(self, request: Request) -> Response:
         """Make a service account. It has no role and no token yet."""
         given = self.body(request, ServiceAccountBody)
-        account = machines.create_service_account(self.actor(request), given["name"])
+        actor = self.actor(request)
+        # First of all: which teams there are is nobody else's business.
+        require_in_organisation(actor, "service_account.manage")
+        team = None
+        if given.get("team") is not None:
+            team = Team.objects.filter(key=given["team"]).first()
+            if team is None:
+                raise NotFound(f"There is no team {given['team']!r}.")
+        account = machines.create_service_account(actor, given["name"], team)
         return Response(ServiceAccountSerializer(account).data, 201)
 
 
 def service_accounts_seen(endpoint: Endpoint, request: Request) -> QuerySet[ServiceAccount]:
-    """All for organisation administrators; for others, the members of the projects that they see."""
+    """All for organisation administrators; for others, those of their teams and of projects that they see."""
     actor = endpoint.actor(request)
-    if is_organisation_administrator(actor):
-        return ServiceAccount.objects.all()
+    answered = service_accounts_answered_for(actor)
     members = Membership.objects.filter(project__in=projects_where(actor, "project.view"))
-    return ServiceAccount.objects.filter(pseudonym__in=members.values("member"))
+    return ServiceAccount.objects.filter(
+        Q(pk__in=answered.values("pk")) | Q(pseudonym__in=members.values("member"))
+    ).select_related("team")

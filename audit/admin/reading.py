@@ -10,8 +10,9 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from access.limits import Limits
 from access.permissions import display_names
-from access.roles import Role
+from access.roles import label_of
 from approvals.effects import sentences_of
 from approvals.models import ChangeRequest, Review
 from audit.models import Blob, Event
@@ -40,6 +41,16 @@ TYPES: dict[str, tuple[str, Any]] = {
     "approvals.v1.policy.changed": ("policy", _("Policy changed")),
     "approvals.v1.emergency.reviewed": ("fact_check", _("Kill reviewed")),
     "access.v1.membership.changed": ("badge", _("Role given or taken")),
+    "access.v1.organisation_membership.changed": (
+        "shield_person",
+        _("Role of the organisation given or taken"),
+    ),
+    "access.v1.team.changed": ("groups", _("Team changed")),
+    "access.v1.role.changed": ("badge", _("Custom role changed")),
+    "access.v1.account.created": ("person_add", _("Account made")),
+    "access.v1.account.changed": ("manage_accounts", _("Account changed")),
+    "access.v1.account.password_set": ("password", _("Password set for somebody")),
+    "access.v1.service_account.created": ("smart_toy", _("Service account made")),
     "access.v1.person.erased": ("person_off", _("Person erased")),
     "access.v1.token.issued": ("key", _("API token issued")),
     "access.v1.token.revoked": ("key_off", _("API token revoked")),
@@ -80,7 +91,7 @@ def told(project: Project, events: Sequence[Event], environments: Iterable[Envir
     requests = _requests(project, events)
     reviewers = {review.reviewer for request in requests.values() for review in request.reviews.all()}
     members = {
-        event.subject.rpartition("/")[2] for event in events if event.type.startswith("access.v1.member")
+        event.subject.rpartition("/")[2] for event in events if event.type.endswith("membership.changed")
     }
     names = display_names({event.actor for event in events} | reviewers | members)
     places = {environment.key: environment.name for environment in environments}
@@ -146,10 +157,10 @@ def _said(
         place = places.get(subject.environment, subject.environment)
         about = f"{subject.key} in {place}" if place else subject.key
         return about, sentences_of(subject, place, before, after)
-    if event.type == "access.v1.membership.changed":
+    if event.type in ("access.v1.membership.changed", "access.v1.organisation_membership.changed"):
         member = event.subject.rpartition("/")[2]
         roles = [
-            ", ".join(Role(role).label for role in (document or {}).get("roles", ())) or "none"
+            ", ".join(_role(role) for role in (document or {}).get("roles", ())) or "none"
             for document in (before, after)
         ]
         return names.get(member, member), (f"Roles: {roles[0]} → {roles[1]}",)
@@ -172,6 +183,14 @@ def _said(
         )
         return " ".join(tail), words
     return " ".join(tail).replace("-", " ") if len(tail) < 2 else f"{tail[0].replace('-', ' ')} {tail[1]}", ()
+
+
+def _role(entry: str | dict[str, Any]) -> str:
+    """`Editor`, or with its limits, `Editor (in development)`."""
+    if isinstance(entry, str):
+        return label_of(entry)
+    limits = {name: value for name, value in entry.items() if name != "role"}
+    return f"{label_of(entry['role'])} ({Limits.read(limits)})"
 
 
 def _brief(value: Any) -> str:

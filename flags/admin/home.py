@@ -47,10 +47,10 @@ class ProjectForm(forms.Form):
 
 
 class NewProjectPage(View):
-    """For superusers of the installation: nobody has a role in a project that does not exist yet."""
+    """For whoever may make projects: nobody has a role in a project that does not exist yet."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not getattr(request.user, "is_superuser", False):
+        if "project.create" not in place_of(request).verbs:
             raise Http404
         return super().dispatch(request, *args, **kwargs)
 

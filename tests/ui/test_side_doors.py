@@ -9,7 +9,6 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import NoReverseMatch, reverse
 
-from access.models import User
 from audit.history import Tracked
 from audit.models import Event
 from tests.cast import ON, Cast
@@ -50,43 +49,3 @@ def test_a_post_to_where_a_stock_page_would_be_changes_no_row(
         assert client.post(base + page, form).status_code == 404
     assert rows() == before
     assert Event.objects.count() == events
-
-
-def test_accounts_are_for_superusers_and_nobody_is_deleted_there(cast: Cast, browser: Browser) -> None:
-    page = "/admin/access/user/"
-    assert browser("administrator").get(page).status_code == 403
-    client = browser("root")
-    assert client.get(page).status_code == 200
-    user = cast.users["viewer"]
-    assert client.post(f"{page}{user.pk}/delete/", {"post": "yes"}).status_code == 403
-    client.post(page, {"action": "delete_selected", "_selected_action": user.pk, "post": "yes"})
-    assert User.objects.filter(pk=user.pk).exists()
-
-
-def test_a_pseudonym_is_not_changed_by_the_account_form(cast: Cast, browser: Browser) -> None:
-    user = cast.users["viewer"]
-    form = {
-        "username": "viewer",
-        "first_name": "Renamed",
-        "last_name": "",
-        "email": "viewer@example.com",
-        "is_active": "on",
-        "pseudonym": "user:stolen",
-    }
-    answer = browser("root").post(f"/admin/access/user/{user.pk}/change/", form)
-    assert answer.status_code == 302
-    changed = User.objects.get(pk=user.pk)
-    assert (changed.first_name, changed.pseudonym) == ("Renamed", user.pseudonym)
-
-
-def test_a_new_account_gets_a_password_and_a_pseudonym(cast: Cast, browser: Browser) -> None:
-    form = {
-        "username": "newcomer",
-        "password1": "correct horse battery",
-        "password2": "correct horse battery",
-        "usable_password": "true",
-    }
-    browser("root").post("/admin/access/user/add/", form)
-    made = User.objects.get(username="newcomer")
-    assert made.check_password("correct horse battery")
-    assert made.pseudonym.startswith("user:")

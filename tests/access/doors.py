@@ -1,0 +1,310 @@
+"""Every address of the application with the verb that it takes: the table of doors.
+
+A test walks the URL patterns and fails on one that is not here, so that nothing is opened unseen. Another asks
+every door as every role. `{…}` in a body stands for something of the stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+# Not a verb: what else decides.
+PUBLIC = "public"  # anybody, without signing in
+SIGNED_IN = "signed in"  # whoever signed in, about themselves or what is no secret here
+NARROWED = "narrowed"  # whoever signed in gets 200, and in it only what they may see
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A method of an address."""
+
+    route: str
+    method: str
+    verb: str
+    body: Any = None
+    # What the parts of the route stand for; see `Stage` for the ones that are not given.
+    at: dict[str, str] = field(default_factory=dict)
+    query: str = ""
+    # Something else than the verb decides, and tests of their own are about it; says what.
+    beside: str = ""
+
+
+def _pages(prefix: str, verb: str, *names: str, **at: str) -> list[Door]:
+    return [Door(f"{prefix}{name}", "GET", verb, at=at) for name in names]
+
+
+_P = "admin/p/<str:project>/"
+_FLAG = f"{_P}flags/<str:key>/"
+_IN = f"{_FLAG}in/<str:environment>/"
+_REQUEST = f"{_P}requests/<int:number>/"
+_V1 = "api/v1/"
+_CR = f"{_V1}change-requests/<int:number>"
+REQUEST, PLAN, TEAM, ROLE = (
+    {"number": "{request}"},
+    {"number": "{plan}"},
+    {"key": "payments"},
+    {"key": "night-watch"},
+)
+PERSON, PROGRAM, KEY = {"number": "{person}"}, {"number": "{program}"}, {"number": "{sdk_key}"}
+ENVIRONMENT = {"key": "development"}
+
+
+PAGES = [
+    *_pages(
+        _P,
+        "project.view",
+        "flags/",
+        "segments/",
+        "environments/",
+        "requests/",
+        "plans/",
+        "people/",
+        "who-may/",
+        "flags/<str:key>/",
+        "flags/<str:key>/explain/",
+        "flags/<str:key>/in/<str:environment>/",
+    ),
+    Door(f"{_P}segments/<str:key>/", "GET", "project.view", at={"key": "beta"}),
+    Door(f"{_P}environments/<str:key>/flagd/", "GET", "project.view", at=ENVIRONMENT),
+    Door(_REQUEST, "GET", "project.view", at=REQUEST),
+    Door(f"{_P}plans/<int:number>/", "GET", "project.view", at=PLAN),
+    Door(f"{_P}standing/<str:member>/", "GET", "project.view"),
+    *_pages(_P, "change.propose", "new-flag/", "new-segment/", "flags/<str:key>/edit/"),
+    Door(f"{_P}segments/<str:key>/edit/", "GET", "change.propose", at={"key": "beta"}),
+    Door(f"{_IN}rollout/", "GET", "change.propose"),
+    Door(f"{_P}new-flag/", "POST", "change.propose", {}),
+    Door(f"{_FLAG}edit/", "POST", "change.propose", {}),
+    Door(f"{_P}new-segment/", "POST", "change.propose", {}),
+    Door(f"{_P}segments/<str:key>/edit/", "POST", "change.propose", {}, {"key": "beta"}),
+    Door(f"{_IN}rollout/", "POST", "change.propose", {}),
+    Door(_IN, "POST", "change.propose", {}),
+    Door(f"{_REQUEST}edit/", "GET", "change.propose", at=REQUEST, beside="only the proposer edits"),
+    Door(_REQUEST, "POST", "change.approve", {"verb": "approve", "digest": "{digest}"}, REQUEST),
+    Door(_REQUEST, "POST", "change.reject", {"verb": "reject", "digest": "{digest}"}, REQUEST),
+    Door(_REQUEST, "POST", "change.comment", {"verb": "comment", "comment": "Why now?"}, REQUEST),
+    Door(_REQUEST, "POST", "change.apply", {"verb": "apply"}, REQUEST),
+    Door(f"{_P}plans/<int:number>/", "POST", "rollout.pause", {"verb": "pause"}, PLAN),
+    Door(f"{_P}plans/<int:number>/", "POST", "rollout.pause", {"verb": "abort"}, PLAN),
+    Door(f"{_IN}kill/", "GET", "flag.kill"),
+    Door(f"{_IN}kill/", "POST", "flag.kill", {}),
+    Door(f"{_P}kills/<int:number>/review/", "POST", "emergency.review", {}, {"number": "{kill}"}),
+    *_pages(_P, "project.administer", "new-environment/"),
+    Door(f"{_P}new-environment/", "POST", "project.administer", {}),
+    *_pages(_P, "project.administer", "environments/<str:key>/edit/", **ENVIRONMENT),
+    Door(f"{_P}environments/<str:key>/edit/", "POST", "project.administer", {}, ENVIRONMENT),
+    *_pages(_P, "policy.change", "environments/<str:key>/policy/", **ENVIRONMENT),
+    Door(f"{_P}environments/<str:key>/policy/", "POST", "policy.change", {}, ENVIRONMENT),
+    *_pages(_P, "sdk_key.manage", "environments/<str:key>/new-key/", **ENVIRONMENT),
+    Door(f"{_P}environments/<str:key>/new-key/", "POST", "sdk_key.manage", {}, ENVIRONMENT),
+    *_pages(_P, "sdk_key.manage", "sdk-keys/<int:number>/revoke/", **KEY),
+    Door(f"{_P}sdk-keys/<int:number>/revoke/", "POST", "sdk_key.manage", {}, KEY),
+    Door(f"{_P}sdk-keys/<int:number>/origins/", "POST", "sdk_key.manage", {}, {"number": "{client_key}"}),
+    Door(f"{_P}people/", "POST", "access.manage", {"who": "second_reviewer", "role": "viewer"}),
+    Door(f"{_P}people/", "POST", "access.manage", {"revoke": "{membership}"}),
+    *_pages(_P, "access.manage", "people/<int:number>/limits/", number="{membership}"),
+    Door(f"{_P}people/<int:number>/limits/", "POST", "access.manage", {}, {"number": "{membership}"}),
+    *_pages(_P, "audit.view", "audit/"),
+    *_pages(
+        _P,
+        "audit.view",
+        "audit/<uuid:event>/",
+        "audit/<uuid:event>/proof",
+        "audit/<uuid:event>/line",
+    ),
+    Door("admin/audit/", "GET", NARROWED),
+    Door("admin/audit/report.csv", "GET", "audit.export", beside="the projects that one holds it in"),
+    Door("admin/audit/export", "GET", "audit.export", beside="needed in every project"),
+    Door("admin/home/", "GET", SIGNED_IN),
+    Door("admin/roles/", "GET", SIGNED_IN),
+    Door("admin/projects/new/", "GET", "project.create"),
+    Door("admin/projects/new/", "POST", "project.create", {"key": "new", "name": "New"}),
+    Door("admin/teams/", "GET", "team.manage"),
+    Door("admin/new-team/", "GET", "team.manage"),
+    Door("admin/new-team/", "POST", "team.manage", {"key": "new", "name": "New"}),
+    Door("admin/teams/<str:key>/", "GET", "team.manage", at=TEAM),
+    Door("admin/teams/<str:key>/", "POST", "team.manage", {"name": "Paying"}, TEAM),
+    Door("admin/teams/<str:key>/", "POST", "team.manage", {"delete": "1"}, TEAM),
+    Door("admin/custom-roles/", "GET", "organisation.manage"),
+    Door("admin/new-role/", "GET", "organisation.manage"),
+    Door(
+        "admin/new-role/",
+        "POST",
+        "organisation.manage",
+        {"key": "new", "name": "New", "verbs": ["flag.kill"]},
+    ),
+    Door("admin/custom-roles/<str:key>/", "GET", "organisation.manage", at=ROLE),
+    Door(
+        "admin/custom-roles/<str:key>/",
+        "POST",
+        "organisation.manage",
+        {"name": "Night", "verbs": ["flag.kill"]},
+        ROLE,
+    ),
+    Door("admin/organisation/", "GET", "organisation.manage"),
+    Door(
+        "admin/organisation/",
+        "POST",
+        "organisation.manage",
+        {"who": "viewer", "role": "organisation-administrator"},
+    ),
+    Door("admin/service-accounts/", "GET", "service_account.manage"),
+    Door("admin/new-service-account/", "GET", "service_account.manage"),
+    Door("admin/new-service-account/", "POST", "service_account.manage", {"name": "new"}),
+    Door("admin/service-accounts/<int:number>/", "GET", "service_account.manage", at=PROGRAM),
+    Door(
+        "admin/service-accounts/<int:number>/",
+        "POST",
+        "service_account.manage",
+        {"revoke": "{token}"},
+        PROGRAM,
+    ),
+    Door("admin/accounts/", "GET", "account.manage"),
+    Door("admin/accounts/new/", "GET", "account.manage"),
+    Door("admin/accounts/new/", "POST", "account.manage", {"username": "new"}),
+    Door("admin/accounts/<int:number>/", "GET", "account.manage", at=PERSON),
+    Door("admin/accounts/<int:number>/", "POST", "account.manage", {"username": "renamed"}, PERSON),
+    Door("admin/accounts/<int:number>/password/", "GET", "account.manage", at=PERSON),
+    Door("admin/accounts/<int:number>/password/", "POST", "account.manage", {}, PERSON),
+    Door("admin/accounts/<int:number>/erase/", "GET", "person.erase", at=PERSON),
+    Door("admin/accounts/<int:number>/erase/", "POST", "person.erase", {"username": "viewer"}, PERSON),
+    # Django's and Unfold's own, in which no model of ours is registered.
+    Door("admin/", "GET", SIGNED_IN),
+    Door("admin/search/", "GET", SIGNED_IN, beside="finds registered models, of which there are none"),
+    Door("admin/autocomplete/", "GET", SIGNED_IN, beside="finds registered models, of which there are none"),
+    Door(
+        "admin/r/<path:content_type_id>/<path:object_id>/",
+        "GET",
+        SIGNED_IN,
+        at={"content_type_id": "1", "object_id": "1"},
+        beside="Django's redirect",
+    ),
+    Door("admin/password_change/", "GET", SIGNED_IN),
+    Door("admin/password_change/done/", "GET", SIGNED_IN),
+    Door("admin/jsi18n/", "GET", PUBLIC),
+    Door("admin/login/", "GET", PUBLIC),
+    Door("admin/logout/", "POST", PUBLIC),
+    Door("admin/(?P<url>.*)$", "GET", SIGNED_IN, beside="Django's 404 with a slash at the end"),
+    Door("", "GET", PUBLIC),
+]
+
+
+def _lists(verb: str, *names: str) -> list[Door]:
+    return [Door(f"{_V1}{name}", "GET", NARROWED, query=verb) for name in names]
+
+
+_CONFIGURATION = f"{_V1}configurations/<str:project>/<str:environment>/<str:flag>"
+API = [
+    *_lists(
+        "project.view",
+        "projects",
+        "environments",
+        "flags",
+        "configurations",
+        "segments",
+        "change-requests",
+        "emergencies",
+        "rollout-plans",
+        "policies",
+        "sdk-keys",
+        "memberships",
+    ),
+    *_lists("audit.view", "events"),
+    *_pages(
+        _V1,
+        "project.view",
+        "projects/<str:project>",
+        "environments/<str:project>/<str:environment>",
+        "flags/<str:project>/<str:flag>",
+        "flags/<str:project>/<str:flag>/history",
+        "configurations/<str:project>/<str:environment>/<str:flag>",
+        "segments/<str:project>/<str:segment>",
+        "policies/<str:project>/<str:environment>",
+    ),
+    Door(_CR, "GET", "project.view", at=REQUEST),
+    Door(f"{_V1}rollout-plans/<int:number>", "GET", "project.view", at=PLAN),
+    Door(f"{_V1}who-may", "GET", "project.view", query="project=shop&verb=flag.kill"),
+    Door(f"{_V1}standing", "GET", "project.view", query="project=shop&member={member}"),
+    Door(
+        f"{_V1}explain",
+        "POST",
+        "project.view",
+        {"project": "shop", "environment": "development", "flag": "searching", "context": {}},
+    ),
+    Door("openfeature/<str:project>/<str:environment>/openfeature/v0/manifest", "GET", "project.view"),
+    Door("openfeature/v0/manifest", "GET", SIGNED_IN, beside="needs parameters"),
+    Door(f"{_V1}events/<uuid:id>", "GET", "audit.view", at={"id": "{event}"}),
+    Door(f"{_V1}events/<uuid:id>/proof", "GET", "audit.view", at={"id": "{event}"}),
+    Door(f"{_V1}checkpoints", "GET", "audit.view", beside="in any project"),
+    Door(f"{_V1}checkpoints/latest", "GET", "audit.view", beside="in any project"),
+    Door(f"{_V1}report.csv", "GET", "audit.export", beside="the projects that one holds it in"),
+    Door(f"{_V1}exports", "GET", "audit.export", beside="needed in every project"),
+    Door(f"{_V1}exports", "POST", "audit.export", beside="needed in every project"),
+    Door(f"{_V1}exports/<uuid:id>", "GET", "audit.export", beside="whoever made it"),
+    Door(f"{_V1}exports/<uuid:id>/bundle", "GET", "audit.export", beside="whoever made it"),
+    Door(f"{_V1}change-requests", "POST", "change.propose", "change"),
+    Door(f"{_V1}change-requests/preview", "POST", "change.propose", "change"),
+    Door(_CR, "PUT", "change.propose", at=REQUEST, beside="only the proposer edits"),
+    Door(f"{_CR}/withdraw", "POST", "change.propose", at=REQUEST, beside="only the proposer withdraws"),
+    Door(f"{_CR}/approve", "POST", "change.approve", "verdict", REQUEST),
+    Door(f"{_CR}/reject", "POST", "change.reject", "verdict", REQUEST),
+    Door(f"{_CR}/comment", "POST", "change.comment", "comment", REQUEST),
+    Door(f"{_CR}/schedule", "POST", "change.schedule", "schedule", REQUEST),
+    Door(f"{_CR}/apply", "POST", "change.apply", None, REQUEST),
+    Door(f"{_V1}rollout-plans", "POST", "change.propose", beside="as any change"),
+    *(
+        Door(f"{_V1}rollout-plans/<int:number>/{act}", "POST", "rollout.pause", None, PLAN)
+        for act in ("pause", "resume", "abort")
+    ),
+    Door(f"{_CONFIGURATION}/kill", "POST", "flag.kill"),
+    Door(f"{_V1}emergencies/<uuid:event>/review", "POST", "emergency.review"),
+    Door(f"{_V1}environments", "POST", "project.administer", "environment"),
+    Door(f"{_V1}environments/<str:project>/<str:environment>", "PATCH", "project.administer", "rename"),
+    Door(f"{_V1}policies/<str:project>/<str:environment>", "PUT", "policy.change", "policy"),
+    Door(f"{_V1}sdk-keys", "POST", "sdk_key.manage", "key"),
+    Door(f"{_V1}sdk-keys/<int:id>", "PATCH", "sdk_key.manage", "origins", {"id": "{client_key}"}),
+    Door(f"{_V1}sdk-keys/<int:id>/revoke", "POST", "sdk_key.manage", None, {"id": "{sdk_key}"}),
+    Door(f"{_V1}memberships", "POST", "access.manage", "member"),
+    Door(
+        f"{_V1}memberships/<str:project>/<str:member>/<str:role>",
+        "DELETE",
+        "access.manage",
+        at={"role": "viewer"},
+    ),
+    Door(f"{_V1}projects", "POST", "project.create", {"key": "new", "name": "New"}),
+    Door(f"{_V1}organisation-memberships", "GET", "organisation.manage"),
+    Door(
+        f"{_V1}organisation-memberships",
+        "POST",
+        "organisation.manage",
+        {"member": "viewer", "role": "organisation-auditor"},
+    ),
+    Door(
+        f"{_V1}organisation-memberships/<str:member>/<str:role>",
+        "DELETE",
+        "organisation.manage",
+        at={"role": "organisation-auditor"},
+    ),
+    Door(f"{_V1}teams/<str:team>", "GET", "team.manage", beside="and whoever is in it or shares a project"),
+    Door(f"{_V1}teams/<str:team>", "PUT", "team.manage", {"name": "Payments", "members": []}),
+    Door(f"{_V1}teams/<str:team>", "DELETE", "team.manage", at={"team": "unused"}),
+    Door(f"{_V1}roles/<str:role>", "PUT", "organisation.manage", {"name": "Night", "verbs": ["flag.kill"]}),
+    Door(f"{_V1}roles/<str:role>", "DELETE", "organisation.manage", at={"role": "unheld"}),
+    Door(f"{_V1}people/<str:person>/erasure", "GET", "person.erase"),
+    Door(f"{_V1}people/<str:person>/erasure", "POST", "person.erase"),
+    Door(f"{_V1}service-accounts", "POST", "service_account.manage", {"name": "new"}),
+    *(Door(f"{_V1}{name}", "GET", SIGNED_IN) for name in ("me", "roles", "people", "teams", "tokens")),
+    Door(f"{_V1}service-accounts", "GET", SIGNED_IN),
+    Door(f"{_V1}tokens", "POST", SIGNED_IN, {"name": "laptop"}),
+    Door(
+        f"{_V1}tokens/<int:id>/revoke",
+        "POST",
+        SIGNED_IN,
+        at={"id": "{token}"},
+        beside="one's own, or one answers for it",
+    ),
+    Door("api/schema/", "GET", PUBLIC),
+    Door("api/docs/", "GET", PUBLIC),
+    Door("api/problems/<slug:slug>", "GET", PUBLIC, at={"slug": "forbidden"}),
+    Door("api/^(?P<rest>.*)$", "GET", SIGNED_IN, beside="404 as a problem"),
+]
