@@ -105,6 +105,7 @@ urlpatterns = [
     _v1("people/<str:person>/erasure", Erasures, get="retrieve", post="erase"),
     _v1("tokens", Tokens, get="list", post="create"),
     _v1("tokens/<int:id>/revoke", Tokens, post="revoke"),
+    _v1("tokens/<int:id>/rotate", Tokens, post="rotate"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),
     re_path(
         r"^(?P<rest>.*)$",

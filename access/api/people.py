@@ -45,8 +45,8 @@ class Me(Endpoint):
         self.filters(request)
         actor = self.actor(request)
         roles: dict[str, list[str]] = {}
-        held = Membership.objects.filter(member=actor.id).order_by("project__key", "role")
-        for project, role in held.values_list("project__key", "role"):
+        held = Membership.objects.filter(member=actor.id, project__in=self.visible(request))
+        for project, role in held.order_by("project__key", "role").values_list("project__key", "role"):
             roles.setdefault(project, []).append(role)
         shown = {
             "id": actor.id,
