@@ -40,6 +40,7 @@ class TokenAuthentication(BaseAuthentication):
             return None
         secret = secret.strip()
         credential: ApiToken | TrustRule
+        holder: User | ServiceAccount
         if workload.looks_like_one(secret):
             credential, holder, bearer = self._identity(secret)
             named = f"trust-rule/{credential.pk}"

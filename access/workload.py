@@ -94,8 +94,8 @@ def recognise(token: str) -> tuple[TrustRule, datetime]:
     algorithm, issuer, key_id = header.get("alg"), unproved.get("iss"), header.get("kid")
     if algorithm not in ALGORITHMS:
         raise UntrustedError(f"alg: identity tokens are signed with {' or '.join(ALGORITHMS)}.")
-    rules = TrustRule.objects.filter(issuer=issuer, revoked_at=None).select_related("service_account")
-    rules = list(rules.order_by("pk")) if isinstance(issuer, str) else []
+    named = TrustRule.objects.filter(issuer=issuer if isinstance(issuer, str) else "", revoked_at=None)
+    rules = list(named.select_related("service_account").order_by("pk"))
     if not rules:
         raise UntrustedError("iss: no service account trusts this issuer; its team makes a trust rule.")
     if not isinstance(key_id, str):

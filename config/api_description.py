@@ -44,5 +44,6 @@ TAGS = [
     {"name": "people", "description": "The people you share a project with."},
     {"name": "memberships", "description": "Roles per project."},
     {"name": "service-accounts", "description": "Programs that act through the API."},
+    {"name": "trust-rules", "description": "Whose identity tokens count as a service account's."},
     {"name": "tokens", "description": "Bearer tokens: yours, and those of service accounts."},
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
@@ -12,10 +13,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import grants, machines
-from access.api.body import Body, Choice, Key, Text
+from access.api.body import Body, Choice, Key, Text, Truth
 from access.api.endpoint import Endpoint
-from access.models import Membership, ServiceAccount, User
-from access.permissions import display_names, is_organisation_administrator, projects_where, require
+from access.models import Membership, ServiceAccount, Team, User
+from access.permissions import (
+    display_names,
+    is_organisation_administrator,
+    projects_where,
+    require,
+    require_in_organisation,
+)
 from access.roles import Role
 
 
@@ -188,6 +195,14 @@ class ServiceAccountBody(Body):
     name = Text(max_length=128, help_text="Unique; say which program it is.")
 
 
+class ServiceAccountChange(Body):
+    """What to change of a service account; what is left out stays."""
+
+    name = Text(max_length=128, required=False)
+    is_active = Truth(required=False, help_text="False: its tokens are refused at once. Its roles stay.")
+    team = Key(required=False, allow_null=True, help_text="The key of the team that answers for it.")
+
+
 class ServiceAccounts(Endpoint):
     """Accounts of programs. Organisation administrators make them; others see those of their projects."""
 
@@ -207,6 +222,32 @@ class ServiceAccounts(Endpoint):
         given = self.body(request, ServiceAccountBody)
         account = machines.create_service_account(self.actor(request), given["name"])
         return Response(ServiceAccountSerializer(account).data, 201)
+
+    @extend_schema(request=ServiceAccountChange, responses=ServiceAccountSerializer)
+    def partial_update(self, request: Request, account: str) -> Response:
+        """Rename it, let another team answer for it, stop it or let it go on. Its team may stop it."""
+        given = self.body(request, ServiceAccountChange)
+        actor = self.actor(request)
+        seen = service_accounts_seen(self, request) | machines.answered_for(actor)
+        row = seen.filter(pseudonym=account).first()
+        if row is None:
+            raise NotFound(f"There is no service account {account!r} that you see.")
+        team = row.team
+        if "team" in given:
+            team = None if given["team"] is None else Team.objects.filter(key=given["team"]).first()
+            if given["team"] is not None and team is None:
+                # Which teams there are is for those who may choose one.
+                require_in_organisation(actor, "service_account.manage")
+                raise ValidationError({"team": f"there is no team {given['team']!r}"})
+        machines.change_service_account(
+            actor,
+            row,
+            name=given.get("name", row.name),
+            team=team,
+            is_active=given.get("is_active", row.is_active),
+        )
+        row.refresh_from_db()
+        return Response(ServiceAccountSerializer(row).data)
 
 
 def service_accounts_seen(endpoint: Endpoint, request: Request) -> QuerySet[ServiceAccount]:
