@@ -83,7 +83,7 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
         for token in _usable_tokens(person):
             ApiToken.objects.filter(pk=token.pk).update(revoked_at=timezone.now())
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
-        person.api_tokens.update(name="erased")
+        person.api_tokens.update(name="erased", last_used_from=None)
         Session.objects.filter(pk__in=_sessions(person)).delete()
         _forget_answers(person)
         accounts = ContentType.objects.get_for_model(User)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from access.models import ApiToken, ServiceAccount, Team, User
-from access.permissions import ForbiddenError, may_in_organisation, require_in_organisation
+from access.limits import LimitsError
+from access.models import ApiToken, ServiceAccount, Team, TeamMember, TrustRule, User
+from access.permissions import ForbiddenError, may_in_organisation, projects_where, require_in_organisation
+from access.scopes import Network, Scope, are_inside, bearer_of, read_networks, scope_of
 from audit.actor import Actor
 from audit.recording import recording
+
+LONGEST_OVERLAP = timedelta(days=30)
+"""For how long a token that was replaced may live on."""
 
 
 class NameTakenError(ValueError):
@@ -41,44 +49,228 @@ def create_service_account(actor: Actor, name: str, team: Team | None = None) ->
     return account
 
 
+def change_service_account(
+    actor: Actor, account: ServiceAccount, *, name: str, team: Team | None, is_active: bool
+) -> None:
+    """Rename a service account, let another team answer for it, stop it or let it go on.
+
+    One that is not active is refused at once, whatever token or identity it comes with; its roles stay.
+    Who answers for it may stop it. Raises `ForbiddenError`, `NameTakenError`, or ValidationError naming the
+    member at fault.
+    """
+    with recording(actor) as record:
+        account = ServiceAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+        before = account.document
+        account.name, account.team, account.is_active = name, team, is_active
+        after = account.document
+        only_stops = after == {**before, "active": False}
+        if not (only_stops and answers_for(actor, account)):
+            require_in_organisation(actor, "service_account.manage")
+        account.clean_fields()
+        if after == before:
+            return
+        try:
+            with transaction.atomic():
+                account.save()
+        except IntegrityError as error:
+            raise NameTakenError(
+                f"There is a service account {name!r} already; choose another name."
+            ) from error
+        record.event(
+            "access.v1.service_account.updated", f"access/{account.pseudonym}", before=before, after=after
+        )
+
+
+def answered_for(actor: Actor) -> QuerySet[ServiceAccount]:
+    """The service accounts whose tokens the actor may make and revoke: those of their teams; or all."""
+    if not scope_of(actor).admits_everywhere("service_account.manage"):
+        return ServiceAccount.objects.none()
+    if may_in_organisation(actor, "service_account.manage"):
+        return ServiceAccount.objects.all()
+    teams = TeamMember.objects.filter(member=actor.id).values("team")
+    return ServiceAccount.objects.filter(team__in=teams)
+
+
 def answers_for(actor: Actor, account: ServiceAccount) -> bool:
-    """Whether the actor may make and revoke the tokens of a service account: its team, and who made it."""
-    if account.team is not None and account.team.members.filter(member=actor.id).exists():
-        return True
-    return may_in_organisation(actor, "service_account.manage")
+    """Whether the actor is in the team of a service account, or manages all of them."""
+    return answered_for(actor).filter(pk=account.pk).exists()
 
 
 def keepers_of(account_id: str) -> set[str]:
-    """Who made a token of a service account (by pseudonym) and may have kept it.
+    """Who made a token or a trust rule of a service account (by pseudonym) and may act as it.
 
-    What it proposes they may have proposed with it, so they do not review that. Empty for a person.
+    What it proposes they may have proposed, so they do not review that. Empty for a person.
     """
     tokens = ApiToken.objects.filter(service_account__pseudonym=account_id).exclude(issued_by="")
-    return set(tokens.values_list("issued_by", flat=True))
+    rules = TrustRule.objects.filter(service_account__pseudonym=account_id)
+    return {*tokens.values_list("issued_by", flat=True), *rules.values_list("made_by", flat=True)}
 
 
 def issue_token(
-    actor: Actor, holder: User | ServiceAccount, name: str, expires_at: datetime | None = None
+    actor: Actor,
+    holder: User | ServiceAccount,
+    name: str,
+    expires_at: datetime | None = None,
+    *,
+    scope: dict[str, Any] | None = None,
+    addresses: Sequence[str] = (),
 ) -> tuple[ApiToken, str]:
     """Make a token for a person or service account and return it with its clear text, shown only now.
 
+    `expires_at` None: never; for a service account, as late as the settings allow. `scope`: what it may be
+    used for at most (`access.scopes`); `addresses`: from where, in CIDR notation. A token that is made with
+    another one never reaches further than that; left out, scope and addresses are the same.
+
     People make their own, and nobody makes it for them: with it one could approve in their name.
-    The team of a service account makes its tokens. Raises `ForbiddenError`.
+    The team of a service account makes its tokens. Raises `ForbiddenError`, or `LimitsError` naming a member.
     """
-    if actor.id != holder.pseudonym:
-        if isinstance(holder, User):
-            raise ForbiddenError("A person's token is made by themselves: sign in as the one who needs it.")
-        if not answers_for(actor, holder):
-            raise ForbiddenError(
-                f"A token of {holder} is made by it, its team or an organisation administrator."
+    _require_maker(actor, holder)
+    bearer = bearer_of(actor)
+    given = read_scope(actor, scope) if scope else bearer.scope
+    networks = read_networks(addresses) if addresses else bearer.addresses
+    expires_at = _bounded(actor, holder, expires_at, given, networks)
+    return _make(actor, holder, name, expires_at, given, networks)
+
+
+def rotate_token(
+    actor: Actor, token: ApiToken, overlap: timedelta, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """Make a token that takes the place of another, which works for `overlap` yet and not longer.
+
+    The new one has the name, scope and addresses of the old one; left out, `expires_at` lets it live as long
+    as the old one was made for, from now on. Raises `ForbiddenError`, or `LimitsError` naming a member.
+    """
+    if not timedelta() <= overlap <= LONGEST_OVERLAP:
+        raise LimitsError("overlap", f"must be between 0 seconds and {LONGEST_OVERLAP.days} days")
+    _require_reach(actor, token)
+    holder = token.user or token.service_account
+    assert holder is not None  # by the constraint
+    if expires_at is None and token.expires_at is not None:
+        expires_at = timezone.now() + (token.expires_at - token.created_at)
+        bound = bearer_of(actor).expires_at
+        expires_at = min(expires_at, bound) if bound else expires_at
+    with recording(actor) as record:
+        old = ApiToken.objects.select_for_update(no_key=True).get(pk=token.pk)
+        if not old.is_usable:
+            raise LimitsError("id", f"{old.hint}… is expired or revoked; make a new token")
+        ends = timezone.now() + overlap
+        if old.expires_at is None or ends < old.expires_at:
+            ApiToken.objects.filter(pk=old.pk).update(expires_at=ends)
+        else:
+            ends = old.expires_at
+        networks = read_networks(old.addresses)
+        expires_at = _bounded(actor, holder, expires_at, old.reach, networks)
+        new, secret = _make(actor, holder, old.name, expires_at, old.reach, networks)
+        record.event(
+            "access.v1.token.rotated",
+            f"access/token/{old.pk}",
+            {"hint": old.hint, "successor": f"access/token/{new.pk}", "ends_at": ends.isoformat()},
+        )
+    return new, secret
+
+
+def revoke_token(actor: Actor, token: ApiToken) -> None:
+    """Make a token useless from now on. Revoking it again changes nothing. Raises `ForbiddenError`."""
+    if not actor.is_system:
+        _require_reach(actor, token, administrators=True)
+    with recording(actor) as record:
+        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
+
+
+def read_scope(actor: Actor, document: dict[str, Any]) -> Scope:
+    """A scope that somebody asks for. Raises `LimitsError`, also for a project that the actor does not see."""
+    scope = Scope.read(document)
+    seen = projects_where(actor, "project.view")
+    known = set(seen.filter(key__in=scope.projects).values_list("key", flat=True))
+    for index, key in enumerate(document.get("projects", ())):
+        if key not in known:
+            raise LimitsError(f"scope.projects[{index}]", f"there is no project {key!r} that you see")
+    places = seen.filter(key__in=known) if known else seen
+    existing = set(places.values_list("environments__key", flat=True))
+    for index, key in enumerate(document.get("environments", ())):
+        if key not in existing:
+            raise LimitsError(f"scope.environments[{index}]", f"no project of it has an environment {key!r}")
+    return scope
+
+
+def _require_maker(actor: Actor, holder: User | ServiceAccount) -> None:
+    if actor.id == holder.pseudonym:
+        return
+    if isinstance(holder, User):
+        raise ForbiddenError("A person's token is made by themselves: sign in as the one who needs it.")
+    if not answers_for(actor, holder):
+        raise ForbiddenError(f"A token of {holder} is made by it, its team or an organisation administrator.")
+
+
+def _require_reach(actor: Actor, token: ApiToken, *, administrators: bool = False) -> None:
+    """Refuse whoever is neither the holder nor answers for it, or comes with a token that reaches less."""
+    account = token.service_account
+    holder = token.user or account
+    allowed = holder is not None and actor.id == holder.pseudonym
+    if not allowed and account is not None:
+        allowed = answers_for(actor, account)
+    elif not allowed and administrators:
+        allowed = may_in_organisation(actor, "organisation.manage")
+    if not allowed:
+        raise ForbiddenError(
+            f"The token {token.hint}… is its holder's, the team's that answers for it or an "
+            "organisation administrator's to change."
+        )
+    if actor.credential != f"token/{token.pk}" and not token.reach.is_within(scope_of(actor)):
+        raise ForbiddenError(
+            f"The token {token.hint}… reaches further ({token.reach}) than the one you use. Sign in."
+        )
+
+
+def _bounded(
+    actor: Actor,
+    holder: User | ServiceAccount,
+    expires_at: datetime | None,
+    scope: Scope,
+    networks: Sequence[Network],
+) -> datetime | None:
+    """When a token of these bounds ends; refused where it outlives the settings, or what it is made with."""
+    bearer, longest = bearer_of(actor), timedelta(days=settings.TOKEN_DAYS)
+    if isinstance(holder, ServiceAccount) and longest:
+        latest = timezone.now() + longest
+        if expires_at is not None and expires_at > latest:
+            raise LimitsError(
+                "expires_at", f"is too late: tokens of service accounts last {longest.days} days at most"
             )
-    secret = ApiToken.PREFIX + secrets.token_urlsafe(32)
+        expires_at = expires_at or latest
+    if bearer.expires_at and (expires_at is None or expires_at > bearer.expires_at):
+        raise ForbiddenError(
+            f"The token you use ends at {bearer.expires_at.isoformat()}; one made with it ends no later. "
+            "Name an earlier `expires_at`, or sign in."
+        )
+    if not scope.is_within(bearer.scope) or not are_inside(networks, bearer.addresses):
+        places = f" from {', '.join(map(str, bearer.addresses))}" if bearer.addresses else ""
+        raise ForbiddenError(
+            f"The token you use reaches {bearer.scope}{places}; one made with it reaches no further. "
+            "Narrow its scope and addresses, or sign in."
+        )
+    return expires_at
+
+
+def _make(
+    actor: Actor,
+    holder: User | ServiceAccount,
+    name: str,
+    expires_at: datetime | None,
+    scope: Scope,
+    networks: Sequence[Network],
+) -> tuple[ApiToken, str]:
+    secret = ApiToken.new_secret()
+    addresses = [str(each) for each in networks]
     token = ApiToken(
         name=name,
         hint=secret[:10],
         hash=ApiToken.hash_of(secret),
         issued_by=actor.id,
         expires_at=expires_at,
+        scope=scope.document,
+        addresses=addresses,
     )
     if isinstance(holder, User):
         token.user = holder
@@ -86,25 +278,18 @@ def issue_token(
         token.service_account = holder
     with recording(actor) as record:
         token.save()
+        bounds = {
+            "expires_at": expires_at.isoformat() if expires_at else None,
+            "scope": token.scope,
+            "addresses": addresses,
+        }
         record.event(
             "access.v1.token.issued",
             f"access/token/{token.pk}",
-            {"holder": holder.pseudonym, "hint": token.hint},
+            {
+                "holder": holder.pseudonym,
+                "hint": token.hint,
+                **{name: value for name, value in bounds.items() if value},
+            },
         )
     return token, secret
-
-
-def revoke_token(actor: Actor, token: ApiToken) -> None:
-    """Make a token useless from now on. Revoking it again changes nothing. Raises `ForbiddenError`."""
-    account = token.service_account
-    holder = token.user or account
-    own = holder is not None and actor.id == holder.pseudonym
-    answers = answers_for(actor, account) if account else may_in_organisation(actor, "organisation.manage")
-    if not (own or answers or actor.is_system):
-        raise ForbiddenError(
-            f"The token {token.hint}… is revoked by its holder, the team that answers for it or an "
-            "organisation administrator."
-        )
-    with recording(actor) as record:
-        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
-            record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})

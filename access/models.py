@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
@@ -14,6 +16,7 @@ from django.utils import timezone
 
 from access.limits import Limits
 from access.roles import OrganisationRole, label_of
+from access.scopes import Bearer, Scope, read_networks
 from audit.history import Tracked, history
 
 validate_key = RegexValidator(
@@ -141,6 +144,79 @@ class ServiceAccount(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """As events name it."""
+        team = self.team.pseudonym if self.team else None
+        return {"name": self.name, "active": self.is_active, "team": team}
+
+
+class TrustRule(models.Model):
+    """Whose identity tokens count as a service account's: an issuer, an audience, and claims that must match.
+
+    A pipeline then needs no stored secret. It comes with the token that its own platform signed for it.
+    """
+
+    service_account = models.ForeignKey(ServiceAccount, on_delete=models.CASCADE, related_name="trust_rules")
+    name = models.CharField(max_length=128)
+    # As `iss` has it, character by character.
+    issuer = models.CharField(max_length=500, db_index=True)
+    audience = models.CharField(max_length=500)
+    # `{claim: {"equals": text}}` or `{claim: {"starts_with": text}}`, all of which must hold.
+    claims = models.JSONField()
+    scope = models.JSONField(default=dict, blank=True)
+    # They chose whose pipelines act as the account: they do not review what it proposes.
+    made_by = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.issuer})"
+
+    @property
+    def ledger_subject(self) -> str:
+        return f"access/trust-rule/{self.pk}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As events name it."""
+        return {
+            "service_account": self.service_account.pseudonym,
+            "name": self.name,
+            "issuer": self.issuer,
+            "audience": self.audience,
+            "claims": self.claims,
+            "scope": self.scope,
+        }
+
+    def matches(self, claims: Mapping[str, Any]) -> bool:
+        """Whether a token with these claims is meant: every named claim is there, a text, and as the rule says."""
+        for name, wanted in self.claims.items():
+            found = claims.get(name)
+            if not isinstance(found, str):
+                return False
+            if "equals" in wanted and found != wanted["equals"]:
+                return False
+            if "starts_with" in wanted and not found.startswith(wanted["starts_with"]):
+                return False
+        return True
+
+
+class Refusals(models.Model):
+    """How often somebody was refused since the ledger last heard of it. Counted here, told there in sums."""
+
+    kind = models.CharField(max_length=32)
+    # The pseudonym of whoever was refused; empty where nobody could be told.
+    actor = models.CharField(max_length=64, blank=True)
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["kind", "actor"], name="refusals_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.count} × {self.kind} of {self.actor or 'nobody known'}"
+
 
 class Membership(Tracked):
     """A role of somebody in a project: a person, a service account, or everybody in a team."""
@@ -195,7 +271,11 @@ class OrganisationMembership(Tracked):
 
 
 class ApiToken(models.Model):
-    """A bearer token for the API. Only its hash is stored; the token is shown once, when it is made."""
+    """A bearer token for the API. Only its hash is stored; the token is shown once, when it is made.
+
+    It reads `cst_`, 256 random bits, and their CRC-32 in hex: a scanner for leaked secrets tells one from what
+    merely looks like it, and a mistyped one is told from one that was revoked.
+    """
 
     PREFIX = "cst_"
 
@@ -212,7 +292,11 @@ class ApiToken(models.Model):
     issued_by = models.CharField(max_length=64, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+    # What it may be used for at most, and from where (`access.scopes`); empty: all that its holder may.
+    scope = models.JSONField(default=dict, blank=True)
+    addresses = models.JSONField(default=list, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_from = models.GenericIPAddressField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -229,7 +313,29 @@ class ApiToken(models.Model):
 
     @staticmethod
     def hash_of(token: str) -> str:
-        return hashlib.sha256(token.encode()).hexdigest()
+        return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @classmethod
+    def new_secret(cls) -> str:
+        """A token that nobody has."""
+        body = secrets.token_urlsafe(32)
+        return f"{cls.PREFIX}{body}{zlib.crc32(body.encode()):08x}"
+
+    @classmethod
+    def is_whole(cls, secret: str) -> bool:
+        """Whether it can be a token at all: the checksum at its end is right."""
+        body, checksum = secret[len(cls.PREFIX) : -8], secret[-8:]
+        return secret.startswith(cls.PREFIX) and f"{zlib.crc32(body.encode()):08x}" == checksum
+
+    @property
+    def reach(self) -> Scope:
+        """What it may be used for at most."""
+        return Scope.stored(self.scope)
+
+    @property
+    def bearer(self) -> Bearer:
+        """How it bounds what is made with it."""
+        return Bearer(self.reach, self.expires_at, read_networks(self.addresses))
 
     @property
     def is_usable(self) -> bool:

@@ -21,6 +21,7 @@ from access.models import (
     User,
 )
 from access.roles import SYSTEM, VERBS, OrganisationRole, Role, label_of, roles_that_may
+from access.scopes import Bearer, BearerActor, scope_of
 from audit.actor import Actor, Door
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ def user_actor(user: User, via: Door, request_id: str = "") -> Actor:
 def service_actor(account: ServiceAccount, via: Door = "api", request_id: str = "") -> Actor:
     """The actor that a service account is."""
     return Actor(account.pseudonym, via, request_id, {})
+
+
+def bearing(actor: Actor, credential: str, bearer: Bearer) -> Actor:
+    """The actor as far as what they came with reaches; `credential` is how events name that."""
+    return BearerActor(actor.id, actor.via, actor.request_id, actor.personal, credential, bearer)
 
 
 def system_actor(name: str, via: Door = "task") -> Actor:
@@ -69,9 +75,14 @@ def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:
     """
     from django.apps import apps
 
-    projects = apps.get_model("flags", "Project")._default_manager
+    projects = apps.get_model("flags", "Project")._default_manager.all()
     if actor.is_system:
-        return projects.all() if SYSTEM in roles_that_may(verb) else projects.none()
+        return projects if SYSTEM in roles_that_may(verb) else projects.none()
+    scope = scope_of(actor)
+    if not scope.admits(verb):
+        return projects.none()
+    if scope.projects:
+        projects = projects.filter(key__in=scope.projects)
     held = _memberships(verb).filter(_of([actor.id]))
     return projects.filter(Q(pk__in=held.values("project_id")) | _holds_everywhere(actor, verb))
 
@@ -79,6 +90,8 @@ def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:
 def may(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> bool:
     """Whether the actor holds the verb in the project, for all that is `touched` where its role is limited."""
     touched = list(touched)
+    if not scope_of(actor).admits_in(verb, project.key, touched):
+        return False
     allowed = projects_where(actor, verb).filter(pk=project.pk)
     if not touched or actor.is_system:
         return allowed.exists()
@@ -93,6 +106,12 @@ def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = 
     touched = list(touched)
     if may(actor, verb, project, touched):
         return
+    scope = scope_of(actor)
+    if not scope.admits_in(verb, project.key, touched):
+        raise ForbiddenError(
+            f"{verb} in {project.key}: the scope of your token ({scope}) does not reach this. Use a token that "
+            "does; whoever may sign in for it, or answers for the service account, makes one."
+        )
     needed = " or ".join(sorted(label_of(role) for role in roles_that_may(verb) if role in Role.values))
     if touched and may(actor, verb, project):
         own = {str(row.reach) for row in _memberships(verb).filter(_of([actor.id]), project=project)}
@@ -127,22 +146,21 @@ def eligible(members: set[str], verb: str, project: Any, touched: Iterable[Touch
 
 def may_in_organisation(actor: Actor, verb: str) -> bool:
     """Whether the actor holds a verb that concerns the whole installation."""
-    return (
+    return scope_of(actor).admits_everywhere(verb) and (
         _organisation_memberships(verb).filter(_of([actor.id])).exists()
         or _superusers(verb).filter(pseudonym=actor.id).exists()
     )
 
 
-def service_accounts_answered_for(actor: Actor) -> QuerySet[ServiceAccount]:
-    """The service accounts whose tokens the actor makes and revokes: those of their teams, or all."""
-    if may_in_organisation(actor, "service_account.manage"):
-        return ServiceAccount.objects.all()
-    return ServiceAccount.objects.filter(team__members__member=actor.id)
-
-
 def require_in_organisation(actor: Actor, verb: str) -> None:
     """Raise `ForbiddenError` unless the actor holds the verb in the whole installation."""
     if not may_in_organisation(actor, verb):
+        scope = scope_of(actor)
+        if not scope.admits_everywhere(verb):
+            raise ForbiddenError(
+                f"{verb}: the scope of your token ({scope}) does not reach the organisation. "
+                "Use a token without that limit."
+            )
         needed = " or ".join(
             sorted(label_of(role) for role in roles_that_may(verb) if role in OrganisationRole.values)
         )
@@ -303,6 +321,9 @@ def verbs_held(actor: Actor, project: Any | None) -> frozenset[str]:
             for row in rows
         )
     }
+    scope = scope_of(actor)
+    if project is not None:
+        held = {verb for verb in held if scope.admits_in(verb, project.key)}
     return frozenset(held)
 
 

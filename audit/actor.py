@@ -15,13 +15,21 @@ class CommandLineOnlyError(Exception):
 class Actor:
     """A person, service account or task of ours, named by a pseudonymous id such as `user:3f9a…`.
 
-    `personal` (name, address) is kept beside an event, behind salted digests, never in it.
+    `personal` (name, address) is kept beside an event, behind salted digests, never in it. `credential`:
+    which token or trust rule the request came with, such as `token/7`; empty for a session.
     """
 
     id: str
     via: Door
     request_id: str = ""
     personal: Mapping[str, str] = field(default_factory=dict)
+    credential: str = ""
+
+    @property
+    def document(self) -> dict[str, str]:
+        """As events name it."""
+        named = {"id": self.id, "via": self.via}
+        return {**named, "credential": self.credential} if self.credential else named
 
     @property
     def is_system(self) -> bool:

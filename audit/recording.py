@@ -72,7 +72,7 @@ class Recording:
         `project` (default: the one in the subject) and `change_id` are columns to search by, not part of
         the event. `data` has further members of the event's data.
         """
-        whole: dict[str, Any] = {"actor": {"id": self.actor.id, "via": self.actor.via}, **(data or {})}
+        whole: dict[str, Any] = {"actor": self.actor.document, **(data or {})}
         if before is not _ABSENT:
             blobs.keep(before, after)
             whole["before"], whole["after"] = blobs.event_value(before), blobs.event_value(after)

@@ -49,5 +49,6 @@ TAGS = [
     {"name": "who-may", "description": "Who may do something in a project, and why."},
     {"name": "standing", "description": "What somebody may do in a project, and why."},
     {"name": "service-accounts", "description": "Programs that act through the API."},
+    {"name": "trust-rules", "description": "Whose identity tokens count as a service account's."},
     {"name": "tokens", "description": "Bearer tokens: yours, and those of service accounts."},
 ]

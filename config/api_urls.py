@@ -15,6 +15,7 @@ from access.api.people import Me, Memberships, People, ServiceAccounts
 from access.api.roles import Roles, Standings, WhoMay
 from access.api.teams import OrganisationMemberships, Teams
 from access.api.tokens import Tokens
+from access.api.trust import TrustRules
 from approvals.api.change_requests import ChangeRequests
 from approvals.api.explain import Explain
 from approvals.api.history import FlagHistory
@@ -101,6 +102,7 @@ urlpatterns = [
     _v1("sdk-keys", SdkKeys, get="list", post="create"),
     _v1("sdk-keys/<int:id>", SdkKeys, patch="update"),
     _v1("sdk-keys/<int:id>/revoke", SdkKeys, post="revoke"),
+    _v1("sdk-keys/<int:id>/rotate", SdkKeys, post="rotate"),
     _v1("people", People, get="list"),
     _v1("memberships", Memberships, get="list", post="create"),
     _v1("memberships/<str:project>/<str:member>/<str:role>", Memberships, delete="destroy"),
@@ -115,6 +117,10 @@ urlpatterns = [
     _v1("people/<str:person>/erasure", Erasures, get="retrieve", post="erase"),
     _v1("tokens", Tokens, get="list", post="create"),
     _v1("tokens/<int:id>/revoke", Tokens, post="revoke"),
+    _v1("tokens/<int:id>/rotate", Tokens, post="rotate"),
+    _v1("trust-rules", TrustRules, get="list", post="create"),
+    _v1("trust-rules/<int:id>/revoke", TrustRules, post="revoke"),
+    _v1("service-accounts/<str:account>", ServiceAccounts, patch="partial_update"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),
     re_path(
         r"^(?P<rest>.*)$",

@@ -15,6 +15,8 @@ _TIMETABLE = {
     "approvals.tasks.expire_flags": 60.0,
     "flags.tasks.alert_stale_flags": 3600.0,
     "audit.tasks.sign_checkpoint": 60.0,
+    "distribution.tasks.revoke_replaced": 2.0,
+    "access.tasks.record_refusals": 3600.0,
 }
 app.conf.beat_schedule = {
     # It expires, or a broker would fill up while no worker runs; late enough for clocks that differ.

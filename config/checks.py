@@ -116,6 +116,20 @@ def rates_are_numbers(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def machines_are_bounded(**_: Any) -> list[CheckMessage]:
+    """config.E009: rates and days are not negative, and lie within what they can mean."""
+    return [
+        Error(
+            f"COUNTERSIGN_{name} is {getattr(settings, name)}.",
+            hint=f"Use a whole number from 0, which means no limit, to {most}.",
+            id="config.E009",
+        )
+        for name, most in (("API_RATE", 1_000_000), ("TOKEN_DAYS", 36_500))
+        if not 0 <= getattr(settings, name) <= most
+    ]
+
+
 def _is_seed(text: str) -> bool:
     try:
         return len(base64.b64decode(text, validate=True)) == 32

@@ -12,9 +12,10 @@ from celery.beat import Scheduler, Service
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from access import refusals
 from audit.signing import host_signers, snapshots_name
 from config.celery import app as celery_app
-from distribution import announcements
+from distribution import announcements, keys
 from distribution.database_store import DatabaseStore
 from distribution.read_plane import Rates, build
 
@@ -44,6 +45,7 @@ class Lifespan:
             ),
         )
         self.tasks = EmbeddedTasks() if settings.EMBEDDED else None
+        self.reporter = Reporter(self.read_plane.take_used)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -64,12 +66,14 @@ class Lifespan:
             _refresh_statistics()
         announcements.listen(self.read_plane.announce)
         self.read_plane.start()
+        self.reporter.start()
         if self.tasks:
             self.tasks.start()
 
     def _stop(self) -> None:
         if self.tasks:
             self.tasks.stop()
+        self.reporter.stop()
         self.read_plane.stop()
 
 
@@ -84,6 +88,41 @@ def _refresh_statistics() -> None:
         logger.warning("SQLite's statistics were not refreshed; pages may be slow until the next start")
     finally:
         connection.close()
+
+
+class Reporter:
+    """Once a minute, tells the database what this process counted in memory: used SDK keys, refused access."""
+
+    INTERVAL = 60.0
+
+    def __init__(self, take_used: Callable[[], set[str]]) -> None:
+        self._take_used = take_used
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell what is left, and end."""
+        self._ended.set()
+        self._thread.join(timeout=10)
+
+    def report(self) -> None:
+        """Tell it now. What cannot be told is lost: it is a count, and nobody waits for it."""
+        try:
+            keys.note_use(self._take_used())
+            refusals.keep()
+        except DatabaseError:
+            logger.warning("Uses of keys and refusals of the last minute were not kept", exc_info=True)
+        finally:
+            connection.close()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self.INTERVAL):
+            self.report()
+        self.report()
 
 
 class EmbeddedTasks:

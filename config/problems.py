@@ -24,6 +24,7 @@ from django.http.response import HttpResponseBase
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from access import refusals
 from access.erasure import ErasureError
 from access.grants import LastAdministratorError, UnknownRoleError
 from access.limits import LimitsError
@@ -31,6 +32,7 @@ from access.machines import NameTakenError
 from access.permissions import ForbiddenError
 from access.teams import InUseError
 from approvals.workflow import ConflictError, GateError, InvalidError
+from audit.actor import Actor
 from audit.history import OutdatedBaseError
 from audit.ledger import LedgerError
 from audit.selection import SelectionError
@@ -96,6 +98,7 @@ def problem(kind: Kind, detail: str, *, headers: Mapping[str, str] | None = None
 
 def handle(error: Exception, context: Mapping[str, Any]) -> Response:
     """The exception handler of the API. What nobody foresaw is a 500, with its trace in the log."""
+    _count(error, context["request"])
     for type_, answer in _ANSWERS:
         if isinstance(error, type_):
             return answer(error)
@@ -104,6 +107,18 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response:
     # As Django does for what a view lets through: for whoever watches for failures.
     got_request_exception.send(sender=None, request=getattr(request, "_request", request))
     return problem(UNFORESEEN, _UNFORESEEN)
+
+
+def _count(error: Exception, request: Any) -> None:
+    """Refused access is counted, and told to the ledger in sums."""
+    known = getattr(getattr(request, "_request", request), "countersign_actor", None)
+    actor = known.id if isinstance(known, Actor) else ""
+    if isinstance(error, ForbiddenError):
+        refusals.count("forbidden", actor)
+    elif isinstance(error, exceptions.Throttled):
+        refusals.count("throttled", actor)
+    elif isinstance(error, exceptions.AuthenticationFailed):
+        refusals.count("unauthenticated")
 
 
 def _conflict(error: ConflictError | OutdatedBaseError) -> Response:

@@ -119,6 +119,14 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+# --- machines ------------------------------------------------------------------------------------
+# Days that a service account's token lasts at most; 0: for ever.
+TOKEN_DAYS = env.int("COUNTERSIGN_TOKEN_DAYS", 365)
+# Requests a second to the API of one web process with one token or by one person; 0: any number.
+API_RATE = env.int("COUNTERSIGN_API_RATE", 50)
+# Issuers of identity tokens that may have a private address, or be plain http.
+PRIVATE_ISSUERS = env.list("COUNTERSIGN_PRIVATE_ISSUERS", default=[])
+
 # --- safety of pages -----------------------------------------------------------------------------
 _https = BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _https

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -57,6 +59,20 @@ def _in_words(error: DocumentError) -> str:
     return f"{_('Origins')} {error.reason}." if error.member == "origins" else f"{error.reason}."
 
 
+def shown_once(page: Page, key: SdkKey, secret: str) -> HttpResponse:
+    """The page with a new key's clear text, which no cache keeps."""
+    answer = page.show(
+        "countersign/sdk_key.html",
+        title=_("SDK key for %s") % key.environment.name,
+        here=key.environment,
+        key=key,
+        secret=secret,
+        dsn=keys.dsn(key.environment, secret),
+    )
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
 class NewKeyPage(Page):
     """Makes an SDK key. Its clear text is on the answer to the POST and nowhere else."""
 
@@ -79,16 +95,7 @@ class NewKeyPage(Page):
         except ValueError as error:
             form.add_error(None, str(error))
             return self._show(environment, form, 422)
-        answer = self.show(
-            "countersign/sdk_key.html",
-            title=_("SDK key for %s") % environment.name,
-            here=environment,
-            key=made,
-            secret=secret,
-            dsn=keys.dsn(environment, secret),
-        )
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        return shown_once(self, made, secret)
 
     def _environment(self, key: str) -> Environment:
         rows = Environment.objects.select_related("project").filter(project=self.project)
@@ -162,6 +169,53 @@ class OriginsPage(KeyPage):
         )
 
 
+class RotateForm(forms.Form):
+    """For how long both keys work."""
+
+    days = forms.IntegerField(
+        label=_("Days for which the old key works yet"),
+        min_value=0,
+        max_value=keys.LONGEST_OVERLAP.days,
+        initial=7,
+        help_text=_("Deploy the new one meanwhile. With 0, the old one ends within seconds."),
+    )
+
+
+class RotateKeyPage(KeyPage):
+    """Makes a key that takes the place of another, and shows it once."""
+
+    template = "countersign/form.html"
+
+    def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        return self._show(self._find(number), RotateForm())
+
+    def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
+        key = self._find(number)
+        form = RotateForm(request.POST)
+        if not form.is_valid():
+            return self._show(key, form, 422)
+        try:
+            made, secret = keys.rotate(self.actor, key, timedelta(days=form.cleaned_data["days"]))
+        except DocumentError as error:
+            form.add_error(None, str(error))
+            return self._show(key, form, 422)
+        return shown_once(self, made, secret)
+
+    def _show(self, key: SdkKey, form: RotateForm, status: int = 200) -> HttpResponse:
+        return self.show(
+            status=status,
+            title=_("Replace %s") % key.name,
+            intro=_(
+                "A new key for %(environment)s is shown once. The old one (%(hint)s…) works on meanwhile and "
+                "is then revoked by itself."
+            )
+            % {"environment": key.environment.name, "hint": key.hint},
+            form=form,
+            button=_("Make the new key"),
+            back_name="environment-list",
+        )
+
+
 class RevokeKeyPage(KeyPage):
     """Asks in words, then makes a key useless."""
 
@@ -190,5 +244,6 @@ class RevokeKeyPage(KeyPage):
 urlpatterns = [
     path("p/<str:project>/environments/<str:key>/new-key/", NewKeyPage.as_view(), name="sdk-key-new"),
     path("p/<str:project>/sdk-keys/<int:number>/origins/", OriginsPage.as_view(), name="sdk-key-origins"),
+    path("p/<str:project>/sdk-keys/<int:number>/replace/", RotateKeyPage.as_view(), name="sdk-key-rotate"),
     path("p/<str:project>/sdk-keys/<int:number>/revoke/", RevokeKeyPage.as_view(), name="sdk-key-revoke"),
 ]

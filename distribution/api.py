@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -10,7 +11,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.api.body import Body, Choice, Key, Text
+from access.api.body import Body, Choice, Key, Text, Whole
 from access.api.endpoint import Endpoint
 from distribution import keys
 from distribution.models import SdkKey
@@ -37,6 +38,8 @@ class SdkKeySerializer(serializers.ModelSerializer[SdkKey]):
             "origins",
             "hint",
             "created_at",
+            "last_used_on",
+            "revoke_at",
             "revoked_at",
         )
 
@@ -91,6 +94,16 @@ class OriginsBody(Body):
     origins = _origins(required=False)
 
 
+class SdkKeyRotation(Body):
+    """How one key takes the place of another."""
+
+    overlap = Whole(
+        min_value=0,
+        max_value=int(keys.LONGEST_OVERLAP.total_seconds()),
+        help_text="Seconds for which the old one works yet.",
+    )
+
+
 class SdkKeys(Endpoint):
     """Keys of services and browsers. Administrators of the project make and revoke them."""
 
@@ -143,6 +156,19 @@ class SdkKeys(Endpoint):
         keys.revoke(self.actor(request), key)
         key.refresh_from_db(fields=["revoked_at"])
         return Response(SdkKeySerializer(key).data)
+
+    @extend_schema(
+        request=SdkKeyRotation,
+        responses={201: NewSdkKeySerializer},
+        examples=[OpenApiExample("Within a week", {"overlap": 604_800}, request_only=True)],
+    )
+    def rotate(self, request: Request, id: int) -> Response:
+        """Make a key that takes the place of this one, which is revoked when the overlap ends."""
+        given = self.body(request, SdkKeyRotation)
+        key, secret = keys.rotate(
+            self.actor(request), self._find(request, id), timedelta(seconds=given["overlap"])
+        )
+        return Response(NewSdkKeySerializer(key, context={"secret": secret}).data, 201)
 
     def _find(self, request: Request, id: int) -> SdkKey:
         key = (

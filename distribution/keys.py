@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from access.permissions import require
@@ -24,6 +25,9 @@ from distribution.origins import canonical_origins
 from distribution.read_plane import keyring
 from flags.documents import refuse_unstorable
 from flags.models import Environment
+
+LONGEST_OVERLAP = timedelta(days=90)
+"""For how long a key that was replaced may work yet: fleets are not redeployed in a day."""
 
 
 def issue(
@@ -90,6 +94,54 @@ def allow_origins(actor: Actor, key: SdkKey, origins: Sequence[str]) -> None:
             SdkKey.objects.filter(pk=key.pk).update(origins=allowed)
             sign_keyring(key.environment)
     key.origins = allowed
+
+
+def rotate(actor: Actor, key: SdkKey, overlap: timedelta) -> tuple[SdkKey, str]:
+    """Make a key that takes the place of another, which works for `overlap` yet; our task revokes it then.
+
+    Name, side and origins are the same. Raises `ForbiddenError`, or DocumentError naming the member.
+    """
+    if not timedelta() <= overlap <= LONGEST_OVERLAP:
+        raise DocumentError("overlap", f"must be between 0 seconds and {LONGEST_OVERLAP.days} days")
+    with recording(actor) as record:
+        require(actor, "sdk_key.manage", key.environment.project)
+        old = SdkKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+        if old.revoked_at is not None:
+            raise DocumentError("id", "is a key that is revoked; make another key")
+        ends = timezone.now() + overlap
+        ends = min(ends, old.revoke_at) if old.revoke_at else ends
+        new, secret = issue(actor, key.environment, old.name, old.side, old.origins)
+        SdkKey.objects.filter(pk=old.pk).update(revoke_at=ends)
+        record.event(
+            "distribution.v1.sdk_key.replaced",
+            _subject(key),
+            {
+                "environment": key.environment.key,
+                "hint": old.hint,
+                "successor": _subject(new),
+                "revoke_at": timestamp(ends),
+            },
+        )
+    return new, secret
+
+
+def revoke_replaced(actor: Actor) -> int:
+    """Revoke the keys whose overlap has ended; returns how many. May run twice and at once."""
+    due = SdkKey.objects.filter(revoked_at=None, revoke_at__lte=timezone.now())
+    done = 0
+    for key in due.select_related("environment__project").order_by("pk"):
+        with recording(actor) as record:
+            if _revoke(record, key):  # a conditional update: one of two tasks wins
+                sign_keyring(key.environment)
+                done += 1
+    return done
+
+
+def note_use(ids: Collection[str]) -> None:
+    """Keep that these keys, by id, were used today. Called by a thread now and then, not in a request."""
+    today = timezone.now().date()
+    rows = SdkKey.objects.filter(pk__in=[int(each) for each in ids if each.isdecimal()])
+    rows.filter(Q(last_used_on=None) | Q(last_used_on__lt=today)).update(last_used_on=today)
 
 
 def revoke(actor: Actor, key: SdkKey) -> None:

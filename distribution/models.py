@@ -66,6 +66,10 @@ class SdkKey(models.Model):
     # SHA-256 is right for 256 random bits: nothing to guess that a slow hash would protect.
     hash = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    # To the day, and a minute late: the read plane counts in memory and writes nothing in a request.
+    last_used_on = models.DateField(null=True, blank=True, editable=False)
+    # Replaced by another key, and revoked by our task then.
+    revoke_at = models.DateTimeField(null=True, blank=True, editable=False, db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views import View
 
+from access import refusals
 from access.admin.place import Place, place_of
 from access.models import User
 from access.permissions import ForbiddenError, who_may
@@ -34,6 +35,7 @@ class Page(View):
         try:
             return super().dispatch(request, *args, **kwargs)
         except ForbiddenError as error:
+            refusals.count("forbidden", self.actor.id)
             raise PermissionDenied(str(error)) from error
         except LedgerError as error:
             if request.method != "POST":

@@ -10,10 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from access import machines
 from access.admin.organisation import OrganisationPage
-from access.machines import NameTakenError
+from access.machines import NameTakenError, answered_for
 from access.models import Membership, ServiceAccount, Team
 from access.permissions import display_names
-from access.permissions import service_accounts_answered_for as answered_for
 
 
 class ServiceAccountForm(forms.Form):

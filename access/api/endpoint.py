@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, NotFound, ValidationError
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +17,7 @@ from access.api import once
 from access.api.body import Body, Nothing
 from access.api.openapi import DocumentedSchema
 from access.api.pages import Pages
+from access.api.rates import rates
 from access.api.strict_json import StrictJSONParser
 from access.permissions import projects_where, request_actor, require
 from audit.actor import Actor
@@ -43,7 +45,7 @@ class Endpoint(ViewSet):
         if not sent.META.get("CONTENT_LENGTH"):
             # A chunked body has no length, which Django REST framework takes for no body.
             sent.META["CONTENT_LENGTH"] = str(len(sent.body))
-        super().initial(request, *args, **kwargs)
+        self._identify(request, *args, **kwargs)
         # PostgreSQL has no text with U+0000: no stored key can be meant.
         if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):
             raise NotFound("The path contains the character U+0000; nothing is called that.")
@@ -63,6 +65,21 @@ class Endpoint(ViewSet):
                 )
 
             setattr(self, name, once_only)
+
+    def _identify(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Find out who asks, no more often than they may."""
+        limits = rates(settings.API_RATE)
+        if limits is not None:
+            limits.admit(request)
+        try:
+            super().initial(request, *args, **kwargs)
+        except (AuthenticationFailed, NotAuthenticated):
+            if limits is not None:
+                limits.refused(request)
+            raise
+        if limits is not None:
+            actor = self.actor(request)
+            limits.charge(actor.credential or actor.id)
 
     def actor(self, request: Request) -> Actor:
         """Who asks."""

@@ -19,6 +19,7 @@ _ALWAYS = {
     "404": "It does not exist, or not for you.",
     "406": "Only JSON is served.",
     "413": "The body is larger than 1 MiB.",
+    "429": "Too many requests with this token, by this person or from this address.",
     "500": "Something failed that nobody foresaw. A write is all or nothing.",
     "503": "A dependency is away; the detail says which one. Nothing was changed.",
 }
@@ -30,6 +31,7 @@ _WRITING = {
 }
 _HEADERS = {
     "401": ("WWW-Authenticate", "`Bearer`"),
+    "429": ("Retry-After", "Seconds to wait."),
     "503": ("Retry-After", "Seconds to wait, where the database is away."),
 }
 # Of what stands in a path, in the order of what people ask about it.
@@ -41,6 +43,7 @@ _IN_PATHS = {
     "member": ("The id of a person, service account or team, as in the lists.", "user:3f9a0c1d2e4b"),
     "role": ("The key of a role.", "editor"),
     "team": ("The key of a team.", "payments"),
+    "account": ("The id of a service account, as in the list.", "service:3f9a0c1d2e4b"),
     "number": ("The number of a change request: 12 for `CR-12` and for its revision `CR-12.2`.", 12),
     "id": ("As in the list.", None),
     "event": ("The id of a kill's event, as in the list.", None),

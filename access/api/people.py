@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import grants, machines
-from access.api.body import Body, Document, Key, Text
+from access.api.body import Body, Document, Key, Text, Truth
 from access.api.endpoint import Endpoint
 from access.limits import Limits
 from access.models import Membership, OrganisationMembership, ServiceAccount, Team, TeamMember, User
@@ -23,7 +24,6 @@ from access.permissions import (
     projects_where,
     require,
     require_in_organisation,
-    service_accounts_answered_for,
 )
 
 
@@ -55,8 +55,10 @@ class Me(Endpoint):
         self.filters(request)
         actor = self.actor(request)
         roles: dict[str, list[str]] = {}
-        held = Membership.objects.filter(held_by(actor)).order_by("project__key", "role")
-        for project, role in held.values_list("project__key", "role").distinct():
+        held = Membership.objects.filter(held_by(actor), project__in=self.visible(request))
+        for project, role in (
+            held.order_by("project__key", "role").values_list("project__key", "role").distinct()
+        ):
             roles.setdefault(project, []).append(role)
         appointed = OrganisationMembership.objects.filter(held_by(actor)).order_by("role")
         teams = Team.objects.filter(members__member=actor.id)
@@ -219,7 +221,7 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
     """A program that acts through the API. It never counts as a reviewer."""
 
     id = serializers.CharField(source="pseudonym", help_text="What memberships name.")
-    team = serializers.SlugRelatedField(
+    team: Any = serializers.SlugRelatedField(
         slug_field="key", read_only=True, help_text="The key of the team that answers for it; or null."
     )
 
@@ -239,6 +241,14 @@ class ServiceAccountBody(Body):
         help_text="The key of the team that answers for it and makes its tokens. Left out: the "
         "organisation's administrators.",
     )
+
+
+class ServiceAccountChange(Body):
+    """What to change of a service account; what is left out stays."""
+
+    name = Text(max_length=128, required=False)
+    is_active = Truth(required=False, help_text="False: its tokens are refused at once. Its roles stay.")
+    team = Key(required=False, allow_null=True, help_text="The key of the team that answers for it.")
 
 
 class ServiceAccounts(Endpoint):
@@ -271,11 +281,37 @@ class ServiceAccounts(Endpoint):
         account = machines.create_service_account(actor, given["name"], team)
         return Response(ServiceAccountSerializer(account).data, 201)
 
+    @extend_schema(request=ServiceAccountChange, responses=ServiceAccountSerializer)
+    def partial_update(self, request: Request, account: str) -> Response:
+        """Rename it, let another team answer for it, stop it or let it go on. Its team may stop it."""
+        given = self.body(request, ServiceAccountChange)
+        actor = self.actor(request)
+        seen = service_accounts_seen(self, request)
+        row = seen.filter(pseudonym=account).first()
+        if row is None:
+            raise NotFound(f"There is no service account {account!r} that you see.")
+        team = row.team
+        if "team" in given:
+            team = None if given["team"] is None else Team.objects.filter(key=given["team"]).first()
+            if given["team"] is not None and team is None:
+                # Which teams there are is for those who may choose one.
+                require_in_organisation(actor, "service_account.manage")
+                raise ValidationError({"team": f"there is no team {given['team']!r}"})
+        machines.change_service_account(
+            actor,
+            row,
+            name=given.get("name", row.name),
+            team=team,
+            is_active=given.get("is_active", row.is_active),
+        )
+        row.refresh_from_db()
+        return Response(ServiceAccountSerializer(row).data)
+
 
 def service_accounts_seen(endpoint: Endpoint, request: Request) -> QuerySet[ServiceAccount]:
     """All for organisation administrators; for others, those of their teams and of projects that they see."""
     actor = endpoint.actor(request)
-    answered = service_accounts_answered_for(actor)
+    answered = machines.answered_for(actor)
     members = Membership.objects.filter(project__in=projects_where(actor, "project.view"))
     return ServiceAccount.objects.filter(
         Q(pk__in=answered.values("pk")) | Q(pseudonym__in=members.values("member"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -13,17 +13,30 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import machines
-from access.api.body import Body, Moment, Text
+from access.api.body import Body, Moment, Text, Whole
 from access.api.endpoint import Endpoint
 from access.api.people import service_accounts_seen
 from access.models import ApiToken, ServiceAccount, User
-from access.permissions import ForbiddenError, is_organisation_administrator
+from access.scopes import MOST
+
+
+class ScopeSerializer(serializers.Serializer[Any]):
+    """What a token may be used for at most. A member that is left out limits nothing."""
+
+    verbs = serializers.ListField(child=serializers.CharField(), required=False)
+    projects = serializers.ListField(child=serializers.CharField(), required=False)
+    environments = serializers.ListField(child=serializers.CharField(), required=False)
+
+    def to_representation(self, instance: Any) -> Any:
+        return dict(instance)
 
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     """A token, without what makes it work."""
 
     holder = serializers.SerializerMethodField(help_text="The id of the person or service account.")
+    scope = ScopeSerializer()
+    addresses = serializers.ListField(child=serializers.CharField())
 
     class Meta:
         model = ApiToken
@@ -32,9 +45,12 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
             "holder",
             "name",
             "hint",
+            "scope",
+            "addresses",
             "created_at",
             "expires_at",
             "last_used_at",
+            "last_used_from",
             "revoked_at",
         )
 
@@ -57,20 +73,58 @@ class NewTokenSerializer(TokenSerializer):
         return str(self.context["secret"])
 
 
+def _names(meaning: str) -> serializers.ListField:
+    return serializers.ListField(
+        child=Text(max_length=128), max_length=MOST, required=False, help_text=meaning
+    )
+
+
+class ScopeBody(Body):
+    """What a token may be used for at most, within what its holder may. What is left out limits nothing."""
+
+    verbs = _names("Verbs of the table of roles, such as `change.propose`.")
+    projects = _names("Keys of projects that you see. Others do not exist for the token.")
+    environments = _names("Keys of environments in which it may act.")
+
+
 class TokenBody(Body):
     """A token to make."""
 
     name = Text(max_length=128, help_text="What it is for.")
-    expires_at = Moment(required=False, allow_null=True, help_text="Left out or null: it does not expire.")
+    expires_at = Moment(
+        required=False,
+        allow_null=True,
+        help_text="Left out or null: it does not expire; a service account's does, as late as may be.",
+    )
+    scope = ScopeBody(required=False)
+    addresses = serializers.ListField(
+        child=Text(max_length=64),
+        max_length=MOST,
+        required=False,
+        help_text="From where it works, as ranges such as `192.0.2.0/24`; left out: from everywhere.",
+    )
     service_account = Text(
         required=False,
         max_length=64,
-        help_text="The id of a service account, for organisation administrators; left out: yourself.",
+        help_text="The id of a service account that you answer for; left out: yourself.",
+    )
+
+
+class RotationBody(Body):
+    """How one token takes the place of another."""
+
+    overlap = Whole(
+        min_value=0,
+        max_value=int(machines.LONGEST_OVERLAP.total_seconds()),
+        help_text="Seconds for which the old one works yet.",
+    )
+    expires_at = Moment(
+        required=False, help_text="Of the new one. Left out: it lives as long as the old one was made for."
     )
 
 
 class Tokens(Endpoint):
-    """Your tokens; organisation administrators have those of service accounts as well."""
+    """Your tokens, and those of the service accounts that you answer for."""
 
     shown_once = ("token",)
 
@@ -92,17 +146,15 @@ class Tokens(Endpoint):
         ],
     )
     def create(self, request: Request) -> Response:
-        """Make a token. One made with another token cannot outlive that one."""
+        """Make a token. One made with another token reaches no further, and lives no longer."""
         given = self.body(request, TokenBody)
-        expires_at: datetime | None = given.get("expires_at")
-        by = request.auth
-        if isinstance(by, ApiToken) and by.expires_at and (expires_at is None or expires_at > by.expires_at):
-            raise ForbiddenError(
-                f"The token you use ends at {by.expires_at.isoformat()}; one made with it ends no later. "
-                "Name an earlier `expires_at`, or sign in."
-            )
         token, secret = machines.issue_token(
-            self.actor(request), self._holder(request, given), given["name"], expires_at
+            self.actor(request),
+            self._holder(request, given),
+            given["name"],
+            given.get("expires_at"),
+            scope=given.get("scope"),
+            addresses=given.get("addresses", ()),
         )
         return Response(NewTokenSerializer(token, context={"secret": secret}).data, 201)
 
@@ -110,23 +162,43 @@ class Tokens(Endpoint):
     def revoke(self, request: Request, id: int) -> Response:
         """Make a token useless, at once. Again changes nothing."""
         self.body(request)
-        token = self._seen(request).filter(pk=id).first()
-        if token is None:
-            raise NotFound(f"You have no token {id}.")
+        token = self._find(request, id)
         machines.revoke_token(self.actor(request), token)
         token.refresh_from_db()
         return Response(TokenSerializer(token).data)
 
+    @extend_schema(
+        request=RotationBody,
+        responses={201: NewTokenSerializer},
+        examples=[OpenApiExample("Within a day", {"overlap": 86_400}, request_only=True)],
+    )
+    def rotate(self, request: Request, id: int) -> Response:
+        """Make a token that takes the place of this one, which works for a while yet."""
+        given = self.body(request, RotationBody)
+        token, secret = machines.rotate_token(
+            self.actor(request),
+            self._find(request, id),
+            timedelta(seconds=given["overlap"]),
+            given.get("expires_at"),
+        )
+        return Response(NewTokenSerializer(token, context={"secret": secret}).data, 201)
+
+    def _find(self, request: Request, id: int) -> ApiToken:
+        token = self._seen(request).filter(pk=id).first()
+        if token is None:
+            raise NotFound(f"You have no token {id}.")
+        return token
+
     def _seen(self, request: Request) -> QuerySet[ApiToken]:
         actor = self.actor(request)
         mine = Q(user__pseudonym=actor.id) | Q(service_account__pseudonym=actor.id)
-        if is_organisation_administrator(actor):
-            mine |= Q(service_account__isnull=False)
+        mine |= Q(service_account__in=machines.answered_for(actor))
         return ApiToken.objects.filter(mine).select_related("user", "service_account")
 
     def _holder(self, request: Request, given: dict[str, Any]) -> User | ServiceAccount:
         if "service_account" in given:
-            account = service_accounts_seen(self, request).filter(pseudonym=given["service_account"]).first()
+            seen = service_accounts_seen(self, request) | machines.answered_for(self.actor(request))
+            account = seen.filter(pseudonym=given["service_account"]).first()
             if account is None:
                 raise NotFound(f"There is no service account {given['service_account']!r} that you see.")
             return account

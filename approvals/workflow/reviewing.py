@@ -7,7 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from access.machines import keepers_of
-from access.permissions import eligible, require
+from access.permissions import eligible, may, require
 from approvals.models import ChangeRequest, Review
 from approvals.workflow.applying import apply_or_explain, approvers
 from approvals.workflow.errors import InvalidError, StateError
@@ -51,7 +51,9 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
         if request.state == State.IN_REVIEW and len(approvers(request)) >= request.required_approvals:
             request.state = State.APPROVED
         request.save()
-    if request.state == State.APPROVED and is_due(request):
+    # Who may not carry it out, or comes with a token that does not reach so far, leaves it to our task.
+    may_apply = may(actor, "change.apply", request.project, touched_by_request(request))
+    if request.state == State.APPROVED and is_due(request) and may_apply:
         return apply_or_explain(actor, request)
     return request
 

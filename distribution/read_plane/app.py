@@ -52,6 +52,7 @@ class ReadPlane:
         self.refresher = refresher
         self._limits = Limits(rates or Rates())
         self._next_app = next_app
+        self._used: set[str] = set()
         self._flagd_documents = FlagdDocuments()
 
     def start(self) -> None:
@@ -61,6 +62,11 @@ class ReadPlane:
     def stop(self) -> None:
         """End the background threads; requests are still answered from memory."""
         self.refresher.stop()
+
+    def take_used(self) -> set[str]:
+        """The ids of the keys that were used since the last call; from any thread."""
+        taken, self._used = self._used, set()
+        return taken
 
     def announce(self, environment: str) -> None:
         """Say that this process just published something of `environment`; from any thread, never blocks."""
@@ -126,6 +132,7 @@ class ReadPlane:
                 self._limits.charge_refused(scope)
             raise
         self._limits.charge(scope, key)
+        self._used.add(key.id)
         return key, snapshot
 
 

@@ -27,6 +27,13 @@ class Buckets:
         self._full_at: dict[str, float] = {}
         self._earlier: dict[str, float] = {}
 
+    def missing(self, name: str) -> float:
+        """The seconds after which there will be a token; 0 where there is one. Takes none."""
+        now = time.monotonic()
+        full_at = max(self._full_at.get(name) or self._earlier.get(name, 0.0), now) + self._interval
+        missing = full_at - now - self._depth
+        return missing if missing > _ROUNDING else 0.0
+
     def take(self, name: str) -> float:
         """Take a token; 0 where there was one, else the seconds after which there will be."""
         now = time.monotonic()

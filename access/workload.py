@@ -1,0 +1,153 @@
+"""Identity tokens of pipelines: trust rules, and what a signed token must be to count as a service account's.
+
+Only issuers of rules are ever contacted (`access.issuers`), so a stranger's token makes us ask nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+from django.utils import timezone
+
+from access import issuers
+from access.limits import LimitsError
+from access.machines import answers_for, read_scope
+from access.models import ServiceAccount, TrustRule
+from access.permissions import ForbiddenError
+from audit.actor import Actor
+from audit.recording import recording
+
+LONGEST_TOKEN = 8 * 1024
+LEEWAY = 30
+"""Seconds that clocks may differ."""
+LONGEST_LIFE = timedelta(days=1)
+"""From `iat` to `exp`: an identity token is for one run, not a password."""
+ALGORITHMS = ("RS256", "ES256")
+MOST_CLAIMS = 20
+
+
+class UntrustedError(Exception):
+    """The identity token does not count; the text says why, and names nothing that the sender did not send."""
+
+
+def trust(
+    actor: Actor,
+    account: ServiceAccount,
+    name: str,
+    *,
+    issuer: str,
+    audience: str,
+    claims: Mapping[str, Mapping[str, str]],
+    scope: dict[str, Any] | None = None,
+) -> TrustRule:
+    """Let identity tokens of an issuer act as a service account, where audience and claims match.
+
+    `claims`: `{name: {"equals": text}}` or `{name: {"starts_with": text}}`, one at least: without, every
+    customer of a shared issuer would be trusted. Raises `ForbiddenError`, or `LimitsError` naming the member.
+    """
+    _require(actor, account)
+    rule = TrustRule(
+        service_account=account,
+        name=name,
+        issuer=issuers.checked(issuer),
+        audience=audience,
+        claims=_claims(claims),
+        scope=read_scope(actor, scope).document if scope else {},
+        made_by=actor.id,
+    )
+    if not audience.strip():
+        raise LimitsError("audience", "is empty; name what the pipeline asks its token for")
+    with recording(actor) as record:
+        rule.save()
+        record.event("access.v1.trust_rule.made", rule.ledger_subject, before=None, after=rule.document)
+    return rule
+
+
+def distrust(actor: Actor, rule: TrustRule) -> None:
+    """Take a trust rule back: at once. Again changes nothing. Raises `ForbiddenError`."""
+    _require(actor, rule.service_account)
+    with recording(actor) as record:
+        if TrustRule.objects.filter(pk=rule.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            record.event(
+                "access.v1.trust_rule.revoked", rule.ledger_subject, before=rule.document, after=None
+            )
+
+
+def looks_like_one(text: str) -> bool:
+    """Whether a bearer credential is a JSON Web Token, by its form."""
+    return text.startswith("ey") and text.count(".") == 2
+
+
+def recognise(token: str) -> tuple[TrustRule, datetime]:
+    """The rule that an identity token fulfils, and when it ends. Raises `UntrustedError`."""
+    if len(token) > LONGEST_TOKEN:
+        raise UntrustedError(f"The identity token is longer than {LONGEST_TOKEN} bytes.")
+    try:
+        header = jwt.get_unverified_header(token)
+        # Read only to choose whose key must have signed it; nothing else is believed before that.
+        unproved = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise UntrustedError("The identity token cannot be read.") from error
+    algorithm, issuer, key_id = header.get("alg"), unproved.get("iss"), header.get("kid")
+    if algorithm not in ALGORITHMS:
+        raise UntrustedError(f"alg: identity tokens are signed with {' or '.join(ALGORITHMS)}.")
+    named = TrustRule.objects.filter(issuer=issuer if isinstance(issuer, str) else "", revoked_at=None)
+    rules = list(named.select_related("service_account").order_by("pk"))
+    if not rules:
+        raise UntrustedError("iss: no service account trusts this issuer; its team makes a trust rule.")
+    if not isinstance(key_id, str):
+        raise UntrustedError("kid: is missing; it says which key of the issuer signed.")
+    try:
+        key = issuers.signing_key(rules[0].issuer, key_id, algorithm)
+    except issuers.IssuerError as error:
+        raise UntrustedError(str(error)) from error
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            issuer=rules[0].issuer,
+            audience=sorted({rule.audience for rule in rules}),
+            leeway=LEEWAY,
+            options={"require": ["iss", "aud", "exp", "iat"]},
+        )
+    except jwt.ExpiredSignatureError as error:
+        raise UntrustedError(
+            "exp: the identity token has expired; the pipeline asks for a new one."
+        ) from error
+    except jwt.InvalidAudienceError as error:
+        raise UntrustedError("aud: no trust rule for this issuer has this audience.") from error
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise UntrustedError(f"The identity token does not count: {error}") from error
+    ends_at = int(claims["exp"])
+    if ends_at - int(claims["iat"]) > LONGEST_LIFE.total_seconds():
+        raise UntrustedError("exp: an identity token that lives longer than a day is a password; shorten it.")
+    audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    for rule in rules:
+        if rule.audience in audiences and rule.matches(claims):
+            return rule, datetime.fromtimestamp(ends_at, UTC)
+    raise UntrustedError("No trust rule for this issuer and audience matches the claims; its team adds one.")
+
+
+def _require(actor: Actor, account: ServiceAccount) -> None:
+    # Not the account itself: a stolen token would make itself a way back in.
+    if not answers_for(actor, account):
+        raise ForbiddenError(
+            f"Whom {account} trusts is said by its team or an organisation administrator, signed in or with a "
+            "token that reaches service_account.manage."
+        )
+
+
+def _claims(given: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    if not given:
+        raise LimitsError("claims", "is empty; name one at least, such as the repository")
+    if len(given) > MOST_CLAIMS:
+        raise LimitsError("claims", f"has more than {MOST_CLAIMS} members")
+    for name, wanted in given.items():
+        kind = next(iter(wanted), None) if isinstance(wanted, Mapping) and len(wanted) == 1 else None
+        if kind not in ("equals", "starts_with") or not isinstance(wanted[kind], str) or not wanted[kind]:
+            raise LimitsError(f"claims.{name}", 'must be {"equals": text} or {"starts_with": text}')
+    return {name: dict(wanted) for name, wanted in given.items()}
