@@ -43,6 +43,7 @@ TAGS = [
     {"name": "sdk-keys", "description": "Keys of the services and browsers that read flags."},
     {"name": "people", "description": "The people you share a project with."},
     {"name": "memberships", "description": "Roles per project."},
+    {"name": "identity-providers", "description": "Where people sign in, and what their groups give."},
     {"name": "service-accounts", "description": "Programs that act through the API."},
     {"name": "tokens", "description": "Bearer tokens: yours, and those of service accounts."},
 ]

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from access.api.endpoint import Endpoint
 from access.api.erasure import Erasures
 from access.api.people import Me, Memberships, People, ServiceAccounts
+from access.api.providers import IdentityProviders
 from access.api.tokens import Tokens
 from approvals.api.change_requests import ChangeRequests
 from approvals.api.explain import Explain
@@ -105,6 +106,8 @@ urlpatterns = [
     _v1("people/<str:person>/erasure", Erasures, get="retrieve", post="erase"),
     _v1("tokens", Tokens, get="list", post="create"),
     _v1("tokens/<int:id>/revoke", Tokens, post="revoke"),
+    _v1("identity-providers", IdentityProviders, get="list"),
+    _v1("identity-providers/<str:key>", IdentityProviders, get="retrieve", put="update", delete="destroy"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),
     re_path(
         r"^(?P<rest>.*)$",

@@ -45,6 +45,8 @@ DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY:  # made once and kept; `config.E001` refuses that where several hosts would differ
     SECRET_KEY = kept_secret(DATA_DIR / "keys" / "django", lambda: secrets.token_urlsafe(38))
+# Former ones, while it rotates: they still open sessions and sealed secrets.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 BASE_URL = env.str("COUNTERSIGN_BASE_URL", f"http://localhost:{env.int('COUNTERSIGN_PORT', 8000)}").rstrip(
     "/"
 )
@@ -74,6 +76,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
     "config",
     "audit",
     "access",
@@ -90,6 +95,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -113,6 +119,15 @@ TEMPLATES = [
 AUTH_USER_MODEL = "access.User"
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+# Signing in through identity providers (`access.signin`), which are rows of ours, not settings.
+ACCOUNT_ADAPTER = "access.signin.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "access.signin.adapters.ProviderAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*"]
+ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_UNIQUE_EMAIL = False
+ACCOUNT_EMAIL_NOTIFICATIONS = False
+SOCIALACCOUNT_STORE_TOKENS = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

@@ -12,6 +12,8 @@ from django.urls import URLPattern
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
+from access.signin.models import IdentityProvider
+
 # Each has `urlpatterns`: the pages that it adds below /admin/, named in the namespace `admin`.
 PAGES = (
     "access.admin.urls",
@@ -33,10 +35,15 @@ class ControlPlaneSite(UnfoldAdminSite):
     """Unfold's site for everybody with an account. Stock model pages keep asking for their permissions."""
 
     login_form = SignInForm
+    login_template = "countersign/sign_in.html"
     enable_nav_sidebar = True
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_authenticated)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        providers = IdentityProvider.objects.filter(is_enabled=True)
+        return super().login(request, {**(extra_context or {}), "providers": providers})
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return redirect("admin:home")

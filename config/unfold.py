@@ -151,6 +151,13 @@ UNFOLD: dict[str, Any] = {
                         "permission": _holds("audit.view"),
                     },
                     {
+                        "title": _("Sign-in"),
+                        "icon": "key",
+                        "link": lambda request: reverse("admin:provider-list"),
+                        "active": _is_at("provider-list", "provider-new", "provider"),
+                        "permission": _holds("organisation.manage"),
+                    },
+                    {
                         "title": _("Accounts"),
                         "icon": "manage_accounts",
                         "link": lambda request: reverse("admin:access_user_changelist"),

@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from access.admin import erasing, people
+from access.admin import erasing, people, providers
 
 urlpatterns = [
     path("p/<str:project>/people/", people.PeoplePage.as_view(), name="people"),
     *erasing.urlpatterns,
+    *providers.urlpatterns,
 ]
