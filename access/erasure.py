@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allauth.socialaccount.models import SocialAccount
+from axes.models import AccessAttempt
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -86,6 +87,7 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
         person.api_tokens.update(name="erased")
         SocialAccount.objects.filter(user=person).delete()
+        AccessAttempt.objects.filter(username=person.username).delete()
         Session.objects.filter(pk__in=_sessions(person)).delete()
         _forget_answers(person)
         accounts = ContentType.objects.get_for_model(User)

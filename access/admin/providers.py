@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import shown
 from access.admin.place import place_of
 from access.limits import Limits
-from access.models import CustomRole, IdentityProvider, Team
+from access.models import CustomRole, IdentityProvider, Team, User
 from access.permissions import ForbiddenError, request_actor, require_in_organisation
 from access.roles import OrganisationRole, Role
-from access.signin import providers
+from access.signin import lockout, providers
 from access.teams import InUseError
 from audit.actor import Actor
 from flags.models import Project
@@ -135,10 +135,20 @@ class RuleForm(forms.Form):
 
 
 def provider_list(request: HttpRequest) -> HttpResponse:
-    """All of them, and what each is for."""
-    _administrator(request)
+    """All of them; and whoever is locked out of the local door, to be let in again."""
+    actor = _administrator(request)
+    if "unlock" in request.POST:
+        kind, __, what = request.POST["unlock"].partition("/")
+        if kind == "person":
+            lockout.unlock_person(actor, get_object_or_404(User, pseudonym=what))
+        else:
+            lockout.unlock_address(actor, what)
+        messages.success(request, _("Unlocked: they may try again now."))
+        return redirect("admin:provider-list")
     rows = [{"row": row, "accounts": providers.accounts_of(row)} for row in IdentityProvider.objects.all()]
-    return _shown(request, "countersign/provider_list.html", title=_("Sign-in"), rows=rows)
+    return _shown(
+        request, "countersign/provider_list.html", title=_("Sign-in"), rows=rows, lockouts=lockout.lockouts()
+    )
 
 
 def new_provider(request: HttpRequest) -> HttpResponse:
