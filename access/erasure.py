@@ -87,6 +87,7 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
         person.api_tokens.update(name="erased")
         SocialAccount.objects.filter(user=person).delete()
+        person.signed_in_sessions.all().delete()
         AccessAttempt.objects.filter(username=person.username).delete()
         Session.objects.filter(pk__in=_sessions(person)).delete()
         _forget_answers(person)

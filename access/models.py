@@ -15,6 +15,7 @@ from django.utils import timezone
 from access.limits import Limits
 from access.roles import OrganisationRole, label_of
 from access.signin.models import IdentityProvider as IdentityProvider
+from access.signin.models import SignedInSession as SignedInSession
 from audit.history import Tracked, history
 
 validate_key = RegexValidator(

@@ -97,6 +97,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "access.signin.sessions.session_limits",
     "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -121,6 +122,9 @@ TEMPLATES = [
 AUTH_USER_MODEL = "access.User"
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+# Seconds: a session that nobody uses, and any session (`access.signin.sessions`).
+SESSION_IDLE = env.int("COUNTERSIGN_SESSION_IDLE_HOURS", 8) * 3600
+SESSION_LONGEST = SESSION_COOKIE_AGE = env.int("COUNTERSIGN_SESSION_HOURS", 72) * 3600
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",

@@ -13,6 +13,9 @@ from django.urls import URLPattern
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
+from access.models import User
+from access.permissions import request_id
+from access.signin import local_door
 from access.signin.lockout import explained
 from access.signin.models import IdentityProvider
 
@@ -53,6 +56,8 @@ class ControlPlaneSite(UnfoldAdminSite):
         answer = super().login(request, {**(extra_context or {}), "providers": providers})
         if getattr(request, "axes_locked_out", False):
             answer.status_code = 429
+        if request.method == "POST" and answer.status_code == 302 and isinstance(request.user, User):
+            local_door.used(request.user, request_id(request.headers))
         return answer
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

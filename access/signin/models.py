@@ -61,3 +61,20 @@ class IdentityProvider(Tracked):
             "groups_claim": self.groups_claim,
             "rules": self.rules,
         }
+
+
+class SignedInSession(models.Model):
+    """Where somebody is signed in, so that they can see it and end it; goes with their account.
+
+    The session itself is Django's; one that ended has no row there any more.
+    """
+
+    user = models.ForeignKey("access.User", on_delete=models.CASCADE, related_name="signed_in_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    address = models.CharField(max_length=45, blank=True)
+    device = models.CharField(max_length=64, blank=True)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.device or 'unknown device'} from {self.address or 'an unknown address'}"
