@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -264,6 +266,11 @@ def _shown(request: HttpRequest, template: str, status: int = 200, **context: An
     place = place_of(request)
     return shown(request, template, {"place": place, "project": place.project, **context}, status=status)
 
+
+# allauth's own pages would store secrets in clear, and tie anybody's account to any subject, unrecorded.
+for side_door in (SocialApp, SocialAccount, SocialToken, EmailAddress):
+    if admin.site.is_registered(side_door):
+        admin.site.unregister(side_door)
 
 urlpatterns = [
     path("sign-in/", provider_list, name="provider-list"),

@@ -84,11 +84,9 @@ class Exchange(OpenIDConnectOAuth2Adapter):
                 raise OAuth2Error(
                     f"{provider.server_url} speaks for {found.get('issuer')!r}, not for {provider.row.issuer!r}."
                 )
-            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                try:
-                    refuse_unsafe(str(found.get(name, "")).partition("?")[0], name)
-                except ValidationError as error:
-                    raise OAuth2Error(f"{name} {found.get(name)!r}: {'; '.join(error.messages)}") from error
+            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
+                if name in found or name != "userinfo_endpoint":
+                    refuse_endpoint(name, str(found.get(name, "")), provider.row.issuer)
             self._openid_config = found
         return self._openid_config
 
@@ -135,6 +133,16 @@ class Exchange(OpenIDConnectOAuth2Adapter):
         if not expected or not secrets.compare_digest(str(claims.get("nonce", "")), expected):
             raise OAuth2Error("The id token belongs to another sign-in: its nonce is not ours.")
         return claims
+
+
+def refuse_endpoint(name: str, address: str, issuer: str) -> None:
+    """Raise OAuth2Error for one that others could listen to, or by which a provider elsewhere reaches this machine."""
+    try:
+        refuse_unsafe(address.partition("?")[0], name)
+    except ValidationError as error:
+        raise OAuth2Error(f"{name} {address!r}: {'; '.join(error.messages)}") from error
+    if urlsplit(address).hostname in LOOPBACK and urlsplit(issuer).hostname not in LOOPBACK:
+        raise OAuth2Error(f"{name} {address!r} is on this machine, which the provider is not.")
 
 
 def _signing_key(keys: dict[str, Any], header: dict[str, Any]) -> jwt.PyJWK:

@@ -36,6 +36,7 @@ class OpenIdProvider:
         self.algorithm = "RS256"
         # Put over the claims of the id token.
         self.forged: dict[str, Any] = {}
+        self.endpoints: dict[str, str] = {}
         self.userinfo: dict[str, Any] = {}
         self.asked: dict[str, str] = {}
         self.token_body: dict[str, str] = {}
@@ -65,6 +66,7 @@ class OpenIdProvider:
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/keys",
                 **({"userinfo_endpoint": f"{self.issuer}/userinfo"} if self.userinfo else {}),
+                **self.endpoints,
             }
         if path == "/keys":
             return {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.test import Client
@@ -16,6 +17,7 @@ from django.test import Client
 from access.models import IdentityProvider, User
 from access.permissions import ForbiddenError
 from access.signin import providers
+from access.signin.openid import refuse_endpoint
 from access.teams import InUseError
 from audit.models import Event
 from tests.access.openid_provider import ANOTHER_KEY, SECRET, OpenIdProvider, begin, browser, sign_in
@@ -122,6 +124,34 @@ def test_a_provider_that_speaks_for_another_issuer_is_refused(
     answer = client.post("/sign-in/acme/", {"next": "/admin/home/"})
     assert answer["Location"] == "/admin/login/?next=%2Fadmin%2Fhome%2F"
     assert "cannot be trusted" in told(client)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://login.example.com/token", "javascript:alert(1)", "file:///etc/passwd", ""]
+)
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+def test_an_endpoint_that_is_not_safe_is_refused(
+    acme: IdentityProvider, openid: OpenIdProvider, name: str, endpoint: str
+) -> None:
+    openid.endpoints, client = {name: endpoint}, browser()
+    assert client.post("/sign-in/acme/")["Location"] == "/admin/login/"
+    assert "cannot be trusted" in told(client)
+
+
+@pytest.mark.parametrize("host", ["localhost:6379", "127.0.0.1", "[::1]:8000"])
+def test_a_provider_elsewhere_cannot_send_us_to_this_machine(host: str) -> None:
+    with pytest.raises(OAuth2Error, match="on this machine"):
+        refuse_endpoint("token_endpoint", f"https://{host}/", "https://login.example.com")
+
+
+@pytest.mark.parametrize(
+    "page", ["socialaccount/socialapp", "socialaccount/socialaccount", "account/emailaddress"]
+)
+def test_no_page_writes_what_signs_people_in_past_the_ledger(cast: Cast, page: str) -> None:
+    client = browser()
+    client.force_login(cast.users["root"])
+    assert client.get(f"/admin/{page}/").status_code == 404
+    assert client.get(f"/admin/{page}/add/").status_code == 404
 
 
 def test_userinfo_about_somebody_else_is_refused(acme: IdentityProvider, openid: OpenIdProvider) -> None:
