@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from allauth.socialaccount.models import SocialAccount
+from axes.models import AccessAttempt
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
@@ -84,6 +86,9 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
             ApiToken.objects.filter(pk=token.pk).update(revoked_at=timezone.now())
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
         person.api_tokens.update(name="erased", last_used_from=None)
+        SocialAccount.objects.filter(user=person).delete()
+        person.signed_in_sessions.all().delete()
+        AccessAttempt.objects.filter(username=person.username).delete()
         Session.objects.filter(pk__in=_sessions(person)).delete()
         _forget_answers(person)
         accounts = ContentType.objects.get_for_model(User)
@@ -165,7 +170,7 @@ def _add_administrator(record: Recording, project: Any, member: str) -> None:
     others = [each for each in held if each is not row]
     membership = row or Membership(project=project, member=member, role=Role.ADMINISTRATOR)
     before = grants.roles_document(held)
-    membership.limits = {}
+    membership.limits, membership.given_by = {}, ""
     record.event(
         "access.v1.membership.changed",
         membership.ledger_subject,

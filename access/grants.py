@@ -37,7 +37,9 @@ class UnknownRoleError(ValueError):
 def roles_document(rows: Iterable[Membership]) -> dict[str, Any] | None:
     """The roles of somebody in a project, as the ledger has them; None for none."""
     roles = [
-        {"role": row.role, **row.limits} if row.limits else row.role
+        {"role": row.role, **row.limits, **({"given_by": row.given_by} if row.given_by else {})}
+        if row.limits or row.given_by
+        else row.role
         for row in sorted(rows, key=lambda row: row.role)
     ]
     return {"roles": roles} if roles else None
@@ -71,12 +73,12 @@ def grant(
             require(actor, "access.manage", project)
         rows = {row.role: row for row in Membership.objects.filter(project=project, member=member)}
         before, membership = roles_document(rows.values()), rows.get(role)
-        if membership is not None and membership.limits == wanted:
+        if membership is not None and membership.limits == wanted and not membership.given_by:
             return membership
         if membership is not None and wanted:
-            _require_another_administrator(membership)
+            require_another_administrator(membership)
         membership = membership or Membership(project=project, member=member, role=role)
-        membership.limits = wanted
+        membership.limits, membership.given_by = wanted, ""
         rows[role] = membership
         record.event(
             "access.v1.membership.changed",
@@ -95,7 +97,7 @@ def revoke(actor: Actor, membership: Membership) -> None:
     with recording(actor) as record:
         require(actor, "access.manage", project)
         project.hold()  # so that each names the roles that it found
-        _require_another_administrator(membership)
+        require_another_administrator(membership)
         rows = list(Membership.objects.filter(project=project, member=membership.member))
         record.event(
             "access.v1.membership.changed",
@@ -107,8 +109,8 @@ def revoke(actor: Actor, membership: Membership) -> None:
         membership.delete()
 
 
-def _require_another_administrator(membership: Membership) -> None:
-    """Refuse to lose the only unlimited administrator of a project."""
+def require_another_administrator(membership: Membership) -> None:
+    """Raise `LastAdministratorError` rather than lose the only unlimited administrator of a project."""
     project = membership.project
     others = Membership.objects.filter(project=project, role=Role.ADMINISTRATOR, limits={})
     is_one = membership.role == Role.ADMINISTRATOR and not membership.limits
@@ -144,9 +146,10 @@ def appoint(actor: Actor, member: str, role: str) -> OrganisationMembership:
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
         rows = _organisation_rows(member)
-        if role in rows:
-            return rows[role]
-        membership = OrganisationMembership(member=member, role=role)
+        membership = rows.get(role) or OrganisationMembership(member=member, role=role)
+        if role in rows and not membership.given_by:
+            return membership
+        membership.given_by = ""
         _record_appointments(record, membership, rows, {*rows, role})
         membership.save()
     return membership

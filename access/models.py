@@ -17,6 +17,8 @@ from django.utils import timezone
 from access.limits import Limits
 from access.roles import OrganisationRole, label_of
 from access.scopes import Bearer, Scope, read_networks
+from access.signin.models import IdentityProvider as IdentityProvider
+from access.signin.models import SignedInSession as SignedInSession
 from audit.history import Tracked, history
 
 validate_key = RegexValidator(
@@ -83,6 +85,8 @@ class TeamMember(models.Model):
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="members")
     member = models.CharField(max_length=64, db_index=True)
+    # The key of the identity provider whose rules gave it; empty: by hand.
+    given_by = models.CharField(max_length=64, blank=True, editable=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["team", "member"], name="team_member_once"),)
@@ -228,6 +232,8 @@ class Membership(Tracked):
     role = models.CharField(max_length=32)
     # Where it holds (`access.limits`); empty: everywhere in the project.
     limits = models.JSONField(default=dict, blank=True)
+    # The key of the identity provider whose rules gave it, and take it; empty: by hand.
+    given_by = models.CharField(max_length=64, blank=True, editable=False)
     history = history()
 
     class Meta(Tracked.Meta):
@@ -257,6 +263,7 @@ class OrganisationMembership(Tracked):
 
     member = models.CharField(max_length=64, db_index=True)
     role = models.CharField(max_length=32, choices=OrganisationRole.choices)
+    given_by = models.CharField(max_length=64, blank=True, editable=False)
     history = history()
 
     class Meta(Tracked.Meta):

@@ -48,6 +48,7 @@ TAGS = [
     {"name": "roles", "description": "The table: what each role may do; and roles of your own."},
     {"name": "who-may", "description": "Who may do something in a project, and why."},
     {"name": "standing", "description": "What somebody may do in a project, and why."},
+    {"name": "identity-providers", "description": "Where people sign in, and what their groups give."},
     {"name": "service-accounts", "description": "Programs that act through the API."},
     {"name": "trust-rules", "description": "Whose identity tokens count as a service account's."},
     {"name": "tokens", "description": "Bearer tokens: yours, and those of service accounts."},

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from access.api.endpoint import Endpoint
 from access.api.erasure import Erasures
 from access.api.people import Me, Memberships, People, ServiceAccounts
+from access.api.providers import IdentityProviders
 from access.api.roles import Roles, Standings, WhoMay
 from access.api.teams import OrganisationMemberships, Teams
 from access.api.tokens import Tokens
@@ -121,6 +122,8 @@ urlpatterns = [
     _v1("trust-rules", TrustRules, get="list", post="create"),
     _v1("trust-rules/<int:id>/revoke", TrustRules, post="revoke"),
     _v1("service-accounts/<str:account>", ServiceAccounts, patch="partial_update"),
+    _v1("identity-providers", IdentityProviders, get="list"),
+    _v1("identity-providers/<str:key>", IdentityProviders, get="retrieve", put="update", delete="destroy"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),
     re_path(
         r"^(?P<rest>.*)$",

@@ -4,6 +4,7 @@ Mistakes in them are system checks (`config/checks.py`), so that `manage.py chec
 """
 
 import secrets
+from datetime import timedelta
 from pathlib import Path
 
 import environ
@@ -45,6 +46,8 @@ DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "")
 if not SECRET_KEY:  # made once and kept; `config.E001` refuses that where several hosts would differ
     SECRET_KEY = kept_secret(DATA_DIR / "keys" / "django", lambda: secrets.token_urlsafe(38))
+# Former ones, while it rotates: they still open sessions and sealed secrets.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 BASE_URL = env.str("COUNTERSIGN_BASE_URL", f"http://localhost:{env.int('COUNTERSIGN_PORT', 8000)}").rstrip(
     "/"
 )
@@ -74,6 +77,10 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "axes",
     "config",
     "audit",
     "access",
@@ -90,6 +97,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "access.signin.sessions.session_limits",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -113,6 +122,33 @@ TEMPLATES = [
 AUTH_USER_MODEL = "access.User"
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+# Seconds: a session that nobody uses, and any session (`access.signin.sessions`).
+SESSION_IDLE = env.int("COUNTERSIGN_SESSION_IDLE_HOURS", 8) * 3600
+SESSION_LONGEST = SESSION_COOKIE_AGE = env.int("COUNTERSIGN_SESSION_HOURS", 72) * 3600
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Ten wrong passwords, for one name or from one address, close the local door for a quarter of an hour. Success forgets
+# none: with an account of one's own one could go on guessing for ever.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "access.signin.lockout.address_of"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+# Its middleware would put an answer of its own in place of the sign-in page, which says it (`config.site`).
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]
+# Signing in through identity providers (`access.signin`), which are rows of ours, not settings.
+ACCOUNT_ADAPTER = "access.signin.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "access.signin.adapters.ProviderAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*"]
+ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_UNIQUE_EMAIL = False
+ACCOUNT_EMAIL_NOTIFICATIONS = False
+SOCIALACCOUNT_STORE_TOKENS = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

@@ -44,10 +44,10 @@ def _holds(verb: str) -> Callable[[HttpRequest], bool]:
 
 def _answers_for_programs(request: HttpRequest) -> bool:
     from access.admin.place import place_of
-    from access.permissions import service_accounts_answered_for
+    from access.machines import answered_for
 
     place = place_of(request)
-    return "service_account.manage" in place.verbs or service_accounts_answered_for(place.actor).exists()
+    return "service_account.manage" in place.verbs or answered_for(place.actor).exists()
 
 
 def _organisation_page(name: str) -> Link:
@@ -198,6 +198,13 @@ UNFOLD: dict[str, Any] = {
                         "link": _organisation_page("service-account-list"),
                         "active": _is_at("service-account-list", "service-account-new", "service-account"),
                         "permission": _answers_for_programs,
+                    },
+                    {
+                        "title": _("Sign-in"),
+                        "icon": "key",
+                        "link": lambda request: reverse("admin:provider-list"),
+                        "active": _is_at("provider-list", "provider-new", "provider"),
+                        "permission": _holds("organisation.manage"),
                     },
                     {
                         "title": _("Accounts"),

@@ -8,8 +8,10 @@ from access.admin import (
     erasing,
     organisation,
     people,
+    providers,
     role_table,
     service_accounts,
+    sessions,
     standing,
     teams,
 )
@@ -38,4 +40,6 @@ urlpatterns = [
     ),
     *accounts.urlpatterns,
     *erasing.urlpatterns,
+    *providers.urlpatterns,
+    path("sessions/", sessions.sessions_page, name="sessions"),
 ]

@@ -126,7 +126,9 @@ def test_they_can_do_nothing_any_more(cast: Cast, author: User) -> None:
     browser.force_login(author)
     erasure.erase(cast.actor("root"), author)
     assert browser.get("/admin/p/shop/flags/").status_code in (302, 404)
-    assert not Client().login(username="zebediah", password=PASSWORD)
+    again = Client()
+    again.post("/admin/login/", {"username": "zebediah", "password": PASSWORD})
+    assert "_auth_user_id" not in again.session
     assert Client().get("/api/v1/me", headers={"Authorization": f"Bearer {secret}"}).status_code == 401
     assert not Membership.objects.filter(member=author.pseudonym).exists()
     assert not ApiToken.objects.filter(user=author, revoked_at=None).exists()

@@ -1,0 +1,1 @@
+"""Signing in: identity providers of the organisation, what their groups give, and the local door."""

@@ -1,0 +1,237 @@
+"""OpenID Connect, on django-allauth's authorization code flow: what it leaves open is decided here.
+
+Always PKCE (S256), state and nonce; the id token's signature, issuer, audience and times are checked though it came
+by TLS; an issuer that names itself otherwise than it was connected is refused; nothing of the request reaches the
+provider's address but `next`, which stays with us.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+import requests
+from allauth.socialaccount.models import SocialApp, SocialToken
+from allauth.socialaccount.providers.base.constants import AuthProcess
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
+from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
+from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+
+from access.signin.models import IdentityProvider
+from access.signin.providers import LOOPBACK, callback_address, refuse_unsafe
+from access.signin.sealing import SealError, unseal
+
+logger = logging.getLogger(__name__)
+# Signatures with a private key only: with a shared secret, whoever can check could also make them.
+ALGORITHMS = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)
+# Clocks differ, in seconds.
+_LEEWAY = 60
+_LARGEST_ANSWER = 1024 * 1024
+
+
+class Session(requests.Session):
+    """Requests to a provider: short, without redirects, and over TLS but on this machine."""
+
+    def request(self, method: str, address: str, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+        try:
+            refuse_unsafe(address.partition("?")[0], "address")
+        except ValidationError as error:
+            raise OAuth2Error(f"{address}: {'; '.join(error.messages)}") from error
+        if urlsplit(address).hostname in LOOPBACK:
+            self.trust_env = False  # a proxy elsewhere does not know this machine
+        options.update(timeout=10, allow_redirects=False, stream=True)
+        answer = super().request(method, address, *args, **options)
+        body = answer.raw.read(_LARGEST_ANSWER + 1, decode_content=True)
+        if len(body) > _LARGEST_ANSWER:
+            raise OAuth2Error(f"{address} answers with more than {_LARGEST_ANSWER} bytes.")
+        answer._content, answer._content_consumed = body, True
+        return answer
+
+
+def _json(answer: requests.Response) -> dict[str, Any]:
+    """The object in an answer. Raises OAuth2Error or requests' own."""
+    answer.raise_for_status()
+    try:
+        found = answer.json()
+    except ValueError as error:
+        raise OAuth2Error(f"{answer.url} answers with no JSON.") from error
+    if not isinstance(found, dict):
+        raise OAuth2Error(f"{answer.url} answers with no object.")
+    return found
+
+
+class Exchange(OpenIDConnectOAuth2Adapter):
+    """From the code that the provider sent back to who signed in."""
+
+    # What was put aside when the sign-in began.
+    state: dict[str, Any]
+
+    @property
+    def openid_config(self) -> dict[str, Any]:
+        if not hasattr(self, "_openid_config"):
+            provider = self.get_provider()
+            with Session() as session:
+                found = _json(session.get(provider.server_url))
+            if found.get("issuer") != provider.row.issuer:
+                raise OAuth2Error(
+                    f"{provider.server_url} speaks for {found.get('issuer')!r}, not for {provider.row.issuer!r}."
+                )
+            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
+                if name in found or name != "userinfo_endpoint":
+                    refuse_endpoint(name, str(found.get(name, "")), provider.row.issuer)
+            self._openid_config = found
+        return self._openid_config
+
+    def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:
+        return callback_address(self.get_provider().row)
+
+    def complete_login(self, request: HttpRequest, app: SocialApp, token: SocialToken, **kwargs: Any) -> Any:
+        provider = self.get_provider()
+        claims = self._verified(app, kwargs["response"].get("id_token"))
+        if self.openid_config.get("userinfo_endpoint"):
+            more = self._fetch_user_info(token.token)
+            if more.get("sub") != claims["sub"]:
+                raise OAuth2Error("The userinfo is about somebody else than the id token.")
+            claims = {**more, **claims}
+        login = provider.sociallogin_from_response(request, claims)
+        login.claims = claims
+        return login
+
+    def _fetch_user_info(self, access_token: str) -> dict[str, Any]:
+        with Session() as session:
+            return _json(session.get(self.profile_url, headers={"Authorization": f"Bearer {access_token}"}))
+
+    def _verified(self, app: SocialApp, id_token: Any) -> dict[str, Any]:
+        """The claims of an id token that is signed, for us, of now, and of this sign-in. Raises OAuth2Error."""
+        if not isinstance(id_token, str):
+            raise OAuth2Error("There is no id token.")
+        with Session() as session:
+            keys = _json(session.get(self.openid_config["jwks_uri"]))
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                id_token,
+                _signing_key(keys, jwt.get_unverified_header(id_token)),
+                algorithms=sorted(ALGORITHMS),
+                issuer=self.get_provider().row.issuer,
+                audience=app.client_id,
+                leeway=_LEEWAY,
+                options={"require": ["iss", "sub", "aud", "exp", "iat"]},
+            )
+        except jwt.PyJWTError as error:
+            raise OAuth2Error(f"The id token is refused: {error}") from error
+        if claims.get("azp", app.client_id) != app.client_id:
+            raise OAuth2Error("The id token was made for another client.")
+        expected = self.state.get("nonce")
+        if not expected or not secrets.compare_digest(str(claims.get("nonce", "")), expected):
+            raise OAuth2Error("The id token belongs to another sign-in: its nonce is not ours.")
+        return claims
+
+
+def refuse_endpoint(name: str, address: str, issuer: str) -> None:
+    """Raise OAuth2Error for one that others could listen to, or by which a provider elsewhere reaches this machine."""
+    try:
+        refuse_unsafe(address.partition("?")[0], name)
+    except ValidationError as error:
+        raise OAuth2Error(f"{name} {address!r}: {'; '.join(error.messages)}") from error
+    if urlsplit(address).hostname in LOOPBACK and urlsplit(issuer).hostname not in LOOPBACK:
+        raise OAuth2Error(f"{name} {address!r} is on this machine, which the provider is not.")
+
+
+def _signing_key(keys: dict[str, Any], header: dict[str, Any]) -> jwt.PyJWK:
+    """The provider's key that the token names; without a name, its only one. Raises PyJWTError."""
+    if header.get("alg") not in ALGORITHMS:
+        raise jwt.InvalidAlgorithmError(f"the algorithm {header.get('alg')!r} is none of public keys")
+    usable = [key for key in jwt.PyJWKSet.from_dict(keys).keys if key.public_key_use in (None, "sig")]
+    named = [key for key in usable if "kid" not in header or key.key_id == header["kid"]]
+    if len(named) != 1 or named[0].algorithm_name not in ALGORITHMS:
+        raise jwt.InvalidKeyError(f"no key {header.get('kid')!r} of the provider")
+    return named[0]
+
+
+class Provider(OpenIDConnectProvider):
+    """A connected provider, as allauth's flow sees it."""
+
+    oauth2_adapter_class = Exchange
+    pkce_enabled_default = True
+    supports_token_authentication = False
+
+    def __init__(self, request: HttpRequest, row: IdentityProvider) -> None:
+        self.row = row
+        super().__init__(request, app=as_app(row))
+
+    @property
+    def server_url(self) -> str:
+        return f"{self.row.issuer.rstrip('/')}/.well-known/openid-configuration"
+
+    def redirect(
+        self, request: HttpRequest, process: str, next_url: str | None = None, data: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        # Whatever the request asks for: a sign-in, our scopes, and a nonce that only this browser's session knows.
+        nonce = secrets.token_urlsafe(32)
+        answer: HttpResponse = super().redirect(
+            request,
+            AuthProcess.LOGIN,
+            next_url,
+            scope=list(self.row.scopes),
+            auth_params={"nonce": nonce},
+            nonce=nonce,
+        )
+        return answer
+
+    def extract_uid(self, data: dict[str, Any]) -> str:
+        return str(data["sub"])
+
+    def extract_extra_data(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {}  # who somebody is stands in their row alone
+
+    def extract_email_addresses(self, data: dict[str, Any]) -> list[Any]:
+        return []
+
+    def cleanup_email_addresses(self, email: str | None, addresses: list[Any], **_: Any) -> str | None:
+        return email if isinstance(email, str) else None
+
+    def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
+        names = ("email", "name", "family_name", "given_name", "preferred_username")
+        told = {name: data[name] for name in names if isinstance(data.get(name), str)}
+        return {
+            "email": told.get("email"),
+            "name": told.get("name"),
+            "last_name": told.get("family_name"),
+            "first_name": told.get("given_name"),
+            "username": told.get("preferred_username"),
+        }
+
+
+class Callback(OAuth2CallbackView):
+    """The provider's answer; what was put aside for it is used once."""
+
+    adapter: Exchange
+
+    def _get_state(self, request: HttpRequest, provider: Provider) -> tuple[dict[str, Any] | None, Any]:
+        state, answer = super()._get_state(request, provider)
+        self.adapter.state = state or {}
+        return state, answer
+
+
+def as_app(row: IdentityProvider) -> SocialApp:
+    """The provider as allauth has it, in memory: its own table of them stays empty. Raises OAuth2Error."""
+    try:
+        secret = unseal(row.sealed_secret) if row.sealed_secret else ""
+    except SealError as error:
+        raise OAuth2Error(str(error)) from error
+    return SocialApp(
+        provider="openid_connect",
+        provider_id=row.key,
+        name=row.name,
+        client_id=row.client_id,
+        secret=secret,
+        settings={"server_url": row.issuer},
+    )

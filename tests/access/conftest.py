@@ -1,0 +1,25 @@
+"""An identity provider, and its row here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from access.models import IdentityProvider
+from access.signin import providers
+from tests.access.openid_provider import SECRET, OpenIdProvider
+from tests.cast import Cast
+
+
+@pytest.fixture
+def openid() -> Iterator[OpenIdProvider]:
+    provider = OpenIdProvider()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture
+def acme(cast: Cast, openid: OpenIdProvider) -> IdentityProvider:
+    members = {"name": "Acme", "issuer": openid.issuer, "client_id": "countersign"}
+    return providers.save_provider(cast.actor("root"), "acme", members, secret=SECRET)
