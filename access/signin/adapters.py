@@ -21,7 +21,7 @@ from requests import RequestException
 from access.models import User
 from access.permissions import system_actor
 from access.signin.models import IdentityProvider
-from access.signin.openid import Provider, Session, as_app
+from access.signin.openid import Provider, Session
 from access.signin.rules import groups_in, settle
 from audit.recording import recording
 
@@ -47,17 +47,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 class ProviderAdapter(DefaultSocialAccountAdapter):
-    """Providers are our rows; an account is known by provider and subject, never by an address."""
-
-    def list_apps(
-        self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
-    ) -> list[SocialApp]:
-        rows = IdentityProvider.objects.filter(is_enabled=True)
-        if provider:
-            rows = rows.filter(key=provider)
-        if client_id:
-            rows = rows.filter(client_id=client_id)
-        return [as_app(row) for row in rows]
+    """Providers are our rows, one by its key; an account is known by provider and subject, never by an address."""
 
     def get_provider(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Provider:
         row = IdentityProvider.objects.filter(is_enabled=True, key=provider).first()
