@@ -179,7 +179,7 @@ UNFOLD: dict[str, Any] = {
                         "active": _is_at("role-table", "role-list", "role-new", "custom-role"),
                     },
                     {
-                        "title": _("Administrators"),
+                        "title": _("Organisation roles"),
                         "icon": "shield_person",
                         "link": _organisation_page("organisation-roles"),
                         "active": _is_at("organisation-roles"),

@@ -62,7 +62,7 @@ class PersonForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = PERSONAL
+        fields: tuple[str, ...] = PERSONAL
 
     @property
     def personal(self) -> dict[str, str]:
@@ -90,6 +90,9 @@ class AccountForm(PersonForm):
             "Administers the organisation whatever its roles say. A role of the organisation is better."
         ),
     )
+
+    class Meta(PersonForm.Meta):
+        fields = (*PERSONAL, "is_active", "is_superuser")
 
 
 class AccountListPage(OrganisationPage):

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -114,7 +115,8 @@ class OrganisationRolesPage(OrganisationPage):
     def _show(self, form: AppointForm, status: int = 200) -> HttpResponse:
         rows = list(OrganisationMembership.objects.order_by("role", "member"))
         names = display_names({row.member for row in rows})
-        sizes = {team.pseudonym: team.members.count() for team in _teams_among(rows)}
+        teams = Team.objects.filter(pseudonym__in=names).annotate(people=Count("members"))
+        sizes = dict(teams.values_list("pseudonym", "people"))
         return self.show(
             status=status,
             form=form,
@@ -125,7 +127,3 @@ class OrganisationRolesPage(OrganisationPage):
             superusers=User.objects.filter(is_superuser=True, is_active=True).order_by("username"),
             roles=[{"label": role.label, "purpose": PURPOSES[role]} for role in OrganisationRole],
         )
-
-
-def _teams_among(rows: list[OrganisationMembership]) -> list[Team]:
-    return list(Team.objects.filter(pseudonym__in=[row.member for row in rows]))

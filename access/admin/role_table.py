@@ -33,7 +33,7 @@ class RoleTablePage(OrganisationPage):
                 {
                     "name": name,
                     "purpose": verb.purpose,
-                    "limitable": verb.limitable,
+                    "is_whole": verb.is_of_project and not verb.limitable,
                     "cells": [
                         {
                             "label": column["label"],

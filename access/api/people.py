@@ -221,7 +221,7 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
     """A program that acts through the API. It never counts as a reviewer."""
 
     id = serializers.CharField(source="pseudonym", help_text="What memberships name.")
-    team: Any = serializers.SlugRelatedField(
+    team: serializers.SlugRelatedField[Team] = serializers.SlugRelatedField(
         slug_field="key", read_only=True, help_text="The key of the team that answers for it; or null."
     )
 
@@ -273,7 +273,7 @@ class ServiceAccounts(Endpoint):
         actor = self.actor(request)
         # First of all: which teams there are is nobody else's business.
         require_in_organisation(actor, "service_account.manage")
-        team = None
+        team: Team | None = None
         if given.get("team") is not None:
             team = Team.objects.filter(key=given["team"]).first()
             if team is None:

@@ -72,6 +72,13 @@ def test_standing_is_recorded_and_what_is_known_only_by_the_name_of_the_member(
     assert len(told("changed")) == 1  # nothing changed
 
 
+def test_the_form_shows_the_standing_that_it_would_keep(cast: Cast, root: Client) -> None:
+    shown = root.get(f"/admin/accounts/{cast.users['root'].pk}/").context["form"]
+    assert (shown["is_active"].value(), shown["is_superuser"].value()) == (True, True)
+    shown = root.get(f"/admin/accounts/{cast.users['viewer'].pk}/").context["form"]
+    assert (shown["is_active"].value(), shown["is_superuser"].value()) == (True, False)
+
+
 def test_a_password_set_by_somebody_else_is_recorded_and_ends_sessions(cast: Cast, root: Client) -> None:
     viewer = cast.users["viewer"]
     session = Client(headers={"Host": "localhost"})
