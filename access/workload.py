@@ -27,6 +27,9 @@ LONGEST_LIFE = timedelta(days=1)
 """From `iat` to `exp`: an identity token is for one run, not a password."""
 ALGORITHMS = ("RS256", "ES256")
 MOST_CLAIMS = 20
+LONGEST_CLAIM = 500
+# What the bytes of a stranger make a reader of JSON and numbers raise.
+_UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 class UntrustedError(Exception):
@@ -89,7 +92,7 @@ def recognise(token: str) -> tuple[TrustRule, datetime]:
         header = jwt.get_unverified_header(token)
         # Read only to choose whose key must have signed it; nothing else is believed before that.
         unproved = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise UntrustedError("The identity token cannot be read.") from error
     algorithm, issuer, key_id = header.get("alg"), unproved.get("iss"), header.get("kid")
     if algorithm not in ALGORITHMS:
@@ -120,7 +123,7 @@ def recognise(token: str) -> tuple[TrustRule, datetime]:
         ) from error
     except jwt.InvalidAudienceError as error:
         raise UntrustedError("aud: no trust rule for this issuer has this audience.") from error
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise UntrustedError(f"The identity token does not count: {error}") from error
     ends_at = int(claims["exp"])
     if ends_at - int(claims["iat"]) > LONGEST_LIFE.total_seconds():
@@ -150,4 +153,6 @@ def _claims(given: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]
         kind = next(iter(wanted), None) if isinstance(wanted, Mapping) and len(wanted) == 1 else None
         if kind not in ("equals", "starts_with") or not isinstance(wanted[kind], str) or not wanted[kind]:
             raise LimitsError(f"claims.{name}", 'must be {"equals": text} or {"starts_with": text}')
+        if "\x00" in name + wanted[kind] or len(name) > LONGEST_CLAIM or len(wanted[kind]) > LONGEST_CLAIM:
+            raise LimitsError("claims", f"has a text with U+0000, or longer than {LONGEST_CLAIM} characters")
     return {name: dict(wanted) for name, wanted in given.items()}

@@ -4,8 +4,9 @@ DESCRIPTION = """
 Everything that the pages can do, by the same verbs and with the same permissions.
 
 **Who you are.** `Authorization: Bearer cst_…`: make a token with `POST /api/v1/tokens`, or have one made for a
-service account. What you may not see does not exist for you: 404. What you see but may not do is 403, which
-names the role that may.
+service account. A token may be narrower than its holder, by `scope` and `addresses`; a pipeline may come with its
+platform's identity token instead (`trust-rules`). Too many requests: 429 with `Retry-After`.
+What you may not see does not exist for you: 404. What you see but may not do is 403, which names the role that may.
 
 **Changing what is served** is one thing: propose a change of a `subject` with the whole document that should
 stand there, and the version that you saw as `base`. Others approve it by its `digest`; it is applied when it is

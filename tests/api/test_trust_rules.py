@@ -37,6 +37,7 @@ def test_a_rule_that_cannot_be_is_refused_by_its_member(api: Api, pipeline: Serv
     for member, value in (
         ("issuer", "http://token.example.com"),
         ("claims.repository", {"repository": "shop/site"}),
+        ("claims.sub", {"sub": {}}),
         ("scope.verbs[0]", {"verbs": ["fly"]}),
     ):
         answer = api.post("root", "trust-rules", rule(pipeline, **{member.partition(".")[0]: value}))

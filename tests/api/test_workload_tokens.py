@@ -177,6 +177,10 @@ def _by_hand(header: dict[str, Any], claims: dict[str, Any], secret: bytes | Non
     return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
 
 
+def _nested() -> str:
+    return base64.urlsafe_b64encode(b'{"a":' + b"[" * 3_000 + b"]" * 3_000 + b"}").rstrip(b"=").decode()
+
+
 def test_forgeries_are_refused(api: Api, rule: TrustRule, issuer: Issuer) -> None:
     claims = jwt.decode(issuer.token(), options={"verify_signature": False})
     pem = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -200,6 +204,10 @@ def test_forgeries_are_refused(api: Api, rule: TrustRule, issuer: Issuer) -> Non
         ),
         "huge": issuer.token(padding="x" * 9_000),
         "nothing": "ey..",
+        "claims nested without end": f"{head}.{_nested()}.{signature}",
+        "a header nested without end": f"{_nested()}.{body}.{signature}",
+        "an endless number": issuer.token(iat=10**400),
+        "infinity": issuer.token(exp=float("inf")),
         "no JSON": "eyJ.eyJ.eyJ",
     }
     for what, token in forged.items():
