@@ -175,8 +175,8 @@ PAGES = [
     Door("admin/sign-in/new/", "POST", "organisation.manage", {}),
     Door("admin/sign-in/<slug:key>/", "GET", "organisation.manage", beside="tests/ui/test_provider_pages.py"),
     Door("admin/sessions/", "GET", SIGNED_IN),
-    Door("sign-in/", "POST", PUBLIC, beside="begins a sign-in by a provider"),
-    Door("sign-in/<slug:provider_id>/", "GET", PUBLIC, beside="begins a sign-in by a provider"),
+    Door("sign-in/", "GET", PUBLIC),
+    Door("sign-in/<slug:provider_id>/", "POST", PUBLIC, beside="begins a sign-in by a provider"),
     Door("sign-in/<slug:provider_id>/callback/", "GET", PUBLIC, beside="ends one"),
     # Django's and Unfold's own, in which no model of ours is registered.
     Door("admin/", "GET", SIGNED_IN),
@@ -274,7 +274,7 @@ API = [
     Door(f"{_V1}sdk-keys", "POST", "sdk_key.manage", "key"),
     Door(f"{_V1}sdk-keys/<int:id>", "PATCH", "sdk_key.manage", "origins", {"id": "{client_key}"}),
     Door(f"{_V1}sdk-keys/<int:id>/revoke", "POST", "sdk_key.manage", None, {"id": "{sdk_key}"}),
-    Door(f"{_V1}sdk-keys/<int:id>/rotate", "POST", "sdk_key.manage", None, {"id": "{sdk_key}"}),
+    Door(f"{_V1}sdk-keys/<int:id>/rotate", "POST", "sdk_key.manage", {"overlap": 60}, {"id": "{sdk_key}"}),
     Door(f"{_V1}memberships", "POST", "access.manage", "member"),
     Door(
         f"{_V1}memberships/<str:project>/<str:member>/<str:role>",
