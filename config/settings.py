@@ -260,6 +260,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
+        "axes": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "kombu": {"level": "ERROR"},
         "celery.worker": {"level": "WARNING"},

@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
 
-from access import erasure, grants
+from access import erasure, machines
 from access.permissions import system_actor
 from approvals import workflow
 from audit import checkpoints, tiles
@@ -216,7 +216,7 @@ def test_an_export_that_was_never_signed_before_its_ledger_was_left_is_none(
     cast: Cast, own_keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auditor = cast.actor("root", "api")
-    token = grants.issue_token(auditor, cast.users["root"], "api")[1]
+    token = machines.issue_token(auditor, cast.users["root"], "api")[1]
     api = Browser(headers={"Host": "localhost", "Authorization": f"Bearer {token}"})
     record_export(auditor, Selection())
     kept = sign_current().note

@@ -98,7 +98,14 @@ def test_messages_are_text(poisoned: Cast, browser: Browser) -> None:
     client = browser("administrator")
     html = client.post("/admin/p/shop/people/", {"who": EVIL, "role": "viewer"}).content.decode()
     assert runs(html) == []
-    form = {"name": EVIL, "kind": "development", "position": 0, "bucketing": "murmur3", "regions": EVIL}
+    form = {
+        "base": 1,
+        "name": EVIL,
+        "kind": "development",
+        "position": 0,
+        "bucketing": "murmur3",
+        "regions": EVIL,
+    }
     answer = client.post("/admin/p/shop/environments/development/edit/", form, follow=True)
     assert "saved." in answer.content.decode()
     assert runs(answer.content.decode()) == []

@@ -16,6 +16,7 @@ SWITCH = "/admin/p/shop/flags/banner/in/development/"
 PAGES = {
     SWITCH: {"base": "0", "state": "on", "serve": "keep", "when": "soon"},
     "/admin/p/shop/environments/development/edit/": {
+        "base": "1",
         "name": "Renamed",
         "kind": "development",
         "position": "0",
