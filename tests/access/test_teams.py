@@ -40,7 +40,10 @@ def test_whoever_is_in_a_team_holds_its_roles_and_loses_them_with_it(cast: Cast)
 def test_a_team_is_one_document_in_the_ledger(cast: Cast) -> None:
     payments = team(cast, "author")
     team(cast, "author", "reviewer")
-    events = [json.loads(e.line)["data"] for e in Event.objects.filter(type="access.v1.team.changed")]
+    events = [
+        json.loads(e.line)["data"]
+        for e in Event.objects.filter(type="access.v1.team.changed").order_by("index")
+    ]
     assert [event["before"] and len(event["before"]["members"]) for event in events] == [None, 1]
     assert events[-1]["after"] == payments.document
     team(cast, "reviewer", "author")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from access import machines
@@ -98,8 +100,11 @@ def test_messages_are_text(poisoned: Cast, browser: Browser) -> None:
     client = browser("administrator")
     html = client.post("/admin/p/shop/people/", {"who": EVIL, "role": "viewer"}).content.decode()
     assert runs(html) == []
+    page = client.get("/admin/p/shop/environments/development/edit/").content.decode()
+    seen = re.search(r'name="base" value="(\d+)"', page)
+    assert seen
     form = {
-        "base": 1,
+        "base": seen[1],
         "name": EVIL,
         "kind": "development",
         "position": 0,
