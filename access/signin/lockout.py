@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from access import scopes
 from access.models import User
 from access.permissions import require_in_organisation
 from audit.actor import Actor
@@ -35,8 +36,8 @@ class Lockout:
 
 def address_of(request: HttpRequest) -> str:
     """The client's address; a proxy is believed only where `BEHIND_TLS_PROXY` says that there is one."""
-    forwarded = request.headers.get("X-Forwarded-For", "") if settings.BEHIND_TLS_PROXY else ""
-    return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
+    known = scopes.address_of(request.META, behind_proxy=settings.BEHIND_TLS_PROXY)
+    return str(known or request.META.get("REMOTE_ADDR", ""))
 
 
 def lockouts() -> list[Lockout]:
