@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.db.models import Q
@@ -22,12 +22,17 @@ from access.permissions import (
     somebody_administers_the_organisation,
 )
 from access.roles import OrganisationRole, Role
+from access.signals import roles_changing
 from audit.actor import Actor
-from audit.recording import Recording, recording
+from audit.recording import PendingEvent, Recording, recording
 
 
 class LastAdministratorError(ValueError):
     """A project or the organisation would be left without anybody who can give roles."""
+
+
+class ReviewNeededError(ValueError):
+    """A policy of the project asks that roles are given and taken by a reviewed request."""
 
 
 class UnknownRoleError(ValueError):
@@ -43,6 +48,11 @@ def roles_document(rows: Iterable[Membership]) -> dict[str, Any] | None:
         for row in sorted(rows, key=lambda row: row.role)
     ]
     return {"roles": roles} if roles else None
+
+
+def role_keys() -> set[str]:
+    """The keys of all roles that one can have in a project."""
+    return {*Role.values, *CustomRole.objects.values_list("key", flat=True)}
 
 
 def _refuse_unknown(role: str) -> None:
@@ -62,51 +72,112 @@ def grant(
     """Give a role to a person, service account or team (by pseudonym), or set the limits of one given.
 
     `limits`: where it holds; None: everywhere in the project. `founding`: the first administrator of a new
-    project, whom nobody could appoint. Raises `ForbiddenError`, `UnknownRoleError`, or
+    project, whom nobody could appoint. Raises `ForbiddenError`, `UnknownRoleError`, `ReviewNeededError`, or
     `LastAdministratorError` where the limits would leave nobody who can give roles.
     """
-    _refuse_unknown(role)
-    wanted = limits.document if limits else {}
     with recording(actor) as record:
         project.hold()  # so that each names the roles that it found
         if not (founding and not Membership.objects.filter(project=project).exists()):
             require(actor, "access.manage", project)
-        rows = {row.role: row for row in Membership.objects.filter(project=project, member=member)}
-        before, membership = roles_document(rows.values()), rows.get(role)
-        if membership is not None and membership.limits == wanted and not membership.given_by:
-            return membership
-        if membership is not None and wanted:
-            require_another_administrator(membership)
-        membership = membership or Membership(project=project, member=member, role=role)
-        membership.limits, membership.given_by = wanted, ""
-        rows[role] = membership
-        record.event(
-            "access.v1.membership.changed",
-            membership.ledger_subject,
-            before=before,
-            after=roles_document(rows.values()),
-            project=project.key,
-        )
-        membership.save()
+            roles_changing.send(sender=grant, project=project)
+        change_roles(record, project, member, with_role(project, member, role, limits))
+        membership: Membership = Membership.objects.get(project=project, member=member, role=role)
     return membership
 
 
 def revoke(actor: Actor, membership: Membership) -> None:
-    """Take a role away. Raises `ForbiddenError` or `LastAdministratorError`."""
+    """Take a role away. Raises `ForbiddenError`, `ReviewNeededError` or `LastAdministratorError`."""
     project = membership.project
     with recording(actor) as record:
         require(actor, "access.manage", project)
         project.hold()  # so that each names the roles that it found
-        require_another_administrator(membership)
-        rows = list(Membership.objects.filter(project=project, member=membership.member))
-        record.event(
-            "access.v1.membership.changed",
-            membership.ledger_subject,
-            before=roles_document(rows),
-            after=roles_document(row for row in rows if row.role != membership.role),
-            project=project.key,
-        )
-        membership.delete()
+        roles_changing.send(sender=revoke, project=project)
+        change_roles(record, project, membership.member, without_role(membership))
+
+
+def roles_of(project: Any, member: str) -> dict[str, Any] | None:
+    """The roles of somebody in a project, as the ledger has them; None for none."""
+    return roles_document(Membership.objects.filter(project=project, member=member))
+
+
+def with_role(project: Any, member: str, role: str, limits: Limits | None = None) -> dict[str, Any]:
+    """The roles of somebody with one more, by hand, or with other limits. Raises `UnknownRoleError`."""
+    _refuse_unknown(role)
+    rows = Membership.objects.filter(project=project, member=member).exclude(role=role)
+    given = Membership(
+        project=project, member=member, role=str(role), limits=limits.document if limits else {}
+    )
+    return roles_document([*rows, given]) or {}
+
+
+def without_role(membership: Membership) -> dict[str, Any] | None:
+    """The roles of somebody without this one."""
+    rows = Membership.objects.filter(project=membership.project, member=membership.member)
+    return roles_document(rows.exclude(pk=membership.pk))
+
+
+def read_roles(document: Mapping[str, Any] | None) -> dict[str, tuple[dict[str, Any], str]]:
+    """From a document of roles: of each role its limits, and the provider that gave it.
+
+    Raises `UnknownRoleError`, or ValueError (`LimitsError`) for what is no such document.
+    """
+    entries = [] if document is None else document.get("roles")
+    if not isinstance(entries, list) or (document is not None and set(document) != {"roles"}):
+        raise ValueError("roles: must be an object with the list `roles`")
+    found: dict[str, tuple[dict[str, Any], str]] = {}
+    for entry in entries:
+        members = {"role": entry} if isinstance(entry, str) else dict(entry)
+        role, given_by = members.pop("role", None), members.pop("given_by", "")
+        if not isinstance(role, str) or role in found or not isinstance(given_by, str):
+            raise ValueError("roles: each names another role, as a text or as an object with `role`")
+        _refuse_unknown(role)
+        found[role] = (Limits.read(members).document, given_by)
+    return found
+
+
+def change_roles(
+    record: Recording,
+    project: Any,
+    member: str,
+    document: Mapping[str, Any] | None,
+    *,
+    data: Mapping[str, Any] | None = None,
+    change_id: str = "",
+) -> PendingEvent | None:
+    """Let these be the roles of somebody in a project, within a recording that has checked who may.
+
+    Returns the event; None where they are that already. Raises what `read_roles` raises, or
+    `LastAdministratorError` where nobody would be left who can give roles.
+    """
+    wanted = read_roles(document)
+    rows = {row.role: row for row in Membership.objects.filter(project=project, member=member)}
+    held = {role: (row.limits, row.given_by) for role, row in rows.items()}
+    if wanted == held:
+        return None
+    administrator = rows.get(Role.ADMINISTRATOR)
+    if administrator is not None and wanted.get(Role.ADMINISTRATOR, ({"none": True}, ""))[0]:
+        require_another_administrator(administrator)
+    changed = [
+        Membership(project=project, member=member, role=role) if role not in rows else rows[role]
+        for role in wanted
+        if wanted[role] != held.get(role)
+    ]
+    event = record.event(
+        "access.v1.membership.changed",
+        Membership(project=project, member=member).ledger_subject,
+        data,
+        before=roles_document(rows.values()),
+        after=dict(document) if document else None,
+        project=project.key,
+        change_id=change_id,
+    )
+    for row in changed:
+        row.limits, row.given_by = wanted[row.role]
+        row.save()
+    for role, row in rows.items():
+        if role not in wanted:
+            row.delete()
+    return event
 
 
 def require_another_administrator(membership: Membership) -> None:

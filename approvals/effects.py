@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from approvals.governing_words import governing_words
 from flags import wording
 from flags.models import Environment
-from flags.subjects import Subject
+from flags.subjects import GOVERNING, Subject
 
 _WAIT = re.compile(r"\b(\d{1,12}) s after")
 
@@ -42,6 +43,8 @@ def sentences_of(subject: Subject, place: str, before: Any, after: Any) -> tuple
             return tuple(wording.effects(place, before, after))
         if subject.kind == "segment":
             return tuple(wording.segment_effects(subject.key, before, after))
+        if subject.kind in GOVERNING:
+            return governing_words(subject, before, after)
         return tuple(wording.definition_effects(subject.key, before, after))
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
         return (f"{subject.key}: changed; see the documents",)

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.core.validators import MaxValueValidator
 from django.db import models
 
 from audit.history import Tracked, history
 from audit.models import Event
-from flags.models import Environment, Project, RolloutPlan
+from flags.models import Environment, Project, RolloutPlan, validate_key
+from flags.subjects import Subject
 
 
 class ApprovalPolicy(Tracked):
-    """What a change of an environment needs. Without a row: one approval and a rationale where protected."""
+    """Which changes of a project need what (`approvals.policy_document`). All that match count together."""
 
-    environment = models.OneToOneField(Environment, on_delete=models.PROTECT, related_name="policy")
-    required_approvals = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(20)])
-    require_rationale = models.BooleanField(default=False)
-    require_ticket = models.BooleanField(default=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="policies")
+    key = models.CharField(max_length=128, validators=[validate_key])
+    document = models.JSONField()
+    version = models.PositiveIntegerField(default=0)
     history = history()
 
     class Meta(Tracked.Meta):
         verbose_name_plural = "approval policies"
+        constraints = (models.UniqueConstraint(fields=["project", "key"], name="policy_key_once"),)
 
     def __str__(self) -> str:
-        return f"policy of {self.environment}"
+        return str(self.document.get("name", self.key))
 
     @property
     def ledger_subject(self) -> str:
-        return f"project/{self.environment.project.key}/policy/{self.environment.key}"
-
-    @property
-    def document(self) -> dict[str, Any]:
-        return {
-            "required_approvals": self.required_approvals,
-            "require_rationale": self.require_rationale,
-            "require_ticket": self.require_ticket,
-        }
+        return str(Subject("policy", self.project.key, self.key))
 
 
 class ChangeRequest(models.Model):

@@ -1,98 +1,74 @@
-"""What a change needs before it may be applied: the strictest of the policies it reaches."""
+"""What a change needs before it may be applied: all policies that match it, together, and the floor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
 
-from access.permissions import require
+from access.limits import Touched
 from approvals.models import ApprovalPolicy
-from audit.actor import Actor
-from audit.history import require_base
-from audit.recording import recording
-from flags.models import Environment
+from approvals.policy_document import Policy, Requirements, read_policy
+from flags.models import Environment, Flag, Project
+
+# No policy takes this away: whoever wants less says that the environment is not protected.
+FLOOR = Requirements(
+    approvals=1, rationale=True, asked_by=(("Protected environments", "1 approval and a rationale"),)
+)
+NONE = Requirements()
 
 
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """What the environments that a change reaches ask for, together."""
+class Rules:
+    """The policies of a project, read once: for whoever asks more than once."""
 
-    approvals: int = 0
-    rationale: bool = False
-    ticket: bool = False
+    def __init__(self, project: Project) -> None:
+        rows = ApprovalPolicy.objects.filter(project=project).order_by("key")
+        self.policies: dict[str, Policy] = {row.key: read_policy(row.document) for row in rows}
+
+    def ask(self, environments: Iterable[Environment], touched: Iterable[Touched] = ()) -> Requirements:
+        """What a change needs that reaches these environments and touches these flags in them."""
+        environments = list(environments)
+        needs = FLOOR if any(environment.protected for environment in environments) else NONE
+        # What is reached without a flag of its own at hand is held to what asks for every flag.
+        reached = {*touched, *(Touched(environment.key) for environment in environments)}
+        for policy in self.policies.values():
+            if any(policy.matches(each) for each in reached):
+                needs |= policy.needs
+        return needs
+
+    def ask_for_access(self) -> Requirements:
+        """What giving and taking roles in the project needs."""
+        needs = NONE
+        for policy in self.policies.values():
+            if policy.access:
+                needs |= policy.needs
+        return needs
+
+    def on_call_may_revert(self, environments: Iterable[Environment]) -> bool:
+        """Whether each of the environments has a policy that lets on-call revert at once."""
+        return all(
+            any(
+                policy.on_call_may_revert and policy.covers([environment.key])
+                for policy in self.policies.values()
+            )
+            for environment in environments
+        )
 
 
-def policy_of(environment: Environment) -> ApprovalPolicy:
-    """The environment's policy; without a row, one approval and a rationale where it is protected."""
-    policy: ApprovalPolicy | None = ApprovalPolicy.objects.filter(environment=environment).first()
-    return policy or default_policy(environment)
+def requirements(
+    project: Project, environments: Iterable[Environment], touched: Iterable[Touched] = ()
+) -> Requirements:
+    """The same for a single question."""
+    return Rules(project).ask(environments, touched)
 
 
-def default_policy(environment: Environment) -> ApprovalPolicy:
-    """What an environment asks for as long as nobody said so (not saved)."""
-    return ApprovalPolicy(
-        environment=environment,
-        required_approvals=1 if environment.protected else 0,
-        require_rationale=environment.protected,
-    )
-
-
-def requirements(environments: Iterable[Environment]) -> Requirements:
-    """The strictest of the environments' policies; a protected environment asks for one approval at least."""
-    each = [_asked_by(policy_of(environment)) for environment in environments]
-    return Requirements(
-        max((needs.approvals for needs in each), default=0),
-        any(needs.rationale for needs in each),
-        any(needs.ticket for needs in each),
-    )
+def touched_flag(flag: Flag, environment: Environment) -> Touched:
+    """A flag in an environment, as far as policies and limits ask."""
+    return Touched(environment.key, flag.kind, frozenset(flag.tags), flag.critical)
 
 
 def requirements_of(environments: Iterable[Environment]) -> dict[int, Requirements]:
-    """What each environment (by primary key) asks for by itself, with one query: for lists."""
+    """What each environment (by primary key) asks for whatever flag is changed: for lists of one project."""
     environments = list(environments)
-    policies = {
-        row.environment_id: row for row in ApprovalPolicy.objects.filter(environment__in=environments)
-    }
-    found = {}
-    for environment in environments:
-        policy = policies.get(environment.pk) or default_policy(environment)
-        policy.environment = environment
-        found[environment.pk] = _asked_by(policy)
-    return found
-
-
-def _asked_by(policy: ApprovalPolicy) -> Requirements:
-    approvals = max(policy.required_approvals, int(policy.environment.protected))
-    return Requirements(approvals, policy.require_rationale, policy.require_ticket)
-
-
-def set_policy(
-    actor: Actor,
-    environment: Environment,
-    members: Mapping[str, Any],
-    *,
-    base: Mapping[str, int] | None = None,
-) -> ApprovalPolicy:
-    """Change what an environment asks for. `base`: by its subject, the version seen; None: whatever stands.
-
-    Raises `ForbiddenError`, `OutdatedBaseError`, or ValidationError naming the members.
-    """
-    with recording(actor) as record:
-        require(actor, "policy.change", environment.project)
-        # What is being applied just now was checked against the policy as it stands.
-        environment.project.hold()
-        policy = policy_of(environment)
-        require_base(policy, base)
-        before = policy.document if policy.pk else None
-        for name in ("required_approvals", "require_rationale", "require_ticket"):
-            if name in members:
-                setattr(policy, name, members[name])
-        policy.clean_fields()
-        if policy.document == before:
-            return policy
-        record.event(
-            "approvals.v1.policy.changed", policy.ledger_subject, before=before, after=policy.document
-        )
-        policy.save()
-    return policy
+    if not environments:
+        return {}
+    rules = Rules(environments[0].project)
+    return {environment.pk: rules.ask([environment]) for environment in environments}

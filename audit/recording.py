@@ -112,6 +112,12 @@ def current() -> Recording:
     return record
 
 
+def pending() -> list[PendingEvent]:
+    """What the recording that is open here will append; nothing where none is open."""
+    record = _open.get()
+    return [] if record is None else record.pending
+
+
 @contextmanager
 def recording(actor: Actor) -> Iterator[Recording]:
     """One durable transaction of `actor`, whose events are appended to the ledger as its last act.

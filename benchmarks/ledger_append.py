@@ -71,7 +71,7 @@ def _candidates() -> dict[str, Callable[[], None]]:
     root = User.objects.create(username="root", is_superuser=True)
     founder = user_actor(root, "cli")
     project = catalogue.create_project(founder, "shop", "Shop")
-    catalogue.save_environment(founder, project, "development", {"name": "Development"})
+    catalogue.create_environment(founder, project, "development", {"name": "Development"})
     definition = {
         "name": "Banner",
         "type": "boolean",

@@ -90,7 +90,7 @@ urlpatterns = [
         for verb in ("pause", "resume", "abort")
     ),
     _v1("policies", Policies, get="list"),
-    _v1("policies/<str:project>/<str:environment>", Policies, get="retrieve", put="update"),
+    _v1("policies/<str:project>/<str:policy>", Policies, get="retrieve", put="update", delete="destroy"),
     _v1("events", Events, get="list"),
     _v1("events/<uuid:id>", Events, get="retrieve"),
     _v1("events/<uuid:id>/proof", Events, get="proof"),

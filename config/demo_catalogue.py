@@ -403,29 +403,38 @@ _BANK_FLAGS: list[Demo] = [
 ]
 
 
-def _environments(approvals: int) -> list[tuple[str, Document, Document]]:
-    return [
-        ("development", {"name": "Development", "kind": "development"}, {"required_approvals": 0}),
-        ("staging", {"name": "Staging", "kind": "staging"}, {"required_approvals": 0}),
-        (
-            "production",
-            {"name": "Production", "kind": "production", "protected": True, "regions": ["eu", "us"]},
-            {"required_approvals": approvals, "require_rationale": True, "require_ticket": True},
-        ),
-    ]
+_ENVIRONMENTS: dict[str, Document] = {
+    "development": {"name": "Development", "kind": "development"},
+    "staging": {"name": "Staging", "kind": "staging"},
+    "production": {"name": "Production", "kind": "production", "protected": True, "regions": ["eu", "us"]},
+}
+
+
+def _policies(approvals: int) -> dict[str, Document]:
+    return {
+        "production": {
+            "name": "Production",
+            "environments": ["production"],
+            "approvals": approvals,
+            "rationale": True,
+            "ticket": True,
+        }
+    }
 
 
 PROJECTS: dict[str, Demo] = {
     "shop": {
         "name": "Web shop",
         "pattern": "[a-z0-9-]+",
-        "environments": _environments(1),
+        "environments": _ENVIRONMENTS,
+        "policies": _policies(1),
         "flags": _SHOP_FLAGS,
     },
     "bank": {
         "name": "Mobile bank",
         "pattern": "[a-z0-9-]+",
-        "environments": _environments(2),
+        "environments": _ENVIRONMENTS,
+        "policies": _policies(2),
         "flags": _BANK_FLAGS,
     },
 }

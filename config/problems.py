@@ -26,7 +26,7 @@ from rest_framework.response import Response
 
 from access import refusals
 from access.erasure import ErasureError
-from access.grants import LastAdministratorError, UnknownRoleError
+from access.grants import LastAdministratorError, ReviewNeededError, UnknownRoleError
 from access.limits import LimitsError
 from access.machines import NameTakenError
 from access.permissions import ForbiddenError
@@ -212,7 +212,7 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[A
     ((ConflictError, OutdatedBaseError), _conflict),
     ((InvalidError, DocumentError, LimitsError), _invalid),
     (GateError, _text(WRONG_STATE)),
-    ((LastAdministratorError, InUseError, ErasureError), _text(WRONG_STATE)),
+    ((LastAdministratorError, InUseError, ErasureError, ReviewNeededError), _text(WRONG_STATE)),
     (UnknownRoleError, lambda error: _broken(INVALID, [{"member": "role", "reason": str(error)}])),
     ((AlreadyExistsError, NameTakenError), _text(ALREADY_EXISTS)),
     (ForbiddenError, _text(FORBIDDEN)),

@@ -146,12 +146,17 @@ UNFOLD: dict[str, Any] = {
                             "environment-list",
                             "environment-new",
                             "environment-edit",
-                            "environment-policy",
                             "environment-flagd",
                             "sdk-key-new",
                             "sdk-key-origins",
                             "sdk-key-revoke",
                         ),
+                    },
+                    {
+                        "title": _("Policies"),
+                        "icon": "policy",
+                        "link": _page("policy-list"),
+                        "active": _is_at("policy-list", "policy-new", "policy-edit"),
                     },
                     {
                         "title": _("People"),

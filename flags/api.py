@@ -20,11 +20,14 @@ from rest_framework.response import Response
 
 from access.api.body import Body, Choice, Key, Text, Truth, Whole
 from access.api.endpoint import Endpoint
-from audit.history import version_subquery
+from approvals import workflow
+from approvals.api.change_requests import ChangeRequestSerializer
+from audit.history import version_of, version_subquery
 from distribution.models import Snapshot
 from flags import catalogue, lifecycle, wording
 from flags.documents import definition_document
 from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
+from flags.settings import SETTINGS, normal_settings
 
 Object = dict[str, Any]
 
@@ -140,6 +143,8 @@ class EnvironmentChange(EnvironmentMembers):
     """Members of an environment; those left out stay as they are."""
 
     base = Whole(required=False, min_value=0, help_text="The `version` that you saw; without it, 409.")
+    rationale = Text(required=False, allow_blank=True, max_length=4_000, help_text="Why, for reviewers.")
+    ticket = Text(required=False, allow_blank=True, max_length=200)
 
 
 class EnvironmentBody(EnvironmentMembers):
@@ -185,7 +190,7 @@ class Environments(Endpoint):
         given = self.body(request, EnvironmentBody)
         project = self.project(request, given.pop("project"))
         key = given.pop("key")
-        environment = catalogue.save_environment(self.actor(request), project, key, given, new=True)
+        environment = catalogue.create_environment(self.actor(request), project, key, given)
         return self._shown(environment, 201)
 
     @extend_schema(responses=EnvironmentSerializer)
@@ -196,17 +201,30 @@ class Environments(Endpoint):
 
     @extend_schema(
         request=EnvironmentChange,
-        responses=EnvironmentSerializer,
+        responses={200: EnvironmentSerializer, 202: ChangeRequestSerializer},
         examples=[
             OpenApiExample("Two regions", {"regions": ["eu", "us"], "base": 1}, request_only=True),
         ],
     )
     def partial_update(self, request: Request, project: str, environment: str) -> Response:
-        """Change an environment's settings."""
+        """Change an environment's settings: at once, or by a request where its policies ask for one (202)."""
         given = self.body(request, EnvironmentChange)
         row = self.environment(request, project, environment)
         base = self.based(given, row.ledger_subject)
-        row = catalogue.save_environment(self.actor(request), row.project, row.key, given, base=base)
+        why = {name: given.pop(name) for name in ("rationale", "ticket") if name in given}
+        wanted = {name: getattr(row, name) for name in SETTINGS} | given
+        if normal_settings(row, wanted) == row.document and base == {row.ledger_subject: version_of(row)}:
+            return self._shown(row)  # nothing to change
+        made = workflow.change(
+            self.actor(request),
+            row.project,
+            [{"subject": row.ledger_subject, "after": wanted}],
+            title=f"Settings of {row.name}",
+            base=base,
+            **why,
+        )
+        if made.is_open:
+            return Response(ChangeRequestSerializer(made).data, 202)
         return self._shown(row)
 
     def _shown(self, row: Environment, status: int = 200) -> Response:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from access import grants
 from access.permissions import require, require_in_organisation
 from access.roles import Role
 from audit.actor import Actor
-from audit.history import require_base
 from audit.recording import recording
 from flags.models import Environment, Project
+from flags.settings import SETTINGS, refuse_settings
 
 
 class AlreadyExistsError(ValueError):
@@ -48,47 +47,27 @@ def create_project(actor: Actor, key: str, name: str, flag_key_pattern: str = ""
     return project
 
 
-def save_environment(
-    actor: Actor,
-    project: Project,
-    key: str,
-    members: Mapping[str, Any],
-    *,
-    new: bool = False,
-    base: Mapping[str, int] | None = None,
-) -> Environment:
-    """Make an environment, or change one: name, kind, protected, position, regions, bucketing.
+def create_environment(actor: Actor, project: Project, key: str, members: Mapping[str, Any]) -> Environment:
+    """Make an environment: name, kind, protected, position, regions, bucketing.
 
-    `new`: refuse to change one that exists. `base`: by its subject, the version seen; None: whatever stands.
-    Raises `ForbiddenError`, `AlreadyExistsError`, `OutdatedBaseError`, or ValidationError naming the members.
+    It serves nothing yet; what changes it later goes through the gate. Raises `ForbiddenError`,
+    `AlreadyExistsError`, or ValidationError naming the members.
     """
-    require(actor, "project.administer", project)
     taken = f"There is an environment {key} in {project.key} already; choose another key."
     with recording(actor) as record:
-        # What is being applied just now was checked against what the environment asks for as it stands.
+        require(actor, "project.administer", project)
         project.hold()
-        environment = (
-            Environment.objects.select_for_update(no_key=True).filter(project=project, key=key).first()
-        )
-        if environment is not None and new:
+        if Environment.objects.filter(project=project, key=key).exists():
             raise AlreadyExistsError(taken)
-        before = None if environment is None else environment.document
-        if environment is None:
-            environment = Environment(project=project, key=key)
-        require_base(environment, base)
-        for name in ("name", "kind", "protected", "position", "regions", "bucketing"):
-            if name in members:
-                setattr(environment, name, members[name])
-        regions = environment.regions
-        if not isinstance(regions, list) or not all(isinstance(region, str) and region for region in regions):
-            raise ValidationError({"regions": "must be a list of names"})
-        environment.clean_fields()
-        if environment.document == before:
-            return environment
+        environment = Environment(project=project, key=key)
+        for name, value in members.items():
+            if name in SETTINGS:
+                setattr(environment, name, value)
+        refuse_settings(environment)
         record.event(
-            f"flags.v1.environment.{'created' if before is None else 'updated'}",
+            "flags.v1.environment.created",
             environment.ledger_subject,
-            before=before,
+            before=None,
             after=environment.document,
         )
         try:

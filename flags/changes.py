@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from audit.history import version_of
 from audit.recording import PendingEvent, Recording
 from flags.documents import (
     SERVED_MEMBERS,
@@ -19,6 +20,7 @@ from flags.documents import (
 )
 from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
 from flags.revisions import raise_revisions
+from flags.settings import fill_settings
 from flags.subjects import Subject
 
 
@@ -42,6 +44,8 @@ def read(project: Project, subject: Subject, *, lock: bool = False) -> State:
     row = _row(project, subject, lock=lock)
     if row is None:
         return State(None, 0)
+    if isinstance(row, Environment):
+        return State(row.document, version_of(row))
     document = definition_document(row) if isinstance(row, Flag) else row.document
     return State(document, row.version)
 
@@ -69,6 +73,10 @@ def write(
         change_id=change_id,
     )
     row = _row(project, subject) or _new_row(project, subject)
+    if isinstance(row, Environment):
+        fill_settings(row, after)
+        row.save()
+        return event, reached
     if isinstance(row, Flag):
         fill_definition(row, after)
     else:
@@ -82,9 +90,12 @@ def write(
 def environments_reached(
     project: Project, subject: Subject, before: Document | None, after: Document | None
 ) -> list[Environment]:
-    """The environments that serve something else once `after` stands at `subject`, in order of promotion."""
-    if subject.kind == "configuration":
-        return [_environment(project, subject.environment)]
+    """The environments that `after` at `subject` is about, in order of promotion.
+
+    They serve something else then; or it is their settings, by which everything else there is held.
+    """
+    if subject.kind in ("configuration", "environment"):
+        return [_environment(project, subject.environment or subject.key)]
     if subject.kind == "segment":
         return environments_using(subject.key, project.pk)
     if before is None or after is None or _served(before) == _served(after):
@@ -102,16 +113,19 @@ def _served(definition: Document) -> Document:
 
 def _row(
     project: Project, subject: Subject, *, lock: bool = False
-) -> Flag | FlagConfiguration | Segment | None:
+) -> Flag | FlagConfiguration | Segment | Environment | None:
     rows: QuerySet[Any]
     if subject.kind == "segment":
         rows = Segment.objects.filter(project=project, key=subject.key)
+    elif subject.kind == "environment":
+        _environment(project, subject.key)  # made by `flags.catalogue`, never by a change
+        rows = Environment.objects.filter(project=project, key=subject.key)
     elif subject.kind == "definition":
         rows = Flag.objects.filter(project=project, key=subject.key)
     else:
         flag, environment = _flag(project, subject.key), _environment(project, subject.environment)
         rows = FlagConfiguration.objects.filter(flag=flag, environment=environment)
-    row: Flag | FlagConfiguration | Segment | None = (
+    row: Flag | FlagConfiguration | Segment | Environment | None = (
         rows.select_for_update(no_key=True) if lock else rows
     ).first()
     return row

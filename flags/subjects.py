@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["configuration", "definition", "segment"]
+Kind = Literal["configuration", "definition", "segment", "environment", "policy", "member"]
+# What governs what is served, and is not served itself.
+GOVERNING: frozenset[Kind] = frozenset({"environment", "policy", "member"})
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A flag's configuration in an environment, a flag's definition, or a segment."""
+    """What is served (a flag's configuration or definition, a segment), or what governs it.
+
+    That is an environment's settings, a policy, or a member's roles. `key`: of the flag, segment, environment
+    or policy, or the member's pseudonym.
+    """
 
     kind: Kind
     project: str
@@ -29,9 +35,25 @@ class Subject:
                 return cls("definition", project, key)
             case ["project", project, "segment", key] if project and key:
                 return cls("segment", project, key)
-        raise ValueError(f"{text!r} is no flag configuration, flag or segment")
+            case ["project", project, "environment-settings", key] if project and key:
+                return cls("environment", project, key)
+            case ["project", project, "policy", key] if project and key:
+                return cls("policy", project, key)
+            case ["access", "project", project, "member", key] if project and key:
+                return cls("member", project, key)
+        raise ValueError(
+            f"{text!r} is no flag configuration, flag, segment, environment, policy or member's roles"
+        )
 
     def __str__(self) -> str:
-        if self.kind == "configuration":
-            return f"project/{self.project}/environment/{self.environment}/flag/{self.key}"
-        return f"project/{self.project}/{'flag' if self.kind == 'definition' else 'segment'}/{self.key}"
+        match self.kind:
+            case "configuration":
+                return f"project/{self.project}/environment/{self.environment}/flag/{self.key}"
+            case "definition":
+                return f"project/{self.project}/flag/{self.key}"
+            case "environment":
+                # Not `…/environment/<key>`: an auditor asks for reviews below that, and means what is served there.
+                return f"project/{self.project}/environment-settings/{self.key}"
+            case "member":
+                return f"access/project/{self.project}/member/{self.key}"
+        return f"project/{self.project}/{self.kind}/{self.key}"

@@ -175,11 +175,16 @@ def definition_effects(key: str, before: Document | None, after: Document) -> li
     if before is None:
         variants = ", ".join(f"*{name}*" for name in after.get("variants", {}))
         return [f"New {after.get('type', '')} flag {key} with the variants {variants}; off everywhere"]
+    return members_changed(key, before, after)
+
+
+def members_changed(what: str, before: Document, after: Document) -> list[str]:
+    """One sentence per member that changes: `Production: protected no → yes`."""
     found = []
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             word = name.replace("_", " ")
-            found.append(f"{key}: {word} {_value(before.get(name))} → {_value(after.get(name))}")
+            found.append(f"{what}: {word} {_value(before.get(name))} → {_value(after.get(name))}")
     return found
 
 

@@ -79,6 +79,31 @@ class Cast:
             **options,
         )
 
+    def policy(self, key: str = "production", **members: Any) -> ChangeRequest:
+        """The administrator asks for a policy of the environment, and as many as it takes approve."""
+        document = {"name": key.title(), "environments": [key], **members}
+        return self.govern(f"project/shop/policy/{key}", document)
+
+    def govern(self, subject: str, after: Any) -> ChangeRequest:
+        """The administrator asks for what governs to be changed, and as many as it takes approve."""
+        request = workflow.change(
+            self.actor("administrator"),
+            self.project,
+            [{"subject": subject, "after": after}],
+            title="Govern",
+            rationale="agreed",
+            ticket="SHOP-1",
+        )
+        for name in ("reviewer", "second_reviewer"):
+            if request.is_open:
+                request = self.approve(request, name)
+        return request
+
+    def settings(self, key: str, **members: Any) -> ChangeRequest:
+        """The administrator asks for other settings of an environment."""
+        environment = Environment.objects.select_related("project").get(project=self.project, key=key)
+        return self.govern(environment.ledger_subject, {**environment.document, **members})
+
     def approve(self, request: ChangeRequest, by: str = "reviewer") -> ChangeRequest:
         return workflow.approve(self.actor(by), request, digest=request.digest)
 
@@ -104,8 +129,8 @@ def assemble() -> Cast:
     root = _user("root", is_staff=True, is_superuser=True)
     founder = user_actor(root, "cli")
     project = catalogue.create_project(founder, "shop", "Shop")
-    development = catalogue.save_environment(founder, project, "development", {"name": "Development"})
-    production = catalogue.save_environment(
+    development = catalogue.create_environment(founder, project, "development", {"name": "Development"})
+    production = catalogue.create_environment(
         founder,
         project,
         "production",

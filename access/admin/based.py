@@ -8,6 +8,7 @@ from typing import Any, Self
 from django import forms
 from django.utils.translation import gettext as _
 
+from approvals.workflow import ConflictError
 from audit.history import OutdatedBaseError
 
 
@@ -21,12 +22,12 @@ class BasedForm(forms.Form):
         members = dict(self.cleaned_data)
         return members, {subject: members.pop("base")}
 
-    def again(self, error: OutdatedBaseError, standing: Mapping[str, Any]) -> Self:
+    def again(self, error: OutdatedBaseError | ConflictError, standing: Mapping[str, Any]) -> Self:
         """The form with what was typed, for the version that stands now, saying beside each field what that is."""
         sent: Any = self.data  # a QueryDict, which copies lists as they are
         data = sent.copy()
         data["base"] = str(error.found)
-        again = type(self)(data)
+        again = self.filled(data)
         again.add_error(
             None,
             _("Somebody else saved this meanwhile, so nothing was changed. Compare, then save again."),
@@ -35,6 +36,10 @@ class BasedForm(forms.Form):
             if self.cleaned_data[name] != value:
                 again.add_error(name, _("Stands at %s now.") % self._in_words(name, value))
         return again
+
+    def filled(self, data: Any) -> Self:
+        """A form like this one with other data; forms with arguments of their own say how."""
+        return type(self)(data)
 
     def _in_words(self, name: str, value: Any) -> str:
         if isinstance(value, bool):

@@ -9,13 +9,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
-from access import grants
 from access.admin.member import LimitsForm, Who
 from access.admin.pages import Page, holders
 from access.grants import LastAdministratorError
 from access.models import CustomRole, Membership, ServiceAccount, Team
 from access.permissions import display_names, require
 from access.roles import PURPOSES, Role, label_of
+from approvals import workflow
+from approvals.models import ChangeRequest
+from approvals.policies import Rules
+from approvals.workflow import GateError
 
 
 def role_names() -> dict[str, str]:
@@ -63,28 +66,43 @@ class PeoplePage(Page):
             wanted = request.POST["revoke"]
             membership = _membership(self.project, wanted if wanted.isdecimal() else None)
             try:
-                grants.revoke(self.actor, membership)
-            except LastAdministratorError as error:
+                made = workflow.take_role(self.actor, membership, **self._why())
+            except (LastAdministratorError, GateError) as error:
                 self.complain(error)
-            else:
-                self.say(_("Role taken away: %s.") % role_names().get(membership.role, membership.role))
+                return self.go("people")
+            if made is not None and made.is_open:
+                return self._asked(made)
+            self.say(_("Role taken away: %s.") % role_names().get(membership.role, membership.role))
             return self.go("people")
         form = GrantForm(request.POST, project=self.project)
         if not form.is_valid():
             return self._show(form, 422)
         given = form.cleaned_data
         try:
-            row = grants.grant(self.actor, self.project, given["who"], given["role"], limits=form.limits)
-        except LastAdministratorError as error:
+            made = workflow.give_role(
+                self.actor, self.project, given["who"], given["role"], form.limits, **self._why()
+            )
+        except (LastAdministratorError, GateError) as error:
             form.add_error(None, str(error))
             return self._show(form, 409)
+        if made is not None and made.is_open:
+            return self._asked(made)
         words = {
-            "who": display_names({row.member})[row.member],
-            "role": role_names()[row.role],
-            "limits": f" ({row.reach})" if row.limits else "",
+            "who": display_names({given["who"]})[given["who"]],
+            "role": role_names()[given["role"]],
+            "limits": f" ({form.limits})" if form.limits.document else "",
         }
         self.say(_("%(who)s is now %(role)s%(limits)s.") % words)
         return self.go("people")
+
+    def _why(self) -> dict[str, str]:
+        """The reasons that stand beside whatever button was pressed."""
+        posted = self.request.POST
+        return {"rationale": posted.get("rationale", ""), "ticket": posted.get("ticket", "")}
+
+    def _asked(self, made: ChangeRequest) -> HttpResponse:
+        self.say(_("%s asks for review: until it is approved, nobody's roles change.") % made.change_id)
+        return self.go("request", made.number)
 
     def _show(self, form: GrantForm, status: int = 200) -> HttpResponse:
         rows = list(Membership.objects.filter(project=self.project).order_by("member", "role"))
@@ -135,8 +153,20 @@ class PeoplePage(Page):
                 *({"label": role.name, "purpose": role.purpose} for role in custom),
             ],
             can_manage=self.holds("access.manage"),
+            needs=Rules(self.project).ask_for_access() if workflow.access_is_reviewed(self.project) else None,
             administrators=holders(self.project, "access.manage"),
         )
+
+
+class SetLimitsForm(LimitsForm):
+    """Where a role holds, and why, for projects whose policies ask."""
+
+    why = forms.CharField(
+        label=_("Why"),
+        required=False,
+        max_length=4_000,
+        help_text=_("Where a policy covers access, reviewers read it. It stays for good: no names."),
+    )
 
 
 class LimitsPage(Page):
@@ -147,19 +177,30 @@ class LimitsPage(Page):
 
     def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
         row = _membership(self.project, number)
-        return self._show(row, LimitsForm(initial=LimitsForm.of(row.reach), project=self.project))
+        return self._show(row, SetLimitsForm(initial=LimitsForm.of(row.reach), project=self.project))
 
     def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
         row = _membership(self.project, number)
-        form = LimitsForm(request.POST, project=self.project)
+        form = SetLimitsForm(request.POST, project=self.project)
         if not form.is_valid():
             return self._show(row, form, 422)
         try:
-            row = grants.grant(self.actor, self.project, row.member, row.role, limits=form.limits)
-        except LastAdministratorError as error:
+            made = workflow.give_role(
+                self.actor,
+                self.project,
+                row.member,
+                row.role,
+                form.limits,
+                rationale=form.cleaned_data["why"],
+            )
+        except (LastAdministratorError, GateError) as error:
             form.add_error(None, str(error))
             return self._show(row, form, 409)
-        self.say(_("The role holds %s.") % (row.reach if row.limits else _("everywhere in the project")))
+        if made is not None and made.is_open:
+            self.say(_("%s asks for review: until it is approved, nobody's roles change.") % made.change_id)
+            return self.go("request", made.number)
+        where = form.limits if form.limits.document else _("everywhere in the project")
+        self.say(_("The role holds %s.") % where)
         return self.go("people")
 
     def _show(self, row: Membership, form: LimitsForm, status: int = 200) -> HttpResponse:

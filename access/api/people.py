@@ -25,6 +25,8 @@ from access.permissions import (
     require,
     require_in_organisation,
 )
+from approvals import workflow
+from approvals.api.change_requests import ChangeRequestSerializer
 
 
 class ProjectRolesSerializer(serializers.Serializer[Any]):
@@ -106,7 +108,14 @@ class MembershipFilter(Body):
     role = Text(max_length=32, required=False)
 
 
-class MembershipBody(Body):
+class MembershipWhy(Body):
+    """Why, for projects whose policies cover access."""
+
+    rationale = Text(required=False, allow_blank=True, max_length=4_000)
+    ticket = Text(required=False, allow_blank=True, max_length=200)
+
+
+class MembershipBody(MembershipWhy):
     """A role to give."""
 
     project = Key()
@@ -143,7 +152,7 @@ class Memberships(Endpoint):
 
     @extend_schema(
         request=MembershipBody,
-        responses={201: MembershipSerializer},
+        responses={201: MembershipSerializer, 202: ChangeRequestSerializer},
         examples=[
             OpenApiExample(
                 "A reviewer", {"project": "shop", "member": "jonas", "role": "reviewer"}, request_only=True
@@ -161,7 +170,10 @@ class Memberships(Endpoint):
         ],
     )
     def create(self, request: Request) -> Response:
-        """Give a role, or set the limits of one that is held. Giving the same again changes nothing."""
+        """Give a role, or set the limits of one that is held. Giving the same again changes nothing.
+
+        Where a policy of the project covers access, it is given by a request: 202 with it.
+        """
         given = self.body(request, MembershipBody)
         project = self.project(request, given["project"])
         actor = self.actor(request)
@@ -172,13 +184,19 @@ class Memberships(Endpoint):
         except LookupError as error:
             raise NotFound(f"{given['member']!r}: {error} People find their id under /api/v1/me.") from error
         limits = Limits.read(given.get("limits", {}))
-        row = grants.grant(actor, project, member, given["role"], limits=limits)
+        made = workflow.give_role(actor, project, member, given["role"], limits, **_why(given))
+        if made is not None and made.is_open:
+            return Response(ChangeRequestSerializer(made).data, 202)
+        row = Membership.objects.get(project=project, member=member, role=given["role"])
         return Response(MembershipSerializer(row, context={"names": display_names({member})}).data, 201)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(
+        request=None, parameters=[MembershipWhy], responses={204: None, 202: ChangeRequestSerializer}
+    )
     def destroy(self, request: Request, project: str, member: str, role: str) -> Response:
-        """Take a role away."""
+        """Take a role away: at once, or by a request where a policy of the project covers access (202)."""
         self.body(request)
+        given = self.filters(request, MembershipWhy)
         row = (
             Membership.objects.filter(project=self.project(request, project), member=member, role=role)
             .select_related("project")
@@ -186,8 +204,14 @@ class Memberships(Endpoint):
         )
         if row is None:
             raise NotFound(f"{member!r} has no role {role!r} in {project}.")
-        grants.revoke(self.actor(request), row)
+        made = workflow.take_role(self.actor(request), row, **_why(given))
+        if made is not None and made.is_open:
+            return Response(ChangeRequestSerializer(made).data, 202)
         return Response(status=204)
+
+
+def _why(given: dict[str, Any]) -> dict[str, str]:
+    return {name: given[name] for name in ("rationale", "ticket") if name in given}
 
 
 class PersonSerializer(serializers.ModelSerializer[User]):

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ParseError
 
 from access.api import strict_json
-from approvals.policies import Requirements
+from approvals.policy_document import Requirements
 from approvals.workflow import InvalidError
 
 SOON, AT, BY_HAND = "soon", "at", "by-hand"

@@ -17,7 +17,7 @@ from approvals import rollouts
 from approvals.admin.asking import WhyForm, place_error
 from approvals.admin.switch import ConfigurationPage
 from approvals.models import ChangeRequest
-from approvals.policies import requirements
+from approvals.policies import requirements, touched_flag
 from approvals.workflow import GateError, InvalidError
 from flags import wording
 from flags.admin import drafts
@@ -186,7 +186,8 @@ class NewPlanPage(ConfigurationPage):
         return self.go("request", made.number)
 
     def _form(self, data: Any, initial: dict[str, Any]) -> PlanForm:
-        return PlanForm(data, flag=self.flag, needs=requirements([self.environment]), initial=initial)
+        needs = requirements(self.project, [self.environment], [touched_flag(self.flag, self.environment)])
+        return PlanForm(data, flag=self.flag, needs=needs, initial=initial)
 
     def _show(self, form: PlanForm, status: int = 200) -> HttpResponse:
         return self.show(

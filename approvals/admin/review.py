@@ -18,7 +18,7 @@ from approvals.admin import inbox
 from approvals.admin.asking import AT, BY_HAND, AskForm
 from approvals.effects import Effect, effects_of, sentences_of
 from approvals.models import ChangeRequest, Review
-from approvals.policies import Requirements
+from approvals.policy_document import Requirements
 from approvals.waiting import waiting_for
 from approvals.workflow import GateError
 from audit.models import Event

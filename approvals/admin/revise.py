@@ -13,7 +13,6 @@ from approvals import workflow
 from approvals.admin import inbox
 from approvals.admin.asking import LARGEST_VERSION, DocumentField, WhyForm, place_error
 from approvals.models import ChangeRequest
-from approvals.policies import requirements
 from approvals.workflow import ConflictError, GateError, InvalidError
 from flags.admin.standing import standings
 from flags.documents import read_moment
@@ -98,7 +97,7 @@ class RevisePage(Page):
         return {op["subject"]: op["after"] for op in row.change["operations"] if "label" not in op}
 
     def _form(self, row: ChangeRequest, data: Any, initial: dict[str, Any]) -> ReviseForm:
-        needs = requirements(row.environments.select_related("project"))
+        needs = workflow.needs_of(self.project, row.change["operations"])
         return ReviseForm(data, needs=needs, subjects=list(self._afters(row)), initial=initial)
 
     def _show(self, row: ChangeRequest, form: ReviseForm, status: int = 200) -> HttpResponse:

@@ -19,7 +19,7 @@ from approvals.admin.asking import AT, BY_HAND, LARGEST_VERSION, SOON, AskForm, 
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
-from approvals.policies import requirements
+from approvals.policies import requirements, touched_flag
 from approvals.workflow import ConflictError, InvalidError, StateError
 from flags import personal, wording
 from flags.admin import drafts
@@ -301,7 +301,7 @@ class SwitchPage(ConfigurationPage):
             flag=self.flag,
             environment=self.environment,
             shown=shown,
-            needs=requirements([self.environment]),
+            needs=requirements(self.project, [self.environment], [touched_flag(self.flag, self.environment)]),
             initial=initial,
         )
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from approvals.admin import explain, inbox, plans, policy, review, revise, switch
+from approvals.admin import explain, inbox, plans, policies, review, revise, switch
 
 _FLAG = "p/<str:project>/flags/<str:key>/in/<str:environment>/"
 
@@ -21,9 +21,7 @@ urlpatterns = [
     ),
     path("p/<str:project>/plans/", plans.PlanListPage.as_view(), name="plan-list"),
     path("p/<str:project>/plans/<int:number>/", plans.PlanPage.as_view(), name="plan"),
-    path(
-        "p/<str:project>/environments/<str:key>/policy/",
-        policy.PolicyPage.as_view(),
-        name="environment-policy",
-    ),
+    path("p/<str:project>/policies/", policies.PolicyListPage.as_view(), name="policy-list"),
+    path("p/<str:project>/policies/new/", policies.EditPolicyPage.as_view(), name="policy-new"),
+    path("p/<str:project>/policies/<str:key>/edit/", policies.EditPolicyPage.as_view(), name="policy-edit"),
 ]

@@ -124,7 +124,7 @@ class OperationBody(Body):
     """One change: the whole document that should stand at a subject."""
 
     subject = Text(max_length=512)
-    after = Document()
+    after = Document(allow_null=True, help_text="null takes a policy, or all roles of a member, away.")
 
 
 class ChangeBody(Body):

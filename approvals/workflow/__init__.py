@@ -4,27 +4,33 @@ A change goes `propose` → `approve` (as often as its policies ask) → `apply`
 nothing goes the same way, in one step (`change`). Only this package calls `flags.changes`.
 """
 
-from approvals.workflow.applying import apply, apply_or_explain, carry_out, proposers
+from approvals.workflow.applying import apply, apply_or_explain, carry_out, missing_of, proposers
 from approvals.workflow.emergencies import kill, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
+from approvals.workflow.needs import needs_of
 from approvals.workflow.proposing import change, preview, propose, revise
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import is_due
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
+from approvals.workflow.roles import access_is_reviewed, give_role, take_role
 
 __all__ = [
     "ConflictError",
     "GateError",
     "InvalidError",
     "StateError",
+    "access_is_reviewed",
     "apply",
     "apply_or_explain",
     "approve",
     "carry_out",
     "change",
     "comment",
+    "give_role",
     "is_due",
     "kill",
+    "missing_of",
+    "needs_of",
     "preview",
     "propose",
     "proposers",
@@ -32,6 +38,7 @@ __all__ = [
     "review_emergency",
     "revise",
     "schedule",
+    "take_role",
     "touched_by_request",
     "withdraw",
 ]

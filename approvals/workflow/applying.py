@@ -9,20 +9,24 @@ from django.utils import timezone
 
 from access.machines import keepers_of
 from access.permissions import eligible, require
-from approvals import planned, policies
+from approvals import planned
 from approvals.models import CarriedOut, ChangeRequest, Review
-from approvals.workflow.errors import ConflictError, GateError, StateError
+from approvals.policy_document import Requirements
+from approvals.workflow import subjects
+from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.lapsing import require_this_ledger
+from approvals.workflow.needs import missing_approvals, needs_of, unserved
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference, require_open, same, verdicts
-from approvals.workflow.validity import Operation, environments_of, validate
+from approvals.workflow.validity import Operation, validate
 from audit import blobs
 from audit.actor import Actor
 from audit.jcs import digest
 from audit.ledger import timestamp
 from audit.models import Event
-from audit.recording import Recording, current, recording
-from flags import changes, rollouts
+from audit.recording import Recording, pending, recording
+from countersign.document import DocumentError
+from flags import rollouts
 from flags.subjects import Subject
 
 State = ChangeRequest.State
@@ -47,6 +51,7 @@ def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
             for number, operation in enumerate(request.change["operations"])
             if "label" not in operation or planned.is_stage(operation, 1)
         ]
+        _require_served(request, numbers)
         _carry_out(record, request, numbers)
         request.state, request.applied_at, request.problem = State.APPLIED, timezone.now(), ""
         request.save()
@@ -90,7 +95,7 @@ def _carry_out(record: Recording, request: ChangeRequest, numbers: Sequence[int]
     project = request.project
     operations: dict[int, Operation] = {number: request.change["operations"][number] for number in numbers}
     for number, operation in operations.items():
-        state = changes.read(project, Subject.parse(operation["subject"]), lock=True)
+        state = subjects.read(project, Subject.parse(operation["subject"]), lock=True)
         expected = request.change["base"][operation["subject"]]
         admissible = operation["before_any"] if "before_any" in operation else [operation["before"]]
         is_stale = "label" not in operation and state.version != expected
@@ -102,7 +107,10 @@ def _carry_out(record: Recording, request: ChangeRequest, numbers: Sequence[int]
     validate(project, list(operations.values()))
     for number, operation in operations.items():
         named = {"id": request.change_id, "digest": request.digest, "operation": number}
-        event, _ = changes.write(record, project, operation, request.change_id, {"change_request": named})
+        try:
+            event = subjects.write(record, project, operation, request.change_id, {"change_request": named})
+        except DocumentError as error:
+            raise InvalidError(error.member, error.reason) from error
         if not operation.get("repeat"):
             CarriedOut.objects.create(
                 request=request, change_id=request.change_id, operation=number, event_id=event.id
@@ -127,14 +135,10 @@ def _require_approved(request: ChangeRequest) -> None:
             f"{request.change_id} is not what was reviewed: its content does not match its digest. "
             "Nothing was applied; tell an auditor."
         )
-    needs = policies.requirements(environments_of(request.project, request.change["operations"]))
-    needed = max(needs.approvals, request.change["required_approvals"])
-    given = len(approvers(request))
-    if given < needed:
-        raise StateError(
-            f"{request.change_id} has {given} of {needed} approvals by people who may review now; "
-            "ask a reviewer of the project."
-        )
+    needs = needs_of(request.project, request.change["operations"])
+    missing = missing_of(request, needs)
+    if missing:
+        raise StateError(f"{request.change_id} has {' and '.join(missing)}; ask a reviewer of the project.")
     if request.change["required_approvals"] < needs.approvals:
         raise StateError(
             f"{request.change_id} was proposed when fewer approvals were needed "
@@ -144,6 +148,21 @@ def _require_approved(request: ChangeRequest) -> None:
     not_before = request.change.get("not_before")
     if not_before and timestamp(timezone.now()) < not_before:
         raise StateError(f"{request.change_id} may not be applied before {not_before}; schedule it.")
+
+
+def _require_served(request: ChangeRequest, numbers: Sequence[int]) -> None:
+    operations = [request.change["operations"][number] for number in numbers]
+    needs = needs_of(request.project, operations)
+    if waiting := unserved(request.project, needs, operations):
+        raise StateError(f"{request.change_id} may not be applied yet: {'; '.join(waiting)}.")
+
+
+def missing_of(request: ChangeRequest, needs: Requirements | None = None) -> list[str]:
+    """What is missing of the approvals that were promised and that the policies ask for now."""
+    if needs is None:
+        needs = needs_of(request.project, request.change["operations"])
+    needs |= Requirements(request.change["required_approvals"])
+    return missing_approvals(request.project, needs, approvers(request))
 
 
 def approvers(request: ChangeRequest) -> set[str]:
@@ -174,10 +193,10 @@ def _is_recorded(review: Review) -> bool:
     approved = ("approvals.v1.change_request.approved", review.reviewer, review.change_id, review.digest)
     if review.event_id is None:
         return False
-    for pending in current().pending:
-        if pending.id == review.event_id:
-            return (pending.type, pending.actor, pending.change_id, pending.data["digest"]) == approved
-    event = Event.objects.filter(pk=review.event_id, type=approved[0]).first()
-    if event is None:
+    for event in pending():
+        if event.id == review.event_id:
+            return (event.type, event.actor, event.change_id, event.data["digest"]) == approved
+    row = Event.objects.filter(pk=review.event_id, type=approved[0]).first()
+    if row is None:
         return False
-    return (event.type, event.actor, event.change_id, json.loads(event.line)["data"]["digest"]) == approved
+    return (row.type, row.actor, row.change_id, json.loads(row.line)["data"]["digest"]) == approved

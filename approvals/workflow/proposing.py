@@ -8,11 +8,15 @@ from typing import Any
 
 from django.utils import timezone
 
+from access.limits import Touched
 from access.permissions import require
-from approvals import planned, policies
+from access.roles import VERBS
+from approvals import planned
 from approvals.models import ChangeRequest
+from approvals.workflow import subjects
 from approvals.workflow.applying import apply
 from approvals.workflow.errors import ConflictError, InvalidError, StateError
+from approvals.workflow.needs import needs_of
 from approvals.workflow.reach import touched_by
 from approvals.workflow.request import (
     checked_text,
@@ -29,18 +33,14 @@ from audit.actor import Actor
 from audit.jcs import canonical, digest
 from audit.ledger import timestamp
 from audit.recording import Recording, recording
-from flags import changes, documents
+from countersign.document import DocumentError
+from flags.changes import NotFoundError
 from flags.models import Environment, Project
 from flags.subjects import Subject
 
 State = ChangeRequest.State
 # Bytes of a change in its event, whose own members need the rest of the 65,535.
 _LARGEST_CHANGE = 60_000
-_TYPES = {
-    "configuration": "flags.v1.configuration.updated",
-    "definition": "flags.v1.flag.updated",
-    "segment": "flags.v1.segment.updated",
-}
 
 
 def propose(
@@ -67,7 +67,7 @@ def propose(
     Raises `ForbiddenError`, `InvalidError` (also for what the policies ask for), `ConflictError`.
     """
     with recording(actor) as record:
-        require(actor, "change.propose", project)
+        _require_may_ask(actor, project, operations)
         request = ChangeRequest(project=project, proposer=actor.id, change={}, required_approvals=0)
         request.save()  # for its number, which is part of what is reviewed
         _draft(
@@ -94,7 +94,7 @@ def revise(
     """
     with recording(actor) as record:
         request = locked(request)
-        require(actor, "change.propose", request.project)
+        _require_may_ask(actor, request.project, operations)
         if request.proposer != actor.id:
             raise StateError(f"{request.change_id} is somebody else's; propose a change of your own.")
         require_open(request)
@@ -144,6 +144,20 @@ def preview(
         return request, environments
 
 
+def _require_may_ask(
+    actor: Actor, project: Project, operations: Sequence[Mapping[str, Any]], touched: Sequence[Touched] = ()
+) -> None:
+    """Raise `ForbiddenError` unless the actor may ask for each of these. What is no subject is refused later."""
+    verbs = {"change.propose"} if not operations else set()
+    for operation in operations:
+        try:
+            verbs.add(subjects.VERBS[Subject.parse(str(operation["subject"])).kind])
+        except (KeyError, TypeError, ValueError):
+            verbs.add("change.propose")
+    for verb in sorted(verbs):
+        require(actor, verb, project, touched if VERBS[verb].limitable else ())
+
+
 def _draft(
     record: Recording,
     request: ChangeRequest,
@@ -167,14 +181,14 @@ def _draft(
     whole, versions = _operations(project, operations, base)
     for operation in [*labelled, *planned.expiry_operations(project, whole)]:
         versions.setdefault(
-            operation["subject"], changes.read(project, Subject.parse(operation["subject"])).version
+            operation["subject"], subjects.read(project, Subject.parse(operation["subject"])).version
         )
         whole.append(operation)
     validate(project, whole)
-    require(record.actor, "change.propose", project, touched_by(project, whole))
+    _require_may_ask(record.actor, project, whole, touched_by(project, whole))
     environments = environments_of(project, whole)
-    needs = policies.requirements(environments)
-    where = ", ".join(environment.name for environment in environments)
+    needs = needs_of(project, whole)
+    where = ", ".join(environment.name for environment in environments) or project.name
     if not texts["title"]:
         raise InvalidError("title", "is empty; say in a few words what this changes")
     if needs.rationale and not texts["rationale"]:
@@ -236,24 +250,23 @@ def _operations(
         if text in versions:
             raise InvalidError(f"{member}.subject", "is changed by another operation of this request already")
         after = given.get("after")
-        if not isinstance(after, dict):
+        if not isinstance(after, dict) and not (after is None and subject.kind in subjects.REMOVABLE):
             raise InvalidError(
                 f"{member}.after", "must be an object: the whole document that should stand there"
             )
         refuse_unstorable(f"{member}.after", after)
-        if subject.kind == "definition":
-            after = documents.normal_definition(after)
         try:
-            state = changes.read(project, subject)
-        except changes.NotFoundError as error:
+            state = subjects.read(project, subject)
+            after = after if after is None else subjects.normal(project, subject, after)
+        except NotFoundError as error:
             raise InvalidError(f"{member}.subject", str(error)) from error
+        except DocumentError as error:
+            raise InvalidError(error.member, error.reason) from error
         if base is not None and text in base and base[text] != state.version:
             raise ConflictError(text, base[text], state.version)
         if same(state.document, after):
             raise InvalidError(f"{member}.after", "is what stands there already; there is nothing to change")
-        kind = _TYPES[subject.kind]
-        if state.version == 0 and subject.kind != "configuration":
-            kind = kind.replace(".updated", ".created")
+        kind = subjects.event_type(subject, state)
         versions[text] = state.version
         whole.append({"subject": text, "type": kind, "before": state.document, "after": after})
     for text in base or ():

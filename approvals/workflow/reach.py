@@ -37,8 +37,13 @@ def touched_by(project: Project, operations: Sequence[Mapping[str, Any]]) -> lis
                 touched += [_touched(environment.key, document) for environment in reached] or [
                     _touched(None, document)
                 ]
-        else:
+        elif subject.kind == "segment":
             touched += _using(project, subject.key)
+        elif subject.kind == "environment":
+            touched.append(Touched(subject.key))
+        else:
+            # Whoever reviews in some environments only does not review what governs them all.
+            touched += [Touched(each.key) for each in Environment.objects.filter(project=project)]
     return touched
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from access.machines import keepers_of
 from access.permissions import eligible, may, require
 from approvals.models import ChangeRequest, Review
-from approvals.workflow.applying import apply_or_explain, approvers
+from approvals.workflow.applying import apply_or_explain, missing_of
 from approvals.workflow.errors import InvalidError, StateError
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import (
@@ -48,7 +48,7 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
             )
         _require_reviewable(actor, "change.approve", request, digest)
         record_verdict(record, request, "approved", comment)
-        if request.state == State.IN_REVIEW and len(approvers(request)) >= request.required_approvals:
+        if request.state == State.IN_REVIEW and not missing_of(request):
             request.state = State.APPROVED
         request.save()
     # Who may not carry it out, or comes with a token that does not reach so far, leaves it to our task.

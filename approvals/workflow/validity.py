@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from approvals import planned
+from approvals.workflow import subjects
 from approvals.workflow.errors import InvalidError
 from countersign.document import DocumentError
-from flags import changes, documents
+from flags import documents
 from flags.models import KEY, Environment, Project
-from flags.subjects import Subject
+from flags.subjects import GOVERNING, Subject
 
 Operation = dict[str, Any]
 
@@ -35,6 +36,9 @@ def _validate_together(project: Project, operations: Sequence[Operation]) -> Non
     try:
         for operation in operations:
             subject, after = Subject.parse(operation["subject"]), operation["after"]
+            if subject.kind in GOVERNING:
+                subjects.check_governing(project, subject, after)
+                continue
             if subject.kind == "configuration":
                 configurations.setdefault(subject.environment, {})[subject.key] = after
                 continue
@@ -72,7 +76,7 @@ def environments_of(project: Project, operations: Sequence[Operation]) -> list[E
     reached: dict[int, Environment] = {}
     for operation in operations:
         before = operation.get("before", (operation.get("before_any") or [None])[0])
-        for environment in changes.environments_reached(
+        for environment in subjects.reached(
             project, Subject.parse(operation["subject"]), before, operation["after"]
         ):
             reached[environment.pk] = environment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -13,26 +13,16 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.based import BasedForm
 from access.admin.pages import Page
-from approvals.policies import Requirements, requirements_of
-from audit.history import OutdatedBaseError, version_of
+from approvals import workflow
+from approvals.admin.asking import WhyForm, place_error
+from approvals.models import ChangeRequest
+from approvals.policies import requirements, requirements_of
+from approvals.workflow import ConflictError, InvalidError
+from audit.history import version_of
 from distribution.models import SdkKey, Snapshot
 from flags import catalogue
 from flags.models import Environment, validate_key
-
-
-def policy_in_words(needs: Requirements) -> str:
-    """`2 approvals by other people, a rationale and a ticket`."""
-    parts = []
-    if needs.approvals:
-        people = "another person" if needs.approvals == 1 else "other people"
-        parts.append(f"{needs.approvals} approval{'s' if needs.approvals > 1 else ''} by {people}")
-    if needs.rationale:
-        parts.append("a rationale")
-    if needs.ticket:
-        parts.append("a ticket")
-    if not parts:
-        return "nothing: changes are applied at once"
-    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+from flags.settings import SETTINGS, normal_settings
 
 
 class EnvironmentListPage(Page):
@@ -61,8 +51,7 @@ class EnvironmentListPage(Page):
         rows = [
             {
                 "environment": each,
-                "policy": policy_in_words(needs[each.pk]),
-                "needs": needs[each.pk],
+                "needs": str(needs[each.pk]),
                 "snapshot": snapshots.get(each.pk),
                 "is_behind": each.pk not in snapshots or snapshots[each.pk]["version"] < each.revision,
                 "keys": [key for key in keys.get(each.pk, []) if key.revoked_at is None],
@@ -130,7 +119,7 @@ class NewEnvironmentPage(Page):
             return self._show(form, 422)
         key = form.cleaned_data.pop("key")
         try:
-            catalogue.save_environment(self.actor, self.project, key, form.cleaned_data, new=True)
+            catalogue.create_environment(self.actor, self.project, key, form.cleaned_data)
         except ValidationError as error:
             form.add_error(None, error)
             return self._show(form, 422)
@@ -144,8 +133,15 @@ class NewEnvironmentPage(Page):
         return self.show(status=status, form=form, button=_("Make environment"), back_name="environment-list")
 
 
+class EditEnvironmentForm(EnvironmentForm, WhyForm):
+    """The same with the reason."""
+
+    def filled(self, data: Any) -> Self:
+        return type(self)(data, needs=self.needs)
+
+
 class EditEnvironmentPage(Page):
-    """Changes an environment's settings. What it serves is changed by the gate alone."""
+    """Asks for other settings of an environment: through the gate, like what it serves."""
 
     verb = "project.administer"
     template = "countersign/form.html"
@@ -155,38 +151,65 @@ class EditEnvironmentPage(Page):
         base = version_of(environment)
         environment.refresh_from_db()
         shown = {**_members(environment), "regions": ", ".join(environment.regions), "base": base}
-        return self._show(environment, EnvironmentForm(initial=shown))
+        return self._show(environment, self._form(environment, initial=shown))
 
     def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         environment = self._find(key)
-        form = EnvironmentForm(request.POST)
+        form = self._form(environment, request.POST)
         if not form.is_valid():
             return self._show(environment, form, 422)
-        members, base = form.based(environment.ledger_subject)
+        given, base = form.based(environment.ledger_subject)
+        if normal_settings(environment, given) == environment.document:
+            self.say(_("Nothing was changed: these are the settings that stand."))
+            return self.go("environment-list")
         try:
-            catalogue.save_environment(self.actor, self.project, key, members, base=base)
-        except ValidationError as error:
-            form.add_error(None, error)
+            made = workflow.change(
+                self.actor,
+                self.project,
+                [
+                    {
+                        "subject": environment.ledger_subject,
+                        "after": {name: given[name] for name in SETTINGS},
+                    }
+                ],
+                title=f"Settings of {environment.name}",
+                base=base,
+                rationale=given["rationale"],
+                ticket=given["ticket"],
+            )
+        except InvalidError as error:
+            place_error(form, error)
             return self._show(environment, form, 422)
-        except OutdatedBaseError as error:
+        except ConflictError as error:
             standing = self._find(key)
             return self._show(standing, form.again(error, _members(standing)), 409)
-        self.say(_("%s saved.") % form.cleaned_data["name"])
-        return self.go("environment-list")
+        if made.state == ChangeRequest.State.APPLIED:
+            self.say(_("%s saved.") % form.cleaned_data["name"])
+            return self.go("environment-list")
+        self.say(_("%s asks for review: until it is approved, nothing changes.") % made.change_id)
+        return self.go("request", made.number)
 
     def _find(self, key: str) -> Environment:
         return get_object_or_404(Environment, project=self.project, key=key)
 
-    def _show(self, environment: Environment, form: forms.Form, status: int = 200) -> HttpResponse:
+    def _form(self, environment: Environment, data: Any = None, **options: Any) -> EditEnvironmentForm:
+        needs = requirements(self.project, [environment])
+        return EditEnvironmentForm(data, needs=needs, **options)
+
+    def _show(self, environment: Environment, form: EditEnvironmentForm, status: int = 200) -> HttpResponse:
+        asks = form.needs.approvals
         return self.show(
             status=status,
             title=_("Edit %s") % environment.name,
+            intro=_("Changing the settings of %(name)s needs %(needs)s.")
+            % {"name": environment.name, "needs": form.needs}
+            if asks
+            else "",
             form=form,
-            button=_("Save environment"),
+            button=_("Ask for review") if asks else _("Save environment"),
             back_name="environment-list",
         )
 
 
 def _members(environment: Environment) -> dict[str, Any]:
-    names = ("name", "kind", "protected", "position", "regions", "bucketing")
-    return {name: getattr(environment, name) for name in names}
+    return {name: getattr(environment, name) for name in SETTINGS}

@@ -14,7 +14,7 @@ from access.models import Membership, User
 from approvals.admin.asking import DocumentField, WhyForm, place_error
 from approvals.admin.once import change_once
 from approvals.models import ChangeRequest
-from approvals.policies import Requirements
+from approvals.policy_document import Requirements
 from approvals.workflow import ConflictError, InvalidError
 from audit.ledger import timestamp
 from flags import wording

@@ -18,7 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page
 from access.models import User
 from approvals.admin.pending import Pending, open_by_subject
-from approvals.policies import Requirements, requirements_of
+from approvals.policies import Rules, requirements_of, touched_flag
+from approvals.policy_document import Requirements
 from flags import lifecycle, wording
 from flags.documents import Document
 from flags.models import Environment, Flag, FlagConfiguration, Project, RolloutPlan
@@ -106,9 +107,9 @@ def cells_of(
     environments: Iterable[Environment],
     pending: Mapping[str, list[Pending]],
 ) -> dict[int, list[Cell]]:
-    """Per flag (primary key), a cell per environment. Three queries, however many there are."""
+    """Per flag (primary key), a cell per environment. A fixed number of queries, however many there are."""
     flags, environments = list(flags), list(environments)
-    needs = requirements_of(environments)
+    rules = Rules(project)
     configurations = {
         (row.flag_id, row.environment_id): row for row in FlagConfiguration.objects.filter(flag__in=flags)
     }
@@ -121,7 +122,7 @@ def cells_of(
             Cell(
                 flag,
                 environment,
-                needs[environment.pk],
+                rules.ask([environment], [touched_flag(flag, environment)]),
                 configurations.get((flag.pk, environment.pk)),
                 pending.get(str(Subject("configuration", project.key, flag.key, environment.key)), []),
                 plans.get((flag.pk, environment.pk)),

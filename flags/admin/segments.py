@@ -15,7 +15,8 @@ from approvals.admin.asking import DocumentField, WhyForm, place_error
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
-from approvals.policies import Requirements, requirements
+from approvals.policies import requirements
+from approvals.policy_document import Requirements
 from approvals.workflow import ConflictError, InvalidError
 from flags import personal, wording
 from flags.documents import Document, configurations_with, environments_using, segments_named
@@ -216,7 +217,7 @@ class EditSegmentPage(Page):
             "base": segment.version,
         }
         self.reached = environments_using(segment.key, self.project.pk)
-        return SegmentForm(data, needs=requirements(self.reached), initial=initial)
+        return SegmentForm(data, needs=requirements(self.project, self.reached), initial=initial)
 
     def _show(self, segment: Segment, form: SegmentForm, status: int = 200, **more: Any) -> HttpResponse:
         return self.show(

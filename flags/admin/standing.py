@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from approvals.workflow.subjects import standing
 from flags.documents import Document, definition_document
 from flags.models import Flag, FlagConfiguration, Project, Segment
-from flags.subjects import Subject
+from flags.subjects import GOVERNING, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Standing:
 
 
 def standings(project: Project, subjects: Iterable[str]) -> dict[str, Standing]:
-    """By subject, what stands there; three queries at most."""
+    """By subject, what stands there; a query for each kind that is served, and two for each that governs."""
     parsed = {text: Subject.parse(text) for text in subjects}
     keys = {kind: {each.key for each in parsed.values() if each.kind == kind} for kind in _KINDS}
     found: dict[str, Standing] = {}
@@ -37,6 +38,10 @@ def standings(project: Project, subjects: Iterable[str]) -> dict[str, Standing]:
         for segment in Segment.objects.filter(project=project, key__in=keys["segment"]):
             subject = Subject("segment", project.key, segment.key)
             found[str(subject)] = Standing(segment.document, segment.version, segment.change_id)
+    for text, governed in parsed.items():
+        if governed.kind in GOVERNING:
+            state = standing(project, governed)
+            found[text] = Standing(state.document, state.version)
     return {text: found.get(text, Standing()) for text in parsed}
 
 

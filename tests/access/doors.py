@@ -48,6 +48,7 @@ REQUEST, PLAN, TEAM, ROLE = (
 )
 PERSON, PROGRAM, KEY = {"number": "{person}"}, {"number": "{program}"}, {"number": "{sdk_key}"}
 ENVIRONMENT = {"key": "development"}
+POLICY = {"key": "staging"}
 
 
 PAGES = [
@@ -93,8 +94,11 @@ PAGES = [
     Door(f"{_P}new-environment/", "POST", "project.administer", {}),
     *_pages(_P, "project.administer", "environments/<str:key>/edit/", **ENVIRONMENT),
     Door(f"{_P}environments/<str:key>/edit/", "POST", "project.administer", {}, ENVIRONMENT),
-    *_pages(_P, "policy.change", "environments/<str:key>/policy/", **ENVIRONMENT),
-    Door(f"{_P}environments/<str:key>/policy/", "POST", "policy.change", {}, ENVIRONMENT),
+    *_pages(_P, "project.view", "policies/"),
+    *_pages(_P, "policy.change", "policies/new/"),
+    *_pages(_P, "policy.change", "policies/<str:key>/edit/", **POLICY),
+    Door(f"{_P}policies/new/", "POST", "policy.change", {}),
+    Door(f"{_P}policies/<str:key>/edit/", "POST", "policy.change", {}, POLICY),
     *_pages(_P, "sdk_key.manage", "environments/<str:key>/new-key/", **ENVIRONMENT),
     Door(f"{_P}environments/<str:key>/new-key/", "POST", "sdk_key.manage", {}, ENVIRONMENT),
     *_pages(_P, "sdk_key.manage", "sdk-keys/<int:number>/revoke/", **KEY),
@@ -229,7 +233,7 @@ API = [
         "flags/<str:project>/<str:flag>/history",
         "configurations/<str:project>/<str:environment>/<str:flag>",
         "segments/<str:project>/<str:segment>",
-        "policies/<str:project>/<str:environment>",
+        "policies/<str:project>/<str:policy>",
     ),
     Door(_CR, "GET", "project.view", at=REQUEST),
     Door(f"{_V1}rollout-plans/<int:number>", "GET", "project.view", at=PLAN),
@@ -270,7 +274,8 @@ API = [
     Door(f"{_V1}emergencies/<uuid:event>/review", "POST", "emergency.review"),
     Door(f"{_V1}environments", "POST", "project.administer", "environment"),
     Door(f"{_V1}environments/<str:project>/<str:environment>", "PATCH", "project.administer", "rename"),
-    Door(f"{_V1}policies/<str:project>/<str:environment>", "PUT", "policy.change", "policy"),
+    Door(f"{_V1}policies/<str:project>/<str:policy>", "PUT", "policy.change", "policy", {"policy": "two"}),
+    Door(f"{_V1}policies/<str:project>/<str:policy>", "DELETE", "policy.change", None, {"policy": "staging"}),
     Door(f"{_V1}sdk-keys", "POST", "sdk_key.manage", "key"),
     Door(f"{_V1}sdk-keys/<int:id>", "PATCH", "sdk_key.manage", "origins", {"id": "{client_key}"}),
     Door(f"{_V1}sdk-keys/<int:id>/revoke", "POST", "sdk_key.manage", None, {"id": "{sdk_key}"}),

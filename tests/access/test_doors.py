@@ -80,6 +80,7 @@ class Doors:
             "flag": "searching",
             "environment": "development",
             "segment": "beta",
+            "policy": "staging",
             "member": viewer.pseudonym,
             "person": viewer.pseudonym,
             "team": "payments",

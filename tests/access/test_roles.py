@@ -11,7 +11,7 @@ from access import accounts, erasure, grants, machines, teams
 from access.models import Membership
 from access.permissions import ForbiddenError, may, projects_where, require, system_actor, user_actor
 from access.roles import SYSTEM, VERBS, OrganisationRole, Role
-from approvals import policies, rollouts, workflow
+from approvals import rollouts, workflow
 from approvals.models import ChangeRequest, Emergency
 from audit.actor import Actor
 from distribution import keys
@@ -92,7 +92,7 @@ OWNERS: dict[str, list[tuple[Callable[[Cast], Any], Callable[[Cast, Actor, Any],
     "project.administer": [
         (
             lambda cast: None,
-            lambda cast, who, _: catalogue.save_environment(
+            lambda cast, who, _: catalogue.create_environment(
                 who, cast.project, "staging", {"name": "Staging"}
             ),
         ),
@@ -100,7 +100,13 @@ OWNERS: dict[str, list[tuple[Callable[[Cast], Any], Callable[[Cast, Actor, Any],
     "policy.change": [
         (
             lambda cast: None,
-            lambda cast, who, _: policies.set_policy(who, cast.production, {"required_approvals": 2}),
+            lambda cast, who, _: workflow.propose(
+                who,
+                cast.project,
+                [{"subject": "project/shop/policy/two", "after": {"name": "Two", "approvals": 2}}],
+                title="Two",
+                rationale="agreed",
+            ),
         ),
     ],
     "sdk_key.manage": [

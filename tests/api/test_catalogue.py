@@ -153,23 +153,45 @@ def test_nobody_reviews_their_own_kill(api: Api) -> None:
     assert api.post("administrator", f"emergencies/{kill.body['event']}/review").status == 409
 
 
-def test_a_policy_is_the_default_until_it_is_set(api: Api) -> None:
-    found = api.get("viewer", "policies/shop/production").body
-    assert (found["required_approvals"], found["require_rationale"], found["is_default"]) == (1, True, True)
-    asked = {"required_approvals": 2, "require_rationale": True, "require_ticket": True}
-    body = {**asked, "base": found["version"]}
-    changed = api.put("administrator", "policies/shop/production", body)
-    assert changed.body == {**found, **asked, "is_default": False, "version": 1}
-    listed = api.get("viewer", "policies?project=shop").results
-    assert listed[1] == changed.body
-    assert (listed[0]["environment"], listed[0]["is_default"]) == ("development", True)
-    more = api.put("administrator", "policies/shop/production", {**body, "required_approvals": 21})
-    assert more.status == 400
-    less = api.put("administrator", "policies/shop/production", {"required_approvals": 1})
-    assert less.status == 400
-    for outdated, expected in ((body, 0), (asked, None)):
-        answer = api.put("administrator", "policies/shop/production", outdated)
+def test_a_policy_is_made_by_a_request_and_read_by_everybody(api: Api) -> None:
+    address, policy = (
+        "policies/shop/production",
+        {"name": "Live", "environments": ["production"], "approvals": 2},
+    )
+    body = {"policy": policy, "base": 0, "rationale": "agreed"}
+    asked = api.put("administrator", address, body)
+    assert (asked.status, asked.body["state"]) == (202, "in_review")
+    assert api.get("viewer", address).status == 404
+    verdict = {"digest": asked.body["digest"]}
+    assert api.post("reviewer", f"change-requests/{asked.body['number']}/approve", verdict).status == 200
+    found = api.get("viewer", address).body
+    assert (found["policy"], found["version"]) == (policy, 1)
+    assert found["needs"] == "2 approvals by other people"
+    assert api.get("viewer", "policies?project=shop").results == [found]
+    more = api.put("administrator", address, {**body, "policy": {**policy, "approvals": 21}, "base": 1})
+    assert (more.status, more.body["errors"][0]["member"]) == (422, "approvals")
+    for outdated, expected in ((body, 0), ({"policy": {"name": "Mine"}}, None)):
+        answer = api.put("administrator", address, outdated)
         assert answer.status == 409
         assert answer.body["subject"] == "project/shop/policy/production"
         assert (answer.body["expected"], answer.body["found"]) == (expected, 1)
-    assert api.get("viewer", "policies/shop/production").body == changed.body
+    away = api("administrator", "DELETE", f"{address}?base=1&rationale=no+longer")
+    assert (away.status, away.body["required_approvals"]) == (202, 2)
+
+
+def test_a_protected_environment_changes_by_a_request(api: Api) -> None:
+    address, body = "environments/shop/production", {"protected": False, "base": 1, "rationale": "open it"}
+    assert api("administrator", "PATCH", address, body).status == 202
+    assert api.get("viewer", address).body["protected"] is True
+
+
+def test_roles_are_asked_for_where_a_policy_covers_access(api: Api) -> None:
+    api.cast.policy(access=True)
+    outsider = api.cast.users["outsider"].pseudonym
+    body = {"project": "shop", "member": outsider, "role": "viewer", "rationale": "joins"}
+    asked = api.post("administrator", "memberships", body)
+    assert (asked.status, asked.body["state"]) == (202, "in_review")
+    viewer = api.cast.users["viewer"].pseudonym
+    gone = api("administrator", "DELETE", f"memberships/shop/{viewer}/viewer?rationale=leaves")
+    assert gone.status == 202
+    assert len(api.get("administrator", f"memberships?project=shop&member={viewer}").results) == 1

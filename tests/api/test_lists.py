@@ -101,7 +101,7 @@ def fill(api: Api, name: str) -> None:
     administrator = cast.actor("administrator")
     project = catalogue.create_project(root, f"p-{name}", name)
     grants.grant(root, project, administrator.id, Role.ADMINISTRATOR)
-    environment = catalogue.save_environment(administrator, project, "test", {"name": name})
+    environment = catalogue.create_environment(administrator, project, "test", {"name": name})
     cast.flag(f"flag-{name}", owner=cast.users["author"].pseudonym)
     cast.propose(OFF, key=f"flag-{name}", environment="development")
     keys.issue(administrator, environment, name, "server")

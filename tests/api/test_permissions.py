@@ -40,6 +40,7 @@ class Stage:
         cast.flag("searching")
         cast.propose(OFF, key="searching", environment="development")
         self.request = cast.propose(ON)  # in review
+        cast.policy("staging", environments=[], approvals=0, ticket=False, signature=True)
         self.plan = self._plan()
         root = cast.actor("root")
         self.key, _ = keys.issue(root, cast.development, "web", "server")
@@ -64,12 +65,7 @@ class Stage:
             "verdict": {"digest": self.request.digest},
             "schedule": {"scheduled_at": "2100-01-01T00:00:00Z"},
             "comment": {"comment": "Why now?"},
-            "policy": {
-                "required_approvals": 1,
-                "require_rationale": False,
-                "require_ticket": False,
-                "base": 0,
-            },
+            "policy": {"policy": {"name": "Two", "approvals": 2}, "rationale": "agreed", "base": 0},
             "environment": {"project": "shop", "key": "staging", "name": "Staging"},
             "rename": {"name": "Live", "base": 1},
             "key": {"project": "shop", "environment": "development", "name": "web", "side": "server"},
@@ -86,7 +82,7 @@ SEEING = [
     ("project.view", "configurations/shop/development/banner"),
     ("project.view", "change-requests/{request.number}"),
     ("project.view", "rollout-plans/{plan.number}"),
-    ("project.view", "policies/shop/production"),
+    ("project.view", "policies/shop/staging"),
     ("audit.view", "events/{kill.event_id}"),
     ("audit.view", "events?project=shop"),
     ("audit.view", "checkpoints"),
@@ -103,9 +99,9 @@ DOING = [
     ("rollout.pause", "POST", "rollout-plans/{plan.number}/abort", "nothing", 409),
     ("flag.kill", "POST", "configurations/shop/development/searching/kill", "nothing", 201),
     ("emergency.review", "POST", "emergencies/{kill.event_id}/review", "nothing", 200),
-    ("policy.change", "PUT", "policies/shop/production", "policy", 200),
+    ("policy.change", "PUT", "policies/shop/production", "policy", 202),
     ("project.administer", "POST", "environments", "environment", 201),
-    ("project.administer", "PATCH", "environments/shop/production", "rename", 200),
+    ("project.administer", "PATCH", "environments/shop/development", "rename", 200),
     ("sdk_key.manage", "POST", "sdk-keys", "key", 201),
     ("sdk_key.manage", "PATCH", "sdk-keys/{key.pk}", "origins", 200),
     ("sdk_key.manage", "POST", "sdk-keys/{key.pk}/revoke", "nothing", 200),

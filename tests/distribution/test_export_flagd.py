@@ -16,7 +16,6 @@ from countersign.flagd import export
 from countersign.snapshot import Snapshot as SnapshotFile
 from distribution.models import Snapshot
 from distribution.publish import publish
-from flags import catalogue
 from tests.cast import ON, Cast, split
 
 PAGE = "/admin/p/shop/environments/production/flagd/"
@@ -85,8 +84,7 @@ def test_the_page_lists_what_is_left_out_with_the_reasons(published: Cast) -> No
 
 
 def test_the_page_starts_with_the_hash_of_the_environments_new_splits(published: Cast) -> None:
-    administrator = published.actor("administrator")
-    catalogue.save_environment(administrator, published.project, "production", {"bucketing": "murmur3-cbor"})
+    published.settings("production", bucketing="murmur3-cbor")
     assert "1 flag is left out" in page(published, "viewer")
 
 

@@ -14,7 +14,7 @@ from access import grants
 from access.roles import Role
 from approvals import rollouts, workflow
 from approvals.workflow import GateError
-from flags import catalogue, changes
+from flags import changes
 from flags.models import Environment, Flag, FlagConfiguration
 from flags.subjects import Subject
 from tests.cast import OFF, ON, Cast, split
@@ -78,9 +78,7 @@ def in_between(
         lambda cast: cast.propose(split(50)),
         lambda cast: cast.propose(split(50), scheduled_at=None),
         propose_plan,
-        lambda cast: catalogue.save_environment(
-            cast.actor("administrator"), cast.project, "development", {"name": "Dev"}
-        ),
+        lambda cast: cast.settings("development", name="Dev"),
         lambda cast: grants.grant(
             cast.actor("administrator"), cast.project, cast.users["outsider"].pseudonym, Role.VIEWER
         ),

@@ -15,7 +15,6 @@ from approvals.models import ChangeRequest
 from approvals.tasks import expire_flags
 from audit.ledger import timestamp
 from audit.models import Event
-from flags import catalogue
 from flags.documents import definition_document
 from flags.models import Flag, FlagConfiguration, Notice
 from flags.subjects import Subject
@@ -117,7 +116,7 @@ def test_where_something_else_stands_there_one_new_request_is_made(cast: Cast, l
 
 def test_a_flag_with_a_long_name_is_asked_about_as_well(cast: Cast, later: Clock) -> None:
     key = "x" * 128
-    catalogue.save_environment(cast.actor("administrator"), cast.project, "production", {"name": "y" * 128})
+    cast.settings("production", name="y" * 128)
     expiring(cast, key, on_expiry="off")
     cast.approve(cast.propose(key=key, title="On"))
     workflow.kill(cast.actor("on_call"), Subject("configuration", "shop", key, "production"), cast.project)

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from access.permissions import ForbiddenError
-from approvals import policies, workflow
+from approvals import workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import ConflictError, InvalidError
 from audit.models import Blob, Event
@@ -272,9 +272,7 @@ def test_texts_are_asked_for_and_limited_by_name(shop: Cast, texts: Any, member:
 
 
 def test_rationale_and_ticket_are_mandatory_where_the_environment_says_so(shop: Cast) -> None:
-    policies.set_policy(
-        shop.actor("administrator"), shop.development, {"require_ticket": True, "require_rationale": True}
-    )
+    shop.policy("development", ticket=True, rationale=True)
     with pytest.raises(InvalidError, match="Development asks why"):
         shop.propose(environment="development", rationale="")
     with pytest.raises(InvalidError, match="Development asks for a ticket"):

@@ -8,9 +8,8 @@ from access import grants
 from access.models import Membership
 from access.permissions import system_actor
 from access.roles import Role
-from approvals import policies, rollouts, workflow
+from approvals import rollouts, workflow
 from distribution import keys
-from flags import catalogue
 from flags.documents import definition_document
 from flags.models import Flag
 from flags.subjects import Subject
@@ -32,7 +31,7 @@ def fill(cast: Cast) -> None:
     cast.flag(name="Summer banner", tags=["sale"])
     cast.propose(environment="development")
     cast.approve(cast.propose(OFF))
-    policies.set_policy(administrator, cast.production, {"required_approvals": 2, "require_ticket": True})
+    cast.policy(approvals=2, ticket=True)
     edited = cast.propose(split(5), ticket="SHOP-1", scheduled_at=None)
     cast.approve(edited)
     operations = [{"subject": cast.subject(), "after": split(6)}]
@@ -43,7 +42,7 @@ def fill(cast: Cast) -> None:
     workflow.apply(author, edited)
     workflow.reject(cast.actor("reviewer"), (no := cast.propose(OFF, ticket="x")), digest=no.digest)
     workflow.withdraw(author, cast.propose(OFF, ticket="x"))
-    policies.set_policy(administrator, cast.production, {"required_approvals": 1, "require_ticket": False})
+    cast.policy(approvals=1)
     large = [{"subject": cast.subject(key), "after": many(2_000)} for key in ("checkout", "search")]
     cast.approve(workflow.change(author, cast.project, large, title="Large", rationale="r"))
     killed = workflow.kill(on_call, Subject("configuration", "shop", "checkout", "production"), cast.project)
@@ -74,7 +73,7 @@ def fill(cast: Cast) -> None:
     grants.revoke(
         administrator, Membership.objects.get(member=cast.users["viewer"].pseudonym, role=Role.AUDITOR)
     )
-    catalogue.save_environment(administrator, cast.project, "production", {"name": "Live"})
+    cast.settings("production", name="Live")
 
 
 def definition() -> dict[str, Any]:

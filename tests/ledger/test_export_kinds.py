@@ -134,7 +134,7 @@ def neighbours(cast: Cast) -> Cast:
     cast.approve(cast.propose(many(2_000)))
     other = Project.objects.get(key="other")
     outsider = user_actor(cast.users["outsider"], "ui")
-    catalogue.save_environment(outsider, other, "live", {"name": "Live of the others"})
+    catalogue.create_environment(outsider, other, "live", {"name": "Live of the others"})
     flag, configuration = "project/other/flag/hidden", "project/other/environment/live/flag/hidden"
     document = {**BANNER, "name": "Their own words"}
     workflow.change(outsider, other, [{"subject": flag, "after": document}], title="Theirs")

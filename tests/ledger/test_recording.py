@@ -22,7 +22,6 @@ from audit import blobs, ledger
 from audit.ledger import EVENT_LIMIT, LedgerError
 from audit.models import Blob, Disclosure, Event, Log
 from audit.recording import UnrecordedWriteError, current, recording
-from flags import catalogue
 from flags.models import Environment, FlagConfiguration, Project
 from tests.cast import ON, Cast
 
@@ -190,7 +189,7 @@ def test_time_never_goes_back_when_the_clock_does(cast: Cast, monkeypatch: pytes
 def test_a_history_row_names_its_event_and_its_actor(cast: Cast) -> None:
     cast.flag()
     cast.approve(cast.propose())
-    catalogue.save_environment(cast.actor("administrator"), cast.project, "production", {"name": "Live"})
+    cast.settings("production", name="Live")
     row = FlagConfiguration.history.get()
     event = Event.objects.get(type="flags.v1.configuration.updated")
     assert (row.event_id, row.history_user_id) == (event.id, cast.users["reviewer"].pseudonym)

@@ -12,7 +12,7 @@ from access import grants, machines, teams, workload
 from access.models import ServiceAccount, User
 from access.permissions import ForbiddenError, service_actor
 from approvals import workflow
-from approvals.models import ChangeRequest
+from approvals.models import ApprovalPolicy, ChangeRequest
 from approvals.workflow import GateError
 from audit.models import Event
 from distribution import keys
@@ -88,20 +88,14 @@ def test_a_pipeline_makes_itself_no_second_way_in(api: Api, robot: ServiceAccoun
 
 
 def lower(api: Api, approvals: int) -> int:
-    address = "policies/shop/production"
-    base = api.get("administrator", address).body["version"]
-    policy = {
-        "required_approvals": approvals,
-        "require_rationale": True,
-        "require_ticket": False,
-        "base": base,
-    }
-    return api.put("administrator", address, policy).status
+    policy = {"name": "Live", "environments": ["production"], "approvals": approvals}
+    body = {"policy": policy, "rationale": "quicker", "base": 0}
+    return api.put("administrator", "policies/shop/production", body).status
 
 
 def test_two_who_collude_are_both_named_and_a_third_can_be_asked_for(api: Api) -> None:
     cast = api.cast
-    assert lower(api, 2) == 200
+    cast.policy(approvals=2)
     request = cast.propose()
     assert cast.approve(request).state == ChangeRequest.State.IN_REVIEW
     assert not served(cast)
@@ -159,8 +153,10 @@ def test_what_an_sdk_host_holds_opens_nothing_of_the_control_plane(api: Api) -> 
     assert Client(headers={"X-API-Key": secret}).get("/api/v1/flags").status_code == 401
 
 
-def test_an_administrator_lowers_a_policy_in_sight_of_the_auditor_and_not_below_one(api: Api) -> None:
-    assert lower(api, 0) == 200
+def test_an_administrator_lowers_no_policy_alone_and_nobody_below_one(api: Api) -> None:
+    assert lower(api, 0) == 202, "it asks for review"
+    assert not ApprovalPolicy.objects.exists()
+    api.cast.policy(approvals=0)
     assert api.cast.propose().required_approvals == 1, "protected asks for one, whatever a policy says"
     seen = [each["type"] for each in api.get("auditor", "events?project=shop").results]
     assert "approvals.v1.policy.changed" in seen

@@ -161,14 +161,13 @@ def test_an_environment_and_its_policy_are_made_and_changed(cast: Cast, browser:
     assert client.post("/admin/p/shop/new-environment/", {**form, "key": "a b"}).status_code == 422
     client.post("/admin/p/shop/environments/qa/edit/", {**form, "name": "Quality", "base": "1"})
     assert Environment.objects.get(key="qa").name == "Quality"
-    policy = "/admin/p/shop/environments/qa/policy/"
-    assert client.post(policy, {"required_approvals": "21"}).status_code == 422
-    client.post(policy, {"required_approvals": "2", "require_ticket": "on", "base": "0"})
-    assert ApprovalPolicy.objects.get(environment__key="qa").required_approvals == 2
-    assert (
-        "2 approvals by other people and a ticket"
-        in client.get("/admin/p/shop/environments/").content.decode()
-    )
+    policy = {"key": "qa", "name": "Quality", "environments": ["qa"], "ask_ticket": "on", "approvals": "2"}
+    new = "/admin/p/shop/policies/new/"
+    assert client.post(new, {**policy, "approvals": "21"}).status_code == 422
+    assert client.post(new, policy).status_code == 302
+    assert client.post(new, policy).status_code == 409, "the key is taken"
+    html = client.get("/admin/p/shop/environments/").content.decode()
+    assert "2 approvals by other people and a ticket" in html
 
 
 def test_two_people_at_an_environment_do_not_overwrite_each_other(cast: Cast, browser: Browser) -> None:
@@ -190,17 +189,51 @@ def test_two_people_at_an_environment_do_not_overwrite_each_other(cast: Cast, br
     assert client.post(page, form).status_code == 409, "a form that names no base overwrites nothing"
 
 
-def test_two_people_at_a_policy_do_not_overwrite_each_other(cast: Cast, browser: Browser) -> None:
+def test_a_policy_is_asked_for_and_nobody_overwrites_anybody(cast: Cast, browser: Browser) -> None:
     client = browser("administrator")
-    page = "/admin/p/shop/environments/production/policy/"
+    cast.policy("development", approvals=0, ticket=True)
+    page = "/admin/p/shop/policies/development/edit/"
     seen = hidden_base(client.get(page))
-    form = {"required_approvals": "3", "require_ticket": "on"}
+    form = {"name": "Development", "environments": ["development"], "approvals": "0", "ticket": "S-1"}
     assert client.post(page, {**form, "base": seen}).status_code == 302
-    late = client.post(page, {"required_approvals": "1", "base": seen})
+    late = client.post(page, {**form, "approvals": "1", "base": seen})
     assert late.status_code == 409
-    assert "Stands at 3 now." in late.content.decode()
-    assert "Stands at yes now." in late.content.decode()
-    assert ApprovalPolicy.objects.get(environment__key="production").required_approvals == 3
+    assert "is at version 2" in late.content.decode()
+    assert ApprovalPolicy.objects.get(key="development").document == {
+        "name": "Development",
+        "environments": ["development"],
+    }
+    asked = client.post("/admin/p/shop/policies/new/", {
+        "key": "live", "name": "Live", "approvals": "2", "share_count_0": "1", "share_whom_0": "role:administrator",
+        "served_environment": "development", "served_hours": "24", "rationale": "agreed",
+    })  # fmt: skip
+    made = ChangeRequest.objects.latest("pk")
+    assert asked["Location"].endswith(f"/requests/{made.number}/")
+    html = client.get(asked["Location"]).content.decode()
+    assert "New policy Live" in html
+    assert "2 approvals by other people (1 from the role administrator)" in html
+    assert "24 h on in development, unchanged" in html
+
+
+def test_a_protected_environments_settings_ask_for_review(cast: Cast, browser: Browser) -> None:
+    client = browser("administrator")
+    page = "/admin/p/shop/environments/production/edit/"
+    form = {"name": "Production", "kind": "production", "position": "2", "regions": "eu, us"}
+    sent = {**form, "bucketing": "murmur3", "base": hidden_base(client.get(page))}
+    assert client.post(page, sent).status_code == 422, "why is asked for"
+    answer = client.post(page, {**sent, "rationale": "quicker"})
+    assert "/requests/" in answer["Location"]
+    assert Environment.objects.get(key="production").protected
+    assert "protected yes → no" in client.get(answer["Location"]).content.decode().replace("none", "no")
+
+
+def test_roles_ask_for_review_where_a_policy_covers_access(cast: Cast, browser: Browser) -> None:
+    cast.policy(access=True)
+    client, page = browser("administrator"), "/admin/p/shop/people/"
+    assert "Giving and taking roles here needs" in client.get(page).content.decode()
+    given = client.post(page, {"who": "outsider", "role": "viewer", "rationale": "joins us"})
+    assert "/requests/" in given["Location"]
+    assert "Outsider: no role → Viewer" in client.get(given["Location"]).content.decode()
 
 
 def test_making_an_environment_never_changes_one_that_was_made_meanwhile(

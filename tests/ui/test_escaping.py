@@ -9,7 +9,6 @@ import pytest
 from access import machines
 from approvals import workflow
 from audit.models import Event
-from flags import catalogue
 from tests.cast import OFF, Cast
 from tests.ui.conftest import Browser
 from tests.ui.pages import runs
@@ -23,8 +22,7 @@ def poisoned(cast: Cast) -> Cast:
     user = cast.users["author"]
     user.first_name = EVIL[:60]
     user.save()
-    admin = cast.actor("administrator")
-    catalogue.save_environment(admin, cast.project, "development", {"name": EVIL, "regions": [EVIL]})
+    cast.settings("development", name=EVIL, regions=[EVIL])
     cast.flag(
         name=EVIL,
         description=EVIL,

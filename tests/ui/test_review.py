@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from approvals import policies, workflow
+from approvals import workflow
 from approvals.models import ChangeRequest, Emergency, Review
 from flags.models import FlagConfiguration
 from flags.subjects import Subject
@@ -198,7 +198,7 @@ def test_the_inbox_shows_what_waits_for_whom(cast: Cast, browser: Browser, reque
     assert "Nothing waits for you" in browser("author").get(f"{page}waiting").content.decode()
     assert request_.title in browser("author").get(f"{page}mine").content.decode()
     assert request_.title not in browser("on_call").get(f"{page}mine").content.decode()
-    policies.set_policy(cast.actor("administrator"), cast.production, {"required_approvals": 2})
+    cast.policy(approvals=2)
     second = cast.propose(split(5))
     cast.approve(second)
     assert second.title not in browser("reviewer").get(

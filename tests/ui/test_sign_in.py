@@ -33,7 +33,7 @@ PAGES = [
     "/admin/p/shop/segments/",
     "/admin/p/shop/new-segment/",
     "/admin/p/shop/environments/",
-    "/admin/p/shop/environments/production/policy/",
+    "/admin/p/shop/policies/new/",
     "/admin/p/shop/environments/production/edit/",
     "/admin/p/shop/environments/production/new-key/",
     "/admin/p/shop/people/",
@@ -111,7 +111,7 @@ def test_the_project_one_was_in_last_is_remembered(cast: Cast, browser: Browser)
     [
         ("viewer", "/admin/p/shop/audit/"),
         ("viewer", "/admin/p/shop/new-flag/"),
-        ("author", "/admin/p/shop/environments/production/policy/"),
+        ("author", "/admin/p/shop/policies/new/"),
         ("author", "/admin/p/shop/environments/production/new-key/"),
         ("author", "/admin/p/shop/new-environment/"),
         ("author", "/admin/p/shop/flags/banner/in/production/kill/"),

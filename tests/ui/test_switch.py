@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from approvals import policies
 from approvals.models import ChangeRequest, Emergency
 from flags.models import FlagConfiguration
 from tests.cast import OFF, ON, Cast, split
@@ -98,7 +97,7 @@ def test_a_form_that_cannot_be_is_shown_again_with_the_reason(
 
 
 def test_a_ticket_is_asked_for_where_the_policy_says_so(cast: Cast, browser: Browser) -> None:
-    policies.set_policy(cast.actor("administrator"), cast.production, {"require_ticket": True})
+    cast.policy(ticket=True)
     client = browser("author")
     assert client.post(SWITCH, switch_form(0)).status_code == 422
     assert client.post(SWITCH, switch_form(0, ticket="SHOP-1")).status_code == 302

@@ -15,7 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         protected = Environment.objects.filter(protected=True).select_related("project")
-        approvals = [requirements([environment]).approvals for environment in protected]
+        approvals = [requirements(environment.project, [environment]).approvals for environment in protected]
         trust = {
             **trusted_log(),
             "accept_log_vouched": True,

@@ -16,7 +16,7 @@ from access import grants, machines
 from access.models import User
 from access.permissions import user_actor
 from access.roles import Role
-from approvals import policies, rollouts, workflow
+from approvals import rollouts, workflow
 from approvals.models import ChangeRequest
 from audit.actor import Actor
 from audit.ledger import timestamp
@@ -100,14 +100,15 @@ class Command(BaseCommand):
     def _project(self, key: str, spec: Mapping[str, Any]) -> Project:
         admin = self._actor("admin")
         project = catalogue.create_project(admin, key, spec["name"], spec["pattern"])
-        for position, (environment_key, members, policy) in enumerate(spec["environments"]):
-            environment = catalogue.save_environment(
-                admin, project, environment_key, {**members, "position": position}
-            )
-            policies.set_policy(admin, environment, policy)
+        for position, (environment_key, members) in enumerate(spec["environments"].items()):
+            catalogue.create_environment(admin, project, environment_key, {**members, "position": position})
         for username, (_, _, roles) in PEOPLE.items():
             for role in roles.get(key, ()):
                 grants.grant(admin, project, self.cast[username].pseudonym, role)
+        for policy, document in spec["policies"].items():
+            self._change(
+                "admin", key, f"project/{key}/policy/{policy}", document, f"Policy {document['name']}"
+            )
         return project
 
     def _flag(self, project_key: str, flag: Demo, now: datetime) -> None:
