@@ -86,6 +86,7 @@ VERBS: Mapping[str, Verb] = {
     "rollout.pause": _verb(
         "pause, resume and abort a rollout", _E, _R, _M, _O, _ADMIN, SYSTEM, limitable=True
     ),
+    "rollout_template.manage": _verb("make and change templates of rollout plans", _M, _ADMIN),
     # make safe
     "flag.kill": _verb("turn a flag off at once", _O, _ADMIN, limitable=True),
     "emergency.review": _verb("review a kill afterwards", _R, _ADMIN, limitable=True),

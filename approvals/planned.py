@@ -14,6 +14,7 @@ from django.utils import timezone
 from audit.ledger import timestamp
 from flags.documents import read_moment
 from flags.models import Environment, Flag, FlagConfiguration, Project
+from flags.stages import Stage, Window, documents_of
 from flags.subjects import Subject
 
 Operation = dict[str, Any]
@@ -21,29 +22,28 @@ _TYPE = "flags.v1.configuration.updated"
 
 
 def stage_operations(
-    flag: Flag, environment: Environment, current: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]
+    flag: Flag,
+    environment: Environment,
+    current: Mapping[str, Any],
+    stages: Sequence[Stage],
+    window: Window | None = None,
 ) -> list[Operation]:
-    """One operation per stage, each from the one before, and a `revert` from any to what stands now."""
+    """One operation per stage, each from any before it, and a `revert` from any to what stands now.
+
+    From any before it, so that a jump over some stages is approved as well. Raises `DocumentError`.
+    """
     subject = str(Subject("configuration", flag.project.key, flag.key, environment.key))
-    values = []
-    for stage in stages:
-        split: dict[str, Any] = {
-            "by": "targetingKey",
-            "seed": flag.key,
-            "hash": str(environment.bucketing),
-            "weights": [list(pair) for pair in stage["weights"]],
-        }
-        values.append({**current, "enabled": True, "default": {"split": split}})
+    values = documents_of(dict(current), stages, flag.key, str(environment.bucketing))
     operations: list[Operation] = []
-    for number, value in enumerate(values, start=1):
-        wait = "at once" if number == 1 else f"{stages[number - 2]['hold']} s after stage {number - 1}"
+    for number, (stage, value) in enumerate(zip(stages, values, strict=True), start=1):
+        admissible = {"before": current} if number == 1 else {"before_any": values[: number - 1]}
         operations.append(
             {
                 "subject": subject,
                 "type": _TYPE,
-                "before": current if number == 1 else values[number - 2],
+                **admissible,
                 "after": value,
-                "label": f"stage {number}, {wait}",
+                "label": _stage_label(number, stages[number - 2], stage, window),
             }
         )
     operations.append(
@@ -57,6 +57,20 @@ def stage_operations(
         }
     )
     return operations
+
+
+def _stage_label(number: int, before: Stage, stage: Stage, window: Window | None) -> str:
+    """All that a stage waits for, so that reviewers approve it."""
+    if number == 1:
+        return "stage 1, at once"
+    parts = [f"stage {number}", f"{before.hold} s after stage {number - 1}"]
+    if stage.not_before is not None:
+        parts.append(f"not before {timestamp(stage.not_before)}")
+    if stage.go_ahead:
+        parts.append("with a reviewer's go-ahead")
+    if window is not None:
+        parts.append(f"within {window}")
+    return ", ".join(parts)
 
 
 def is_stage(operation: Mapping[str, Any], number: int) -> bool:

@@ -7,14 +7,16 @@ from typing import Any
 
 from django.utils import timezone
 
-from access.permissions import require
+from access.permissions import eligible, require
 from approvals import planned, workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import ConflictError, InvalidError, StateError
 from audit.actor import Actor
 from audit.recording import recording
+from countersign.document import DocumentError
 from flags import rollouts
 from flags.models import Environment, Flag, FlagConfiguration, RolloutPlan
+from flags.stages import read_stages, read_window
 
 State = RolloutPlan.State
 
@@ -29,14 +31,18 @@ def propose_plan(
     rationale: str = "",
     ticket: str = "",
     base: Mapping[str, int] | None = None,
+    window: Mapping[str, Any] | None = None,
 ) -> ChangeRequest:
-    """Propose a plan: `stages` of `{"weights": [[variant, integer]…], "hold": seconds until the next}`.
+    """Propose a plan: `stages` and `window` as `flags.stages` reads them.
 
     The flag must be configured there already: its document is what the stages start from and return to.
     `base`: by its subject, the version of it that the proposer saw; None: what stands now.
     Raises `ForbiddenError`, `InvalidError`, `ConflictError`, `StateError`.
     """
-    _check_stages(stages)
+    try:
+        read, hours = read_stages(stages), read_window(window)
+    except DocumentError as error:
+        raise InvalidError(error.member, error.reason) from error
     with recording(actor) as record:
         require(actor, "change.propose", flag.project)
         flag.project.hold()  # of two proposals at once the second sees the plan of the first
@@ -48,12 +54,16 @@ def propose_plan(
         subject, version = configuration.ledger_subject, configuration.version
         if base is not None and base.get(subject) != version:
             raise ConflictError(subject, base.get(subject), version)
-        busy = (State.PROPOSED, State.RUNNING, State.PAUSED)
-        if RolloutPlan.objects.filter(flag=flag, environment=environment, state__in=busy).exists():
+        if RolloutPlan.objects.filter(
+            flag=flag, environment=environment, state__in=RolloutPlan.UNFINISHED
+        ).exists():
             raise StateError(
                 f"{flag.key} has a rollout plan in {environment.key} already; abort that one first."
             )
-        operations = planned.stage_operations(flag, environment, configuration.document, stages)
+        try:
+            operations = planned.stage_operations(flag, environment, configuration.document, read, hours)
+        except DocumentError as error:
+            raise InvalidError(error.member, error.reason) from error
         request = workflow.propose(
             actor,
             flag.project,
@@ -64,7 +74,7 @@ def propose_plan(
             scheduled_at=timezone.now(),
             labelled=operations,
         )
-        request.plan = rollouts.create(record, flag, environment, stages, request.number)
+        request.plan = rollouts.create(record, flag, environment, stages, request.number, window)
         request.save()
     return request
 
@@ -72,39 +82,80 @@ def propose_plan(
 def advance(actor: Actor, plan: RolloutPlan) -> None:
     """Carry out the next stage of a running plan that is due; a plan that meets somebody's change pauses.
 
-    Does nothing when another task was faster.
+    Does nothing when another task was faster. A task that comes too late for the window waits for the next.
     """
     with recording(actor) as record:
         plan = RolloutPlan.objects.select_for_update(no_key=True).get(pk=plan.pk)
-        if plan.state != State.RUNNING or plan.next_at is None or plan.next_at > timezone.now():
+        now = timezone.now()
+        if plan.state != State.RUNNING or plan.next_at is None or plan.next_at > now:
             return
-        request = plan.change_request
-        number = next(
-            index
-            for index, operation in enumerate(request.change["operations"])
-            if planned.is_stage(operation, plan.done + 1)
-        )
+        if (opens := rollouts.next_open(plan, now)) > now:
+            rollouts.move(record, plan, next_at=opens)
+            return
         try:
-            workflow.carry_out(actor, request, number)
+            _carry_out_stage(actor, plan, plan.done + 1)
         except (ConflictError, InvalidError, StateError) as error:
             rollouts.move(record, plan, state=State.PAUSED, problem=str(error))
             return
         rollouts.stage_done(record, plan)
 
 
+def _carry_out_stage(actor: Actor, plan: RolloutPlan, stage: int) -> None:
+    request = plan.change_request
+    number = next(
+        index
+        for index, operation in enumerate(request.change["operations"])
+        if planned.is_stage(operation, stage)
+    )
+    workflow.carry_out(actor, request, number)
+
+
+def give_go_ahead(actor: Actor, plan: RolloutPlan) -> None:
+    """Let the stage that waits for it begin, at its time. A reviewer's word: not the proposer's own."""
+    with recording(actor) as record:
+        plan = _locked(actor, plan, "change.approve", State.WAITING)
+        request = plan.change_request
+        touched = workflow.touched_by_request(request)
+        if actor.id in workflow.proposers(request):
+            raise StateError("You proposed this plan; somebody else says that it may go on.")
+        if not eligible({actor.id}, "change.approve", request.project, touched):
+            raise StateError("Only people say that a plan may go on; a service account does not.")
+        earliest = max(plan.next_at or timezone.now(), timezone.now())
+        rollouts.move(
+            record, plan, state=State.RUNNING, next_at=rollouts.next_open(plan, earliest), problem=""
+        )
+
+
+def jump(actor: Actor, plan: RolloutPlan, stage: int) -> None:
+    """Carry out a later stage (counted from 1) now, and leave out those before it.
+
+    Not past a stage that waits for a go-ahead. Raises what carrying it out raises; then nothing changed.
+    """
+    with recording(actor) as record:
+        plan = _locked(actor, plan, "change.schedule", State.RUNNING, State.PAUSED, State.WAITING)
+        if not plan.done < stage <= len(plan.stages):
+            raise InvalidError("stage", f"must be one from {plan.done + 1} to {len(plan.stages)}")
+        if any(each.go_ahead for each in read_stages(plan.stages)[plan.done : stage]):
+            raise StateError(f"Stage {stage} is not before a reviewer's go-ahead; nobody jumps past that.")
+        _carry_out_stage(actor, plan, stage)
+        rollouts.stage_done(record, plan, stage)
+
+
 def pause(actor: Actor, plan: RolloutPlan) -> None:
     """Stop carrying out stages until somebody resumes the plan."""
     with recording(actor) as record:
-        plan = _locked(actor, plan, "rollout.pause", State.RUNNING)
+        plan = _locked(actor, plan, "rollout.pause", State.RUNNING, State.WAITING)
         rollouts.move(record, plan, state=State.PAUSED, problem="paused by hand")
 
 
 def resume(actor: Actor, plan: RolloutPlan) -> None:
-    """Go on; the next stage is due now."""
+    """Go on; the next stage is due now, or when its time, window or go-ahead comes."""
     with recording(actor) as record:
         plan = _locked(actor, plan, "rollout.pause", State.PAUSED)
-        plan.next_at = timezone.now()
-        rollouts.move(record, plan, state=State.RUNNING, problem="")
+        coming = read_stages(plan.stages)[plan.done]
+        state = State.WAITING if coming.go_ahead else State.RUNNING
+        earliest = max(timezone.now(), coming.not_before or timezone.now())
+        rollouts.move(record, plan, state=state, next_at=rollouts.next_open(plan, earliest), problem="")
 
 
 def abort(actor: Actor, plan: RolloutPlan) -> None:
@@ -114,7 +165,7 @@ def abort(actor: Actor, plan: RolloutPlan) -> None:
     more), what stands there stays, and the plan says why.
     """
     with recording(actor) as record:
-        plan = _locked(actor, plan, "rollout.pause", State.RUNNING, State.PAUSED)
+        plan = _locked(actor, plan, "rollout.pause", State.RUNNING, State.WAITING, State.PAUSED)
         request = plan.change_request
         number = next(
             index for index, op in enumerate(request.change["operations"]) if op.get("label") == "revert"
@@ -134,19 +185,3 @@ def _locked(actor: Actor, plan: RolloutPlan, verb: str, *states: str) -> Rollout
     if plan.state not in states:
         raise StateError(f"The plan is {plan.get_state_display().lower()}; this is not possible any more.")
     return plan
-
-
-def _check_stages(stages: Sequence[Mapping[str, Any]]) -> None:
-    if not stages or len(stages) > 50:
-        raise InvalidError("stages", "must be 1 to 50 stages")
-    for index, stage in enumerate(stages):
-        member = f"stages[{index}]"
-        if not isinstance(stage, Mapping) or set(stage) != {"weights", "hold"}:
-            raise InvalidError(member, "must be an object of `weights` and `hold`")
-        hold, weights = stage["hold"], stage["weights"]
-        if isinstance(hold, bool) or not isinstance(hold, int) or not 0 <= hold <= 366 * 86_400:
-            raise InvalidError(f"{member}.hold", "must be whole seconds, at most a year")
-        if not isinstance(weights, list) or not all(
-            isinstance(w, list | tuple) and len(w) == 2 for w in weights
-        ):
-            raise InvalidError(f"{member}.weights", "must be a list of [variant, weight]")

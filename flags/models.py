@@ -246,14 +246,19 @@ class RolloutPlan(Tracked):
     class State(models.TextChoices):
         PROPOSED = "proposed", "Waiting for approval"
         RUNNING = "running", "Running"
+        WAITING = "waiting", "Waiting for a go-ahead"
         PAUSED = "paused", "Paused"
         DONE = "done", "Done"
         ABORTED = "aborted", "Aborted"
 
+    UNFINISHED = (State.PROPOSED, State.RUNNING, State.WAITING, State.PAUSED)
+
     flag = models.ForeignKey(Flag, on_delete=models.PROTECT, related_name="rollout_plans")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="rollout_plans")
-    # [{"weights": [[variant, integer]…], "hold": seconds until the next stage}…]
+    # As `flags.stages` reads them.
     stages = models.JSONField()
+    # The hours in which stages after the first may happen; empty: at any time.
+    window = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.PROPOSED)
     # How many stages have been carried out.
     done = models.PositiveSmallIntegerField(default=0)
@@ -279,11 +284,39 @@ class RolloutPlan(Tracked):
                 "flag": self.flag.key,
                 "environment": self.environment.key,
                 "stages": self.stages,
+                "window": self.window,
                 "state": self.state,
                 "done": self.done,
                 "problem": self.problem,
             }
         )
+
+
+class RolloutTemplate(Tracked):
+    """Stages to start a plan from, for flags of any variants: `percent` stands where weights will."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="rollout_templates")
+    key = models.CharField(max_length=128, validators=[validate_key])
+    name = models.CharField(max_length=128)
+    # `percent` of everyone, or `cohort`; with `hold`, `not_before` and `go_ahead` as in a plan.
+    stages = models.JSONField()
+    window = models.JSONField(default=dict, blank=True)
+    history = history()
+
+    class Meta(Tracked.Meta):
+        ordering = ("name", "key")
+        constraints = (models.UniqueConstraint(fields=["project", "key"], name="rollout_template_key_once"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ledger_subject(self) -> str:
+        return f"project/{self.project.key}/rollout-template/{self.key}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return _present({"name": self.name, "stages": self.stages, "window": self.window})
 
 
 class Notice(models.Model):

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from audit.recording import Recording
 from flags.models import Environment, Flag, RolloutPlan
+from flags.stages import read_stages, read_window
+
+State = RolloutPlan.State
 
 
 def create(
-    record: Recording, flag: Flag, environment: Environment, stages: Sequence[Mapping[str, Any]], number: int
+    record: Recording,
+    flag: Flag,
+    environment: Environment,
+    stages: Sequence[Mapping[str, Any]],
+    number: int,
+    window: Mapping[str, Any] | None = None,
 ) -> RolloutPlan:
     """A plan that waits for approval. `number` is that of the request that proposes it."""
-    plan = RolloutPlan(flag=flag, environment=environment, stages=list(stages), number=number)
+    plan = RolloutPlan(
+        flag=flag, environment=environment, stages=list(stages), window=dict(window or {}), number=number
+    )
     record.event("flags.v1.rollout_plan.created", plan.ledger_subject, before=None, after=plan.document)
     plan.save()
     return plan
@@ -27,24 +37,31 @@ def move(record: Recording, plan: RolloutPlan, **members: Any) -> None:
     before = plan.document
     for name, value in members.items():
         setattr(plan, name, value)
-    if plan.state != RolloutPlan.State.RUNNING:
+    if plan.state not in (State.RUNNING, State.WAITING):
         plan.next_at = None
     record.event("flags.v1.rollout_plan.updated", plan.ledger_subject, before=before, after=plan.document)
     plan.save()
 
 
-def stage_done(record: Recording, plan: RolloutPlan) -> None:
-    """Count a stage; the next is due after its hold time (seconds), after the last the plan is done."""
-    done = plan.done + 1
+def stage_done(record: Recording, plan: RolloutPlan, number: int | None = None) -> None:
+    """Count stage `number` (None: the next) as done; the one after it is due after its hold time, or waits.
+
+    After the last the plan is done.
+    """
+    done = number or plan.done + 1
     if done == len(plan.stages):
-        move(record, plan, done=done, state=RolloutPlan.State.DONE, problem="")
+        move(record, plan, done=done, state=State.DONE, problem="")
         return
-    hold = timedelta(seconds=plan.stages[done - 1]["hold"])
-    move(
-        record,
-        plan,
-        done=done,
-        state=RolloutPlan.State.RUNNING,
-        next_at=timezone.now() + hold,
-        problem="",
-    )
+    stages = read_stages(plan.stages)
+    coming, now = stages[done], timezone.now()
+    earliest = now + timedelta(seconds=stages[done - 1].hold)
+    if coming.not_before is not None:
+        earliest = max(earliest, coming.not_before)
+    state = State.WAITING if coming.go_ahead else State.RUNNING
+    move(record, plan, done=done, state=state, next_at=next_open(plan, earliest), problem="")
+
+
+def next_open(plan: RolloutPlan, moment: datetime) -> datetime:
+    """The moment itself, or when the plan's window opens next."""
+    window = read_window(plan.window)
+    return moment if window is None else window.next_open(moment)

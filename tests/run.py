@@ -17,7 +17,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 # What knows no database of the tests' own, or starts its own: one run is enough.
-_ONCE = [part for name in ("read_plane", "clients", "e2e", "docs") for part in ("--ignore", f"tests/{name}")]
+_ONCE = [
+    part
+    # Every door as everybody: the same questions of the same rows, which other tests ask of PostgreSQL.
+    for name in ("read_plane", "clients", "e2e", "docs", "access/test_doors.py")
+    for part in ("--ignore", f"tests/{name}")
+]
 # `make prove`'s, which take minutes.
 _LATER = ["--ignore", "tests/prove"]
 # Each: what it is, the command, and what it needs that a machine may lack.

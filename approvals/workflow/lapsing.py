@@ -18,7 +18,6 @@ REASON = (
     "A new ledger was opened after a restore. What was proposed in the one before cannot be carried out "
     "under this one: propose it again."
 )
-_UNFINISHED = (RolloutPlan.State.PROPOSED, RolloutPlan.State.RUNNING, RolloutPlan.State.PAUSED)
 
 
 def lapse_all(actor: Actor) -> tuple[int, int]:
@@ -54,7 +53,7 @@ def unfinished_requests() -> QuerySet[ChangeRequest]:
 
 def unfinished_plans() -> QuerySet[RolloutPlan]:
     """The rollout plans that would end."""
-    plans: QuerySet[RolloutPlan] = RolloutPlan.objects.filter(state__in=_UNFINISHED)
+    plans: QuerySet[RolloutPlan] = RolloutPlan.objects.filter(state__in=RolloutPlan.UNFINISHED)
     return plans
 
 

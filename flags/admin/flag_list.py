@@ -26,7 +26,6 @@ from flags.models import Environment, Flag, FlagConfiguration, Project, RolloutP
 from flags.subjects import Subject
 
 PAGE_SIZE = 50
-RUNNING = (RolloutPlan.State.PROPOSED, RolloutPlan.State.RUNNING, RolloutPlan.State.PAUSED)
 
 
 @dataclass(slots=True)
@@ -115,7 +114,9 @@ def cells_of(
     }
     plans = {
         (plan.flag_id, plan.environment_id): plan
-        for plan in RolloutPlan.objects.filter(flag__in=flags, state__in=RUNNING).order_by("pk")
+        for plan in RolloutPlan.objects.filter(flag__in=flags, state__in=RolloutPlan.UNFINISHED).order_by(
+            "pk"
+        )
     }
     return {
         flag.pk: [
@@ -215,7 +216,7 @@ class FlagListPage(Page):
                 return flags.filter(key__in={each.key for each in subjects if each.kind != "segment"})
             case "rollout":
                 return flags.filter(
-                    Exists(RolloutPlan.objects.filter(flag=OuterRef("pk"), state__in=RUNNING))
+                    Exists(RolloutPlan.objects.filter(flag=OuterRef("pk"), state__in=RolloutPlan.UNFINISHED))
                 )
             case "stale":
                 return flags.filter(pk__in=lifecycle.stale(timezone.now()).values("pk"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections
@@ -13,12 +14,15 @@ from django.db import connections
 from access import grants
 from access.models import Membership
 from access.permissions import ForbiddenError, system_actor
-from approvals import rollouts, workflow
+from approvals import rollout_templates, rollouts, workflow
 from approvals.models import CarriedOut, ChangeRequest
 from approvals.tasks import carry_out_due
 from approvals.workflow import InvalidError, StateError
+from audit.ledger import timestamp
 from audit.models import Event
-from flags.models import Flag, FlagConfiguration, RolloutPlan
+from countersign.document import DocumentError
+from flags.models import Flag, FlagConfiguration, RolloutPlan, RolloutTemplate
+from flags.stages import read_window
 from flags.subjects import Subject
 from tests.cast import OFF, ON, Cast
 
@@ -205,12 +209,12 @@ def test_a_flag_that_is_not_configured_has_nothing_to_return_to(cast: Cast) -> N
         ([{**STAGES[0], "hold": 10**9}], "stages[0].hold"),
         ([{**STAGES[0], "weights": "all"}], "stages[0].weights"),
         ([{**STAGES[0], "weights": [["on"]]}], "stages[0].weights"),
-        ([{**STAGES[0], "weights": []}], "flags.banner.default.split.weights"),
-        ([{**STAGES[0], "weights": [["on", 0]]}], "flags.banner.default.split.weights"),
-        ([{**STAGES[0], "weights": [["on", -1]]}], "flags.banner.default.split.weights"),
+        ([{**STAGES[0], "weights": []}], "stages[0].weights"),
+        ([{**STAGES[0], "weights": [["on", 0]]}], "stages[0].weights"),
+        ([{**STAGES[0], "weights": [["on", -1]]}], "stages[0].weights"),
         ([{**STAGES[0], "weights": [["blue", 1]]}], "flags.banner.default.split.weights"),
         ([{**STAGES[0], "weights": [[["on"], 1]]}], "flags.banner.default.split.weights"),
-        ([{**STAGES[0], "weights": [["on", float("nan")]]}], "flags.banner.default.split.weights"),
+        ([{**STAGES[0], "weights": [["on", float("nan")]]}], "stages[0].weights"),
     ],
     ids=lambda value: repr(value)[:60],
 )
@@ -267,3 +271,184 @@ def test_a_plan_whose_reviewer_has_left_can_be_ended_and_says_what_it_left_stand
     assert "not restored" in plan.problem
     assert "0 of 1 approvals" in plan.problem
     assert share() == 10
+
+
+# --- cohorts, dates, go-aheads, windows, jumps ----------------------------------------------------
+
+STAFF: Any = {"cohort": {"segment": "staff"}, "variant": "on", "hold": 3_600}
+TENANT: Any = {"cohort": {"attribute": "tenant", "values": ["acme"]}, "variant": "on", "hold": 3_600}
+
+
+def with_staff(cast: Cast) -> None:
+    workflow.change(
+        cast.actor("author"),
+        cast.project,
+        [{"subject": "project/shop/segment/staff", "after": {"included": ["ann"]}}],
+        title="Staff",
+        rationale="ours",
+    )
+
+
+def test_a_plan_begins_with_the_staff_goes_on_to_a_customer_and_ends_with_everyone(
+    shop: Cast, later: Clock
+) -> None:
+    with_staff(shop)
+    shop.approve(propose(shop, [STAFF, TENANT, *STAGES[-1:]]))
+    document = FlagConfiguration.objects.get().document
+    assert document["default"] == {"variant": "off"}, "everyone else gets what they got while it was off"
+    assert [rule["id"] for rule in document["rules"]] == ["rollout-1"]
+    later(HOUR)
+    carry_out_due()
+    assert [rule["id"] for rule in FlagConfiguration.objects.get().document["rules"]] == [
+        "rollout-2",
+        "rollout-1",
+    ]
+    later(HOUR)
+    carry_out_due()
+    assert share() == 100
+    assert RolloutPlan.objects.get().state == "done"
+
+
+def test_a_stage_waits_for_its_date(shop: Cast, later: Clock) -> None:
+    day = (datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0)
+    stages = [STAGES[0], {**STAGES[1], "not_before": timestamp(day)}]
+    request = propose(shop, stages)
+    assert f"not before {timestamp(day)}" in request.change["operations"][1]["label"], "it is approved"
+    shop.approve(request)
+    later(2 * HOUR)
+    carry_out_due()
+    assert share() == 10
+    later(timedelta(days=3))
+    carry_out_due()
+    assert share() == 50
+
+
+def test_a_stage_waits_for_a_reviewers_go_ahead(shop: Cast, later: Clock) -> None:
+    shop.approve(propose(shop, [STAGES[0], {**STAGES[1], "go_ahead": True}, STAGES[2]]))
+    plan = RolloutPlan.objects.get()
+    assert plan.state == "waiting"
+    later(2 * HOUR)
+    carry_out_due()
+    assert share() == 10
+    with pytest.raises(ForbiddenError):
+        rollouts.give_go_ahead(shop.actor("author"), plan)
+    with pytest.raises(StateError, match="nobody jumps past that"):
+        rollouts.jump(shop.actor("reviewer"), plan, 3)
+    rollouts.give_go_ahead(shop.actor("reviewer"), plan)
+    carry_out_due()
+    assert share() == 50
+
+
+def test_nobody_gives_their_own_plan_the_go_ahead(shop: Cast) -> None:
+    stages = [STAGES[0], {**STAGES[1], "go_ahead": True}]
+    shop.approve(propose(shop, stages, by="administrator"))
+    with pytest.raises(StateError, match="You proposed this plan"):
+        rollouts.give_go_ahead(shop.actor("administrator"), RolloutPlan.objects.get())
+
+
+def test_a_jump_leaves_stages_out_and_is_covered_by_the_approval(shop: Cast, later: Clock) -> None:
+    plan = running(shop)
+    with pytest.raises(InvalidError, match="one from 2 to 3"):
+        rollouts.jump(shop.actor("author"), plan, 1)
+    rollouts.jump(shop.actor("author"), plan, 3)
+    plan.refresh_from_db()
+    assert (share(), plan.state, plan.done) == (100, "done", 3)
+
+
+def test_stages_happen_within_the_window_only(shop: Cast, later: Clock) -> None:
+    window = {"zone": "Europe/Berlin", "from": "09:00", "to": "17:00", "weekdays": ["Mon"]}
+    request = rollouts.propose_plan(
+        shop.actor("author"),
+        Flag.objects.get(key="banner"),
+        shop.production,
+        STAGES,
+        title="Roll out",
+        rationale="why",
+        window=window,
+    )
+    assert "within Mon 09:00-17:00 Europe/Berlin" in request.change["operations"][1]["label"]
+    shop.approve(request)
+    plan = RolloutPlan.objects.get()
+    here = plan.next_at.astimezone(ZoneInfo("Europe/Berlin")) if plan.next_at else None
+    assert here is not None
+    assert here.weekday() == 0
+    assert 9 <= here.hour < 17
+
+
+@pytest.mark.parametrize(
+    ("moment", "opens"),
+    [
+        ("2026-03-27T20:00:00+00:00", "2026-03-29T09:00:00+02:00"),  # Sunday, the clocks went forward at 2
+        ("2026-10-24T20:00:00+00:00", "2026-10-25T09:00:00+01:00"),  # and back at 3
+        ("2026-03-29T08:00:00+00:00", "2026-03-29T08:00:00+00:00"),  # open: now
+        ("2026-03-29T15:00:00+00:00", "2026-04-05T09:00:00+02:00"),  # 17:00 there: closed
+    ],
+)
+def test_nine_o_clock_stays_nine_o_clock_when_the_clocks_change(moment: str, opens: str) -> None:
+    window = read_window({"zone": "Europe/Berlin", "from": "09:00", "to": "17:00", "weekdays": ["Sun"]})
+    assert window is not None
+    assert window.next_open(datetime.fromisoformat(moment)) == datetime.fromisoformat(opens)
+
+
+@pytest.mark.parametrize(
+    ("stages", "member", "says"),
+    [
+        ([], "stages", "1 to 50"),
+        ([{"weights": [["on", 0], ["off", 1]], "hold": 0}], "stages[0].weights", "serves nobody"),
+        ([STAGES[1], STAGES[0]], "stages[1].weights", "a plan only grows"),
+        ([{"weights": [["on", 0], ["off", 0]], "hold": 0}], "stages[0].weights", "add up to nothing"),
+        ([{"weights": [["on", -1]], "hold": 0}], "stages[0].weights", "0 or more"),
+        ([{**STAGES[0], "go_ahead": True}], "stages[0]", "begins when the plan is applied"),
+        (
+            [{"cohort": {"attribute": "tenant", "values": []}, "variant": "on", "hold": 0}],
+            "stages[0].cohort",
+            "",
+        ),
+        ([{"cohort": {"segment": "staff"}, "hold": 0}], "stages[0].variant", "is missing"),
+        ([STAGES[0], {**STAGES[1], "not_before": "tomorrow"}], "stages[1].not_before", "must be a time"),
+        ([{**STAGES[0], "surprise": 1}], "stages[0].surprise", "is unknown"),
+    ],
+    ids=repr,
+)
+def test_stages_that_cannot_be_are_refused_by_name(shop: Cast, stages: Any, member: str, says: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        propose(shop, stages)
+    assert caught.value.member == member
+    assert says in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "member"),
+    [
+        ({"zone": "Europe/Nowhere"}, "window.zone"),
+        ({"from": "18:00"}, "window.to"),
+        ({"from": "nine"}, "window.from"),
+        ({"weekdays": []}, "window.weekdays"),
+        ({"weekdays": ["Someday"]}, "window.weekdays"),
+    ],
+)
+def test_a_window_that_cannot_be_is_refused_by_name(change: Any, member: str) -> None:
+    window = {"zone": "Europe/Berlin", "from": "09:00", "to": "17:00", "weekdays": ["Mon"], **change}
+    with pytest.raises(DocumentError) as caught:
+        read_window(window)
+    assert caught.value.member == member
+
+
+def test_a_template_is_the_release_managers_and_makes_stages_for_any_flag(shop: Cast) -> None:
+    members = {
+        "name": "Careful",
+        "stages": [{"cohort": {"segment": "staff"}, "hold": 60}, {"percent": 5, "hold": 60}],
+    }
+    with pytest.raises(ForbiddenError):
+        rollout_templates.save_template(shop.actor("author"), shop.project, "careful", members)
+    row = rollout_templates.save_template(shop.actor("administrator"), shop.project, "careful", members)
+    made = rollout_templates.stages_for(row.stages, "blue", "grey")
+    assert made[0]["variant"] == "blue"
+    assert made[1]["weights"] == [["blue", 5_000], ["grey", 95_000]]
+    assert Event.objects.filter(type="approvals.v1.rollout_template.changed").count() == 1
+    with pytest.raises(InvalidError, match="above 0"):
+        rollout_templates.save_template(
+            shop.actor("administrator"), shop.project, "none", {"name": "x", "stages": [{"percent": 0}]}
+        )
+    rollout_templates.delete_template(shop.actor("administrator"), row)
+    assert not RolloutTemplate.objects.exists()
