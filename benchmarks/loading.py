@@ -61,7 +61,7 @@ def load(name: str, path: str) -> None:
     gc.collect()
     grown = _resident() - before
     started = time.process_time()
-    answers = loaded.check_all(flags, workload.UNIT, workload.ATTRIBUTES).answer()
+    answers = loaded.check_all(flags, [workload.UNIT], workload.ATTRIBUTES).answer()
     first = time.process_time() - started
     if len(answers) != FLAGS or answers[flags[0]] is not True:
         raise SystemExit(f"{name} does not answer for all {FLAGS:,} flags")

@@ -68,6 +68,7 @@ ATTRIBUTES: dict[str, str | int] = {
     "orders": 7,
 }
 UNIT = "customer-1500"
+UNITS = [f"customer-{number}" for number in range(1_000, 2_000)]
 CHECKS = {
     "boolean, the default": Check("boolean", UNIT, True),
     "50 % split": Check("split", UNIT, True),

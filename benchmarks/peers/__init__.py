@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from benchmarks.interleaved import Call
 from benchmarks.workload import Flag
@@ -30,5 +30,11 @@ class Product(ABC):
         """One check as a service would write it; what it is asked about is in the product's form already."""
 
     @abstractmethod
-    def check_all(self, flags: list[str], unit: str, attributes: Attributes) -> Call:
-        """A mapping of all flags for one context: the product's own call for it, or one check for each."""
+    def check_by_turns(self, flag: str, units: Sequence[str], attributes: Attributes, default: bool) -> Call:
+        """The same check for the next of the units at each call, so that no answer helps with another."""
+
+    @abstractmethod
+    def check_all(self, flags: list[str], units: Sequence[str], attributes: Attributes) -> Call:
+        """A mapping of all flags, for the next of the units at each call: the product's own call for it, or one
+        check for each flag.
+        """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import rfc8785
@@ -81,6 +82,11 @@ class Countersign(Product):
         names |= {"flag": flag, "default": default}
         return Call("ask(flag, default, context)", names)
 
-    def check_all(self, flags: list[str], unit: str, attributes: Attributes) -> Call:
-        names = {"ask_all": self.client.get_all, "context": {"targetingKey": unit, **attributes}}
-        return Call("ask_all(context)", names)
+    def check_by_turns(self, flag: str, units: Sequence[str], attributes: Attributes, default: bool) -> Call:
+        contexts = cycle([{"targetingKey": unit, **attributes} for unit in units])
+        names = {"ask": self.client.get_boolean_value, "contexts": contexts, "flag": flag, "default": default}
+        return Call("ask(flag, default, next(contexts))", names)
+
+    def check_all(self, flags: list[str], units: Sequence[str], attributes: Attributes) -> Call:
+        contexts = cycle([{"targetingKey": unit, **attributes} for unit in units])
+        return Call("ask_all(next(contexts))", {"ask_all": self.client.get_all, "contexts": contexts})

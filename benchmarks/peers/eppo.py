@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import eppo_client
@@ -91,7 +92,15 @@ class Eppo(Product):
         names |= {"flag": flag, "unit": unit, "default": default}
         return Call("ask(flag, unit, attributes, default)", names)
 
-    def check_all(self, flags: list[str], unit: str, attributes: Attributes) -> Call:
+    def check_by_turns(self, flag: str, units: Sequence[str], attributes: Attributes, default: bool) -> Call:
         names = {"ask": self._client.get_boolean_assignment, "attributes": dict(attributes)}
-        names |= {"flags": flags, "unit": unit}
-        return Call("{flag: ask(flag, unit, attributes, False) for flag in flags}", names)
+        names |= {"flag": flag, "units": cycle(units), "default": default}
+        return Call("ask(flag, next(units), attributes, default)", names)
+
+    def check_all(self, flags: list[str], units: Sequence[str], attributes: Attributes) -> Call:
+        ask, own = self._client.get_boolean_assignment, dict(attributes)
+
+        def ask_all(unit: str) -> dict[str, bool]:
+            return {flag: ask(flag, unit, own, False) for flag in flags}
+
+        return Call("ask_all(next(units))", {"ask_all": ask_all, "units": cycle(units)})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from growthbook import GrowthBook
@@ -53,6 +54,13 @@ class Growthbook(Product):
     def check(self, flag: str, unit: str, attributes: Attributes, default: bool) -> Call:
         return Call("ask(flag)", {"ask": self._of(unit, attributes).is_on, "flag": flag})
 
-    def check_all(self, flags: list[str], unit: str, attributes: Attributes) -> Call:
-        names = {"ask": self._of(unit, attributes).is_on, "flags": flags}
-        return Call("{flag: ask(flag) for flag in flags}", names)
+    def check_by_turns(self, flag: str, units: Sequence[str], attributes: Attributes, default: bool) -> Call:
+        asks = cycle([self._of(unit, attributes).is_on for unit in units])
+        return Call("next(asks)(flag)", {"asks": asks, "flag": flag})
+
+    def check_all(self, flags: list[str], units: Sequence[str], attributes: Attributes) -> Call:
+        def ask_all(ask: Callable[[str], bool]) -> dict[str, bool]:
+            return {flag: ask(flag) for flag in flags}
+
+        asks = cycle([self._of(unit, attributes).is_on for unit in units])
+        return Call("ask_all(next(asks))", {"ask_all": ask_all, "asks": asks})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from ldclient import Config, Context, LDClient
@@ -72,9 +73,15 @@ class LaunchDarkly(Product):
         names |= {"flag": flag, "default": default}
         return Call("ask(flag, context, default)", names)
 
-    def check_all(self, flags: list[str], unit: str, attributes: Attributes) -> Call:
-        names = {"ask_all": self._client.all_flags_state, "context": _context(unit, attributes)}
-        return Call("ask_all(context).to_values_map()", names)
+    def check_by_turns(self, flag: str, units: Sequence[str], attributes: Attributes, default: bool) -> Call:
+        contexts = cycle([_context(unit, attributes) for unit in units])
+        names = {"ask": self._client.variation, "contexts": contexts, "flag": flag, "default": default}
+        return Call("ask(flag, next(contexts), default)", names)
+
+    def check_all(self, flags: list[str], units: Sequence[str], attributes: Attributes) -> Call:
+        contexts = cycle([_context(unit, attributes) for unit in units])
+        names = {"ask_all": self._client.all_flags_state, "contexts": contexts}
+        return Call("ask_all(next(contexts)).to_values_map()", names)
 
 
 def _context(unit: str, attributes: Attributes) -> Context:

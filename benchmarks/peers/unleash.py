@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from UnleashClient import UnleashClient
@@ -89,6 +90,16 @@ class Unleash(Product):
         names = {"ask": self._client.is_enabled, "flag": flag, "context": {"userId": unit, **attributes}}
         return Call("ask(flag, context)", names)
 
-    def check_all(self, flags: list[str], unit: str, attributes: Attributes) -> Call:
-        names = {"ask": self._client.is_enabled, "flags": flags, "context": {"userId": unit, **attributes}}
-        return Call("{flag: ask(flag, context) for flag in flags}", names)
+    def check_by_turns(self, flag: str, units: Sequence[str], attributes: Attributes, default: bool) -> Call:
+        contexts = cycle([{"userId": unit, **attributes} for unit in units])
+        names = {"ask": self._client.is_enabled, "flag": flag, "contexts": contexts}
+        return Call("ask(flag, next(contexts))", names)
+
+    def check_all(self, flags: list[str], units: Sequence[str], attributes: Attributes) -> Call:
+        ask = self._client.is_enabled
+
+        def ask_all(context: dict[str, str | int]) -> dict[str, bool]:
+            return {flag: ask(flag, context) for flag in flags}
+
+        contexts = cycle([{"userId": unit, **attributes} for unit in units])
+        return Call("ask_all(next(contexts))", {"ask_all": ask_all, "contexts": contexts})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import plain_evaluator
@@ -11,15 +13,15 @@ from hypothesis import strategies as st
 from plain_evaluator import ADDRESSES, BLOCKS, NO_ADDRESSES, NO_TIMES, NO_VERSIONS, TIMES, VERSIONS
 from signed_snapshots import body_of, signed
 
-from countersign import Snapshot
+from countersign import Client, Snapshot
 from countersign.document import validate_flag, validate_segment
 from countersign.murmur3 import murmur3_plain
 
 SPELLINGS = [text for _, _, spellings in VERSIONS for text in spellings]
 KEYS = ["f0", "f1", "f2", "f3"]
 UNITS = ["u1", "u2", "u3", "ü"]
-BOUNDS: list[Any] = [0, -0.0, 1, 1.0, 1.5, -3, 2**53 - 1, 2.0**60, -(2.0**60)]
-NUMBERS: list[Any] = [*BOUNDS, 2**53, 2**53 + 1, 2**60 - 1, -(2**60) + 1, 1e300, 1.5000005]
+BOUNDS: list[Any] = [0, -0.0, 1, 1.0, 1.5, -3, 2**30, 2**53 - 1, 2.0**60, -(2.0**60)]
+NUMBERS: list[Any] = [*BOUNDS, 2**30 - 1, 2**53, 2**53 + 1, 2**60 - 1, -(2**60) + 1, 1e300, 1.5000005]
 TEXTS = ["", "a", "ab", "abc", "Ab", "b", "1", "true", "\U0001f600"]
 
 
@@ -161,6 +163,7 @@ def test_the_sdk_answers_what_the_page_says(seed):
     for _ in range(20):
         context = dice.context()
         at_once = dict(snapshot.evaluate_all(context))
+        assert snapshot.values(context) == {key: result.value for key, result in at_once.items()}
         for key in KEYS:
             result = snapshot.evaluate(key, context)
             assert at_once[key] == result
@@ -169,3 +172,21 @@ def test_the_sdk_answers_what_the_page_says(seed):
                 flags, segments, key, context, lambda data: murmur3_plain(data, 0)
             )
             assert (result.variant, result.value, result.reason, *told) == expected, (key, context)
+
+
+@given(st.integers(0, 2**64))
+def test_a_boolean_is_the_same_however_often_and_in_turn_with_whom_it_is_asked(seed):
+    dice = Dice(seed)
+    values = {"type": "boolean", "variants": {"on": True, "off": False, "blue": True}}
+    flags = {key: dice.flag() | values for key in KEYS}
+    raw, contexts = signed(body_of(flags)), [dice.context() for _ in range(4)]
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(raw)
+        client = Client.from_file(file.name)
+    for context in [*(each for each in contexts for _ in range(3)), *contexts, *contexts]:
+        fresh = Snapshot.parse(raw)
+        for key in KEYS:
+            result = fresh.evaluate(key, context, "boolean")
+            for default in (True, False):
+                expected = default if result.variant is None else result.value
+                assert client.get_boolean_value(key, default, context) is expected, (key, context)

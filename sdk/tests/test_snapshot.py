@@ -6,12 +6,13 @@ import contextlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 
 import pytest
 import rfc8785
 from signed_snapshots import ENVIRONMENT, SigningKey, a_flag, body_of, head_of, signed
 
-from countersign import Snapshot, SnapshotError
+from countersign import Snapshot, SnapshotError, evaluation
 
 BODY = body_of({"banner": a_flag(), "checkout": a_flag(client_side=True)})
 
@@ -351,3 +352,39 @@ def test_many_paths_and_long_chains_of_prerequisites_are_evaluated_once_each():
         near = [{"flag": f"f{number - step:04}", "variants": ["on"]} for step in (1, 2) if number >= step]
         flags[f"f{number:04}"] = a_flag(default=on, prerequisites=near)
     assert Snapshot.parse(signed(body_of(flags))).evaluate("f2999", {}).variant == "on"
+
+
+def test_a_wide_graph_of_prerequisites_takes_work_by_its_links_and_no_more(monkeypatch):
+    """Layers of flags that each need all of the layer before: the ways through them are far too many to walk."""
+    layers, width = 8, 12
+    flags: dict[str, object] = {}
+    for layer in range(layers):
+        needs = [{"flag": f"f{layer - 1}-{n:02}", "variants": ["off"]} for n in range(width if layer else 0)]
+        flags |= {
+            f"f{layer}-{n:02}": a_flag(default={"variant": "off"}, prerequisites=needs) for n in range(width)
+        }
+    snapshot = Snapshot.parse(signed(body_of(flags)))
+    looks, rows = [], []
+    needs_of, first_row = Snapshot._needs, evaluation._first_row
+    monkeypatch.setattr(Snapshot, "_needs", lambda self, key: looks.append(key) or needs_of(self, key))
+    monkeypatch.setattr(evaluation, "_first_row", lambda *asked: rows.append(asked) or first_row(*asked))
+    assert set(snapshot.values({}).values()) == {False}
+    assert len(looks) <= 4 * len(flags)  # each looked at four times at most, whoever needs it
+    assert len(rows) <= 2 * len(flags)  # each asked once for itself and once for all that need it
+    assert {result.reason for _, result in snapshot.evaluate_all({})} == {"DEFAULT", "STATIC"}
+
+
+def test_a_cycle_stays_one_whatever_was_linked_before():
+    needing = {"a": "b", "b": "c", "c": "b", "d": "ac", "e": "f", "f": ""}
+    flags = {
+        key: a_flag(
+            default={"variant": "on"},
+            prerequisites=[{"flag": needed, "variants": ["on"]} for needed in needs],
+        )
+        for key, needs in needing.items()
+    }
+    raw = signed(body_of(flags))
+    for order in permutations(flags):
+        snapshot = Snapshot.parse(raw)
+        served = {key: snapshot.evaluate(key, {}).variant for key in order}
+        assert served == {**dict.fromkeys("abcd", "off"), "e": "on", "f": "on"}

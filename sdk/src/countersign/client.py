@@ -19,7 +19,7 @@ from countersign.dsn import DsnError, read_dsn
 from countersign.fetching import Fetcher, FetchError
 from countersign.flag import BrokenFlag
 from countersign.last_known_good import LastKnownGood
-from countersign.result import Decider, Result
+from countersign.result import Check, Result
 from countersign.snapshot import Snapshot, SnapshotError
 
 T = TypeVar("T")
@@ -29,7 +29,6 @@ LONGEST_BACKOFF = 60.0
 LONGEST_INTERVAL = 86_400.0
 """Seconds: a wait that the operating system's timers take for sure."""
 _NO_METADATA: MappingProxyType[str, Any] = MappingProxyType({})
-_NOTHING: MappingProxyType[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ class Client:
         self._max_staleness = max_staleness
         self._snapshot: Snapshot | None = None
         # The snapshot's own checks, where this client has nothing to add: no context to merge, no age to look at.
-        self._booleans: dict[str, bool | Decider] | None = None
+        self._booleans: dict[str, bool | Check] | None = None
         self._kept: Snapshot | None = None  # what the file in cache_dir holds
         self._answered: float | None = None  # monotonic seconds of the server's last answer
         self._last_error: str | None = None
@@ -198,7 +197,19 @@ class Client:
                 answer = booleans[flag_key]
                 if answer is True or answer is False:
                     return answer
-                result = answer(_NOTHING if context is None else context, None)
+                if context is None:
+                    context = self._context  # which is empty
+                lookup = answer.lookup
+                if lookup is not None:
+                    text = context.get(lookup.by)
+                    if type(text) is str:
+                        result = lookup.known.get(text)
+                        if result is None:
+                            decide_text = lookup.otherwise
+                            result = decide_text(text, context)
+                        return default_value if result.variant is None else result.value
+                decide = answer.decide
+                result = decide(context, None)
                 return default_value if result.variant is None else result.value
             except Exception:  # noqa: BLE001, S110  # asked for the first time, or _evaluate says what is wrong
                 pass
@@ -273,8 +284,7 @@ class Client:
             return {}
         try:
             merged = {**self._context} if context is None else {**self._context, **context}
-            results = snapshot.evaluate_all(merged, region=self._region, stale=self._is_stale())
-            return {key: result.value for key, result in results}
+            return snapshot.values(merged, region=self._region, stale=self._is_stale())
         except Exception:  # noqa: BLE001  # one flag's trouble with a context must not hide the others
             keys = snapshot.keys()
             return {key: self._evaluate(snapshot, key, context, None).value for key in keys}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from countersign.context import Context, findings, text_of
 from countersign.flag import BrokenFlag, Flag
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from countersign.snapshot import Snapshot
 
 __all__ = ["Result", "evaluate"]
+
+
+class Dependant(NamedTuple):
+    """A flag, whether it is on a cycle of prerequisites, and the flags that it needs, where it is on none."""
+
+    flag: Flag
+    cyclic: bool
+    needs: tuple[Dependant, ...]
 
 
 def evaluate(
@@ -82,7 +90,7 @@ def _with_value(decide: Decider, of: Callable[[Any], Any]) -> Check:
 
 def _stale_rows(snapshot: Snapshot, flag: Flag) -> Check:
     if flag.fail_safe == "off":
-        return always(flag.stale_off)
+        return always(flag.off("STALE", "stale"))
     decide = _rows(snapshot, flag).decide
     return Check(None, lambda context, region: replace(decide(context, region), reason="STALE"))
 
@@ -92,45 +100,50 @@ def _rows(snapshot: Snapshot, flag: Flag) -> Check:
     if flag.shut is not None:
         return always(flag.shut)
     if flag.prerequisites:
-        return Check(None, _after_prerequisites(snapshot.prerequisite_order(flag.key)))
+        return Check(None, _after_prerequisites(snapshot.dependant(flag.key)))
     if flag.closed_regions:
-        return Check(None, lambda context, region: _first_row(flag, context, region, {}, cyclic=False))
+        alone = Dependant(flag, cyclic=False, needs=())
+        return Check(None, lambda context, region: _first_row(alone, context, region, {}))
     return flag.serve
 
 
-def _after_prerequisites(steps: tuple[tuple[Flag, bool], ...]) -> Decider:
-    # Dependencies first, each once: neither a long chain nor many paths to one flag cost more than the flags.
-    *needed, (flag, flag_is_cyclic) = steps
-
+def _after_prerequisites(asked: Dependant) -> Decider:
     def decide(context: Context, region: object) -> Result:
         found = findings(context)
         served = {} if found is None else found.served
-        for step, cyclic in needed:
-            if step.key not in served:
-                served[step.key] = _first_row(step, context, region, served, cyclic=cyclic).variant
-        return _first_row(flag, context, region, served, cyclic=flag_is_cyclic)
+        # Dependencies first, each once: neither a long chain nor many paths to one flag cost more than the flags.
+        waiting = list(asked.needs)
+        while waiting:
+            key = waiting[-1].flag.key
+            unmet = (
+                () if key in served else [need for need in waiting[-1].needs if need.flag.key not in served]
+            )
+            if unmet:
+                waiting.extend(unmet)
+            else:
+                dependant = waiting.pop()
+                if key not in served:
+                    served[key] = _first_row(dependant, context, region, served).variant
+        return _first_row(asked, context, region, served)
 
     return decide
 
 
 def _first_row(
-    flag: Flag, context: Context, region: object, served: Mapping[str, str | None], *, cyclic: bool
+    dependant: Dependant, context: Context, region: object, served: Mapping[str, str | None]
 ) -> Result:
-    """Rows 1 to 7: the first step that decides, decides.
-
-    ``served``: what the prerequisites serve. ``cyclic``: the flag is on a cycle of prerequisites.
-    """
+    """Rows 1 to 7: the first step that decides, decides. ``served``: what the prerequisites serve."""
+    flag = dependant.flag
     if flag.shut is not None:
         return flag.shut
     if flag.closed_regions:
         here = context.get("region") if region is None else region
-        if text_of(here) in flag.closed_regions:
-            return flag.region_off
-    if cyclic:
-        return flag.prerequisite_off
+        closed = flag.closed_regions.get(text_of(here))
+        if closed is not None:
+            return closed
     for prerequisite in flag.prerequisites:
-        if served.get(prerequisite.flag) not in prerequisite.variants:
-            return flag.prerequisite_off
+        if dependant.cyclic or served.get(prerequisite.flag) not in prerequisite.variants:
+            return prerequisite.unmet
     return flag.serve.decide(context, region)
 
 

@@ -42,13 +42,27 @@ def read_line(line: bytes) -> Any:
         raise LineError(f"is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise LineError(f"is not JSON at character {error.pos}: {error.msg}") from None
-    # Only escapes can write a lone surrogate, and few lines have so many brackets: most need no walk.
-    if line.count(b"[") + line.count(b"{") > DEEPEST or b"\\u" in line:
+    # Only escapes can write a lone surrogate, and most lines have too few brackets to be deep.
+    if b"\\u" in line:
         try:
             check_json(value, "", DEEPEST)
         except DocumentError as error:
             raise LineError(error.reason) from None
+    elif line.count(b"[") + line.count(b"{") > DEEPEST and _nests_too_deep(value):
+        raise LineError(f"is nested more than {DEEPEST} levels deep")
     return value
+
+
+def _nests_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        members = (each.values() if type(each) is dict else each for each in level)
+        level = [
+            member for each in members for member in each if type(member) is dict or type(member) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _is_deep(line: bytes) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 
-def dependency_order(start: Iterable[str], needs: Callable[[str], Iterable[str]]) -> list[list[str]]:
+def dependency_order(
+    start: Iterable[str], needs: Callable[[str], Iterable[str]], done: Container[str] = ()
+) -> list[list[str]]:
     """Groups of keys reachable from ``start``, dependencies first; a group of several is one knot of cycles.
+
+    ``done``: keys that are left out with all that they need, where they are not in ``start``.
 
     These are the strongly connected components (R. Tarjan, 1972), found without recursion because a
     reader does not choose how long a chain is. A key that needs itself is a group of one: see ``on_cycle``.
@@ -34,7 +38,8 @@ def dependency_order(start: Iterable[str], needs: Callable[[str], Iterable[str]]
             needed = next(rest, None)
             if needed is not None:
                 if needed not in number:
-                    enter(needed)
+                    if needed not in done:
+                        enter(needed)
                 elif needed in still_open:
                     low[key] = min(low[key], number[needed])
                 continue

@@ -7,11 +7,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from countersign.constraints import Scope
 from countersign.context import Context, Predicate, sharing
-from countersign.evaluation import make_check
+from countersign.evaluation import Dependant, make_check
 from countersign.flag import TYPES, BrokenFlag, Flag, broken_flag, read_flag
 from countersign.jsonline import LineError, read_line
 from countersign.members import DocumentError, shown, step
@@ -46,6 +46,13 @@ class SnapshotError(ValueError):
     """A snapshot was refused; the message says what is wrong and what to look at."""
 
 
+class _Plan(NamedTuple):
+    """How the values of all flags are found: ``values`` has those that are the same for everyone."""
+
+    values: dict[str, Any]
+    deciders: tuple[tuple[str, Decider], ...]
+
+
 class Snapshot:
     """One environment at one version. Immutable; safe to share between threads.
 
@@ -72,11 +79,13 @@ class Snapshot:
         # Filled at first use. Two threads that meet here make the same twice; no lock is worth more.
         self._segments: dict[str, Predicate] = {}
         self._flags: dict[str, Flag | BrokenFlag] = {}
+        self._dependants: dict[str, Dependant] = {}
         # By expected type and then by key, so that a flag check compares no types; second for a stale client.
         self.checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
         # Of the boolean ones, what serves one value to everyone as that value: the quickest check there is.
-        self.booleans: dict[str, bool | Decider] = {}
+        self.booleans: dict[str, bool | Check] = {}
         self._stale_checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
+        self._plans: dict[bool, _Plan] = {}
 
     @classmethod
     def parse(cls, raw: bytes, *, verify: Sequence[str] = (), environment: str | None = None) -> Snapshot:
@@ -149,6 +158,24 @@ class Snapshot:
                 result = decide(asked, region)
             yield key, result
 
+    def values(self, context: Context, *, region: object = None, stale: bool = False) -> dict[str, Any]:
+        """The values of ``evaluate_all`` by key: what is the same for everyone is copied and not asked."""
+        plan = self._plans.get(stale)
+        if plan is None:
+            plan = self._plans[stale] = self._plan(stale)
+        asked = sharing(context)
+        values = plan.values.copy()
+        for key, decide in plan.deciders:
+            values[key] = decide(asked, region).value
+        return values
+
+    def _plan(self, stale: bool) -> _Plan:
+        checks = {key: self.check(key, None, stale) for key in self._lines}
+        return _Plan(
+            {key: None if check.settled is None else check.settled.value for key, check in checks.items()},
+            tuple((key, check.decide) for key, check in checks.items() if check.settled is None),
+        )
+
     def check(self, key: str, expected_type: str | None = None, stale: bool = False) -> Check:
         """What answers for the flag, made at its first use; see ``countersign.evaluation.evaluate``."""
         checks = self._stale_checks if stale else self.checks
@@ -162,7 +189,7 @@ class Snapshot:
                 if expected_type == "boolean" and not stale:
                     settled = check.settled
                     serves = settled is not None and settled.variant is not None
-                    self.booleans[key] = settled.value if serves else check.decide  # type: ignore[union-attr]
+                    self.booleans[key] = settled.value if serves else check  # type: ignore[union-attr]
             return check
 
     def flag_type(self, key: str) -> str | None:
@@ -222,17 +249,21 @@ class Snapshot:
             flag = self._flags[key] = self._read_flag(key)
         return flag
 
-    def prerequisite_order(self, key: str) -> tuple[tuple[Flag, bool], ...]:
-        """A flag after all that it needs, dependencies first, each with whether it is on a cycle.
-
-        The flag is the last, also on a cycle: its group is found from it, and ends with it.
-        """
-        steps: list[tuple[Flag, bool]] = []
-        for group in dependency_order([key], self._needs):
+    def dependant(self, key: str) -> Dependant:
+        """A flag that was read, and what it needs. However many flags need one another, each is linked once."""
+        linked, fresh = self._dependants, dict[str, Dependant]()
+        for group in dependency_order([key], self._needs, done=linked):
             cyclic = on_cycle(group, self._needs)
-            flags = (self.flag(member) for member in group)
-            steps.extend((flag, cyclic) for flag in flags if isinstance(flag, Flag))
-        return tuple(steps)
+            for member in group:
+                flag = self.flag(member)
+                if isinstance(flag, Flag):
+                    found = [linked.get(needed) or fresh.get(needed) for needed in self._needs(member)]
+                    needs = () if cyclic else tuple(filter(None, found))
+                    fresh[member] = Dependant(flag, cyclic, needs)
+        # What another thread linked meanwhile stays: its cycle was whole, and may have been cut short here. All at
+        # once, so that with a flag everything that it needs is linked.
+        linked.update({member: dependant for member, dependant in fresh.items() if member not in linked})
+        return linked[key]
 
     def _needs(self, key: str) -> list[str]:
         flag = self.flag(key)
