@@ -18,6 +18,7 @@ from countersign.bundle.report import Findings, Report, Witness
 from countersign.bundle.signed_checkpoint import MAX_CHECKPOINT, check_witnesses, open_checkpoint
 from countersign.bundle.tree import CompactRange, check_consistency, leaf_hash
 from countersign.bundle.trust import Trust, TrustedLog
+from countersign.bundle.usual import UsualEvents
 from countersign.notes import NoteError, open_note, read_note
 
 _MAX_HASHES = 16 * 2**10
@@ -197,7 +198,7 @@ def _read_entries(opened: _Opened, log: Log | None, findings: Findings, disclosu
 def _take_entries(opened: _Opened, log: Log | None, findings: Findings, disclosures: Disclosures) -> int:
     manifest, files = opened.manifest, opened.files
     tree = _prefix_tree(opened)
-    blobs = Blobs(files)
+    blobs, usual = Blobs(files), UsualEvents(manifest.origin)
     withheld = 0
     for number, lines in files.blocks(ENTRIES, MAX_LINE):
         start = manifest.first + number - 1
@@ -214,7 +215,7 @@ def _take_entries(opened: _Opened, log: Log | None, findings: Findings, disclosu
                     continue
                 leaves.append(leaf_hash(line))
                 if log is not None:
-                    event = read_event(line, index, manifest.origin)
+                    event = usual.read(line, index) or read_event(line, index, manifest.origin)
                     log.take(event, blobs, findings)
                     disclosures.expect(event)
             except RuleError as error:
