@@ -53,10 +53,10 @@ class Event:
     """Makes the RFC 8785 text of ``data`` and of every part of it."""
 
     documents: tuple[bytes, bytes] | None = None
-    """The digests of the forms of ``before`` and ``after``, where both were read already."""
+    """The digests of the forms of ``before`` and ``after`` where these were read already; they are None in ``data``."""
 
     change: Change | None = None
-    """The change of a proposal, where it was read already."""
+    """The change of a proposal where it was read already; it is None in ``data``."""
 
 
 def is_withheld(line: bytes) -> bool:

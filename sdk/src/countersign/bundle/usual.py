@@ -15,11 +15,13 @@ from __future__ import annotations
 import re
 import sys
 from hashlib import sha256
+from typing import Any
 
 from countersign.bundle.blobs import MAX_INLINE, is_stand_in
 from countersign.bundle.changes import MAX_CHANGE, Change, Operation
 from countersign.bundle.encoding import DIGEST, TIME, encode_plain, is_day, read_plain
 from countersign.bundle.events import ID, PATH, PERSONAL_DIGEST, SEGMENT, Event
+from countersign.bundle.reviews import KILLED
 
 _CHARACTER = r'[^"\\\x00-\x1f]'
 _NUMBER = "0|[1-9][0-9]{0,14}"
@@ -33,12 +35,15 @@ _REFERENCE_START = ',"change_request":{"digest":"'
 _REFERENCE = re.compile(
     rf',"change_request":\{{"digest":"({DIGEST})","id":"({SEGMENT})","operation":({_NUMBER})\}}'
 )
-_CHANGE = re.compile(rf'\{{"base":\{{"({PATH})":({_NUMBER})\}},"id":"({SEGMENT})","operations":\[\{{"after":')
+_CHANGE = re.compile(
+    rf'\{{"base":\{{"({PATH})":(?:{_NUMBER})\}},"id":"({SEGMENT})","operations":\[\{{"after":'
+)
 _SUBJECT_START = ',"subject":"'
 _CHANGE_END = re.compile(
-    rf',"subject":"({PATH})","type":"({_CHARACTER}+)"\}}\],"rationale":"({_CHARACTER}*)"'
-    rf',"required_approvals":({_NUMBER}),"ticket":"({_CHARACTER}*)","title":"({_CHARACTER}*)"\}}'
+    rf',"subject":"({PATH})","type":"({_CHARACTER}+)"\}}\],"rationale":"{_CHARACTER}*"'
+    rf',"required_approvals":({_NUMBER}),"ticket":"{_CHARACTER}*","title":"{_CHARACTER}*"\}}'
 )
+_PERSONAL_START = ',"personal":'
 _END_START = '},"datacontenttype":"application/json","id":"'
 _END = re.compile(
     rf'(?:,"personal":\{{"name":"({PERSONAL_DIGEST})"\}})?\}},"datacontenttype":"application/json","id":"({ID})"'
@@ -50,6 +55,10 @@ _MAX_KNOWN = 2**20
 """Characters of the documents that are kept."""
 
 
+Row = tuple[Any, ...]
+"""A usual event in plain values, which can be handed to another process; see ``UsualEvents``."""
+
+
 class UsualEvents:
     """Reads the usual events of one log, and knows again the documents that it read last.
 
@@ -58,17 +67,17 @@ class UsualEvents:
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
-        self._known: dict[str, tuple[object, bytes]] = {}
+        self._known: dict[str, bytes] = {}
         self._length = 0
 
-    def read(self, line: bytes, index: int) -> Event | None:
-        """The event that is entry ``index``, as ``read_event`` reads it; None when it is not a usual one."""
+    def read(self, line: bytes, index: int) -> Row | None:
+        """What entry ``index`` says, for ``event_of``; None when it is not a usual event."""
         try:
             return self._read(line.decode("utf-8"), index)
         except (ValueError, RecursionError):
             return None
 
-    def _read(self, text: str, index: int) -> Event | None:
+    def _read(self, text: str, index: int) -> Row | None:
         start = _START.match(text)
         if start is None:
             return None
@@ -89,85 +98,59 @@ class UsualEvents:
             read = self._read_change(text, place)
             if read is None:
                 return None
-            data["change"], change, place = read
+            change, place = read
+            data["change"] = None
         else:
-            data["after"], after, place = self._read_document(text, place, text.index(_BEFORE, place))
+            after, place = self._form_digest(text, place, text.index(_BEFORE, place))
             start_before = place + len(_BEFORE)
-            end = text.rfind(_REFERENCE_START, start_before)
-            if end < 0:
-                end = text.rfind(',"personal":', start_before)
-            if end < 0:
-                end = text.index(_END_START, start_before)
-            data["before"], before, place = self._read_document(text, start_before, end)
+            before, place = self._form_digest(text, start_before, _end_of_documents(text, start_before))
+            data["before"] = data["after"] = None
             documents = before, after
             reference = _REFERENCE.match(text, place)
             if reference is not None:
                 digest, change_id, operation = reference.groups()
                 data["change_request"] = {"digest": digest, "id": change_id, "operation": int(operation)}
                 place = reference.end()
-        end_match = _END.fullmatch(text, place)
-        if end_match is None:
+        end = _END.fullmatch(text, place)
+        if end is None:
             return None
-        name, ident, sequence, source, subject, time, event_type = end_match.groups()
+        name, ident, sequence, source, subject, time, event_type = end.groups()
         if sequence != f"{index:016d}" or source != self._origin or not is_day(time[:10]):
+            return None
+        if event_type == KILLED:  # its documents are looked into
             return None
         personal: dict[str, str] = {}
         if name is not None:
             data["personal"] = personal = {"name": name}
-        return Event(
-            index,
-            ident,
-            event_type,
-            time,
-            subject,
-            data,
-            personal,
-            encode_plain,
-            documents=documents,
-            change=change,
-        )
+        return ident, event_type, time, subject, data, personal, documents, change
 
-    def _read_change(self, text: str, place: int) -> tuple[object, Change, int] | None:
-        """A change of one operation: its value, the change, and where it ends."""
+    def _read_change(self, text: str, place: int) -> tuple[Row, int] | None:
+        """A change of one operation, for ``_change_of``, and where it ends."""
         start = _CHANGE.match(text, place)
         if start is None:
             return None
-        covered, version, change_id = start.groups()
-        after, after_digest, end = self._read_document(text, start.end(), text.index(_BEFORE, start.end()))
+        covered, change_id = start.groups()
+        after, end = self._form_digest(text, start.end(), text.index(_BEFORE, start.end()))
         start_before = end + len(_BEFORE)
-        before, before_digest, end = self._read_document(
-            text, start_before, text.index(_SUBJECT_START, start_before)
-        )
+        before, end = self._form_digest(text, start_before, text.index(_SUBJECT_START, start_before))
         rest = _CHANGE_END.match(text, end)
         if rest is None:
             return None
-        subject, event_type, rationale, approvals, ticket, title = rest.groups()
+        subject, event_type, required_approvals = rest.groups()
         written = text[place : rest.end()].encode()
         if subject != covered or len(written) > MAX_CHANGE:
             return None
-        value = {
-            "base": {subject: int(version)},
-            "id": change_id,
-            "operations": [{"after": after, "before": before, "subject": subject, "type": event_type}],
-            "rationale": rationale,
-            "required_approvals": int(approvals),
-            "ticket": ticket,
-            "title": title,
-        }
-        operation = Operation(
-            sys.intern(subject), sys.intern(event_type), (before_digest,), after_digest, repeat=False
-        )
-        change = Change(change_id, sha256(written).digest(), int(approvals), None, None, (operation,))
-        return value, change, rest.end()
+        digest = sha256(written).digest()
+        return (change_id, digest, int(required_approvals), subject, event_type, before, after), rest.end()
 
-    def _read_document(self, text: str, start: int, end: int) -> tuple[object, bytes, int]:
-        """A document that stands in the event itself, the digest of its form, and ``end``.
+    def _form_digest(self, text: str, start: int, end: int) -> tuple[bytes, int]:
+        """The digest of the form of a document that stands in the event itself, and ``end``.
 
         Raises ValueError when the text from ``start`` to ``end`` is no such document.
         """
         written = text[start:end]
-        known = self._known.get(written)
-        if known is None:
+        digest = self._known.get(written)
+        if digest is None:
             document, data = read_plain(written), written.encode()
             if is_stand_in(document) or len(data) > MAX_INLINE:
                 raise ValueError("is not of the form of a short document")
@@ -175,5 +158,44 @@ class UsualEvents:
                 self._known.clear()
                 self._length = 0
             self._length += len(written)
-            known = self._known[written] = document, sha256(data).digest()
-        return (*known, end)
+            digest = self._known[written] = sha256(data).digest()
+        return digest, end
+
+
+def event_of(row: Row, index: int) -> Event:
+    """The event that ``UsualEvents.read`` read at ``index``."""
+    ident, event_type, time, subject, data, personal, documents, change = row
+    return Event(
+        index,
+        ident,
+        event_type,
+        time,
+        subject,
+        data,
+        personal,
+        encode_plain,
+        documents,
+        change and _change_of(*change),
+    )
+
+
+def _change_of(
+    change_id: str,
+    digest: bytes,
+    required_approvals: int,
+    subject: str,
+    event_type: str,
+    before: bytes,
+    after: bytes,
+) -> Change:
+    operation = Operation(sys.intern(subject), sys.intern(event_type), (before,), after, repeat=False)
+    return Change(change_id, digest, required_approvals, None, None, (operation,))
+
+
+def _end_of_documents(text: str, start: int) -> int:
+    """Where the last document may end, before the first of the members that can follow. Raises ValueError."""
+    for following in (_REFERENCE_START, _PERSONAL_START):
+        place = text.rfind(following, start)
+        if place >= 0:
+            return place
+    return text.index(_END_START, start)
