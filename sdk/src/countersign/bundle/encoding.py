@@ -21,8 +21,7 @@ MAX_DEPTH = 200
 """Nesting of arrays and objects beyond which JSON is refused: the parser and rfc8785 recurse."""
 
 MAX_PLAIN_BRACKETS = MAX_DEPTH - 8
-"""Brackets up to which a part of an event is not nested too deep, nor is the event, of which it is a member's
-member at most."""
+"""Brackets up to which no part of an event is nested too deep, wherever in it: no document stands deeper than five."""
 
 MAX_INTEGER = 2**53 - 1
 

@@ -52,8 +52,7 @@ _END = re.compile(
 )
 
 _MAX_KNOWN = 2**20
-"""Characters of the documents that are kept."""
-
+"""Characters of the documents that are known again."""
 
 Row = tuple[Any, ...]
 """A usual event in plain values, which can be handed to another process; see ``UsualEvents``."""
