@@ -1,11 +1,12 @@
-"""What verifying a large bundle takes: seconds of processor and of clock, microseconds an event, peak memory.
+"""What `countersign verify` takes for a large bundle: seconds of processors and of clock, microseconds an event, peak
+memory, each of its two processes together.
 
     .venv/bin/python benchmarks/verify_bundle.py                    a bundle made here, of 50,000 events
     .venv/bin/python benchmarks/verify_bundle.py 1000000            of as many events as you say
     .venv/bin/python benchmarks/verify_bundle.py BUNDLE TRUST_FILE  one that is there
 
 The bundle made here has what an export of ours has: for each change a proposal, an approval, the change of a
-configuration and a record, each with a name that is disclosed. It asserts nothing about time; the processor's
+configuration and a record, each with a name that is disclosed. It asserts nothing about time; the processors'
 seconds say more than the clock's on a machine that has other things to do.
 """
 
@@ -26,16 +27,18 @@ from bundle_writer import Ledger, b64, change, jcs, operation, salted, seal
 
 FLAGS = 1_000
 MEASURED = """
-import json, resource, sys, time
-from countersign.bundle import Trust, verify_bundle
-bundle, trust, integrity_only = sys.argv[1], Trust.load(sys.argv[2]), sys.argv[3] == "integrity"
-started, processor = time.perf_counter(), time.process_time()
-report = verify_bundle(bundle, trust, integrity_only=integrity_only)
+import contextlib, io, json, resource, sys, time
+from countersign.cli import main
+started, out = time.perf_counter(), io.StringIO()
+with contextlib.redirect_stdout(out):
+    main(["verify", "--json", *sys.argv[1:]])
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+(bundle,) = json.loads(out.getvalue())["bundles"]
 print(json.dumps([
-    report.size - report.first,
+    bundle["size"] - bundle["first"],
     time.perf_counter() - started,
-    time.process_time() - processor,
-    resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10),
+    sum(each.ru_utime + each.ru_stime for each in used),
+    sum(each.ru_maxrss for each in used) // (2**20 if sys.platform == "darwin" else 2**10),
 ]))
 """
 
@@ -139,13 +142,13 @@ def measure(bundle: Path, trust: Path) -> None:
     """Print one line for the integrity alone and one for everything, each in a process of its own."""
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
     print(f"Python {platform.python_version()}, a bundle of {size / 1e6:,.0f} MB")
-    for what in ("integrity", "everything"):
-        command = [sys.executable, "-c", MEASURED, str(bundle), str(trust), what]
+    for what, options in (("integrity", ["--integrity-only"]), ("everything", [])):
+        command = [sys.executable, "-c", MEASURED, str(bundle), "--trust", str(trust), *options]
         events, clock, processor, memory = json.loads(
             subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 (our own)
         )
         print(
-            f"  {what:10}  {events:>9,} events  {processor:6.2f} s of processor  {clock:6.2f} s of clock"
+            f"  {what:10}  {events:>9,} events  {processor:6.2f} s of processors  {clock:6.2f} s of clock"
             f"  {processor / events * 1e6:5.1f} µs/event  {memory:>4} MB at most"
         )
 

@@ -44,11 +44,8 @@ class Change:
     operations: tuple[Operation, ...]
 
 
-def read_change(value: object, text: str, encode: Encoder, blobs: Blobs) -> Change:
-    """Read the change of a proposal, whose JCS is ``text``.
-
-    Raises RuleError when it is not of exactly the shape of section 6.
-    """
+def read_change(value: object, encode: Encoder, blobs: Blobs) -> Change:
+    """Read the change of a proposal. Raises RuleError when it is not of exactly the shape of section 6."""
     change = read_object(value, "the change", _REQUIRED, _OPTIONAL)
     change_id = check_segment(change["id"], "the change's 'id'")
     for name in ("title", "rationale", "ticket"):
@@ -70,7 +67,7 @@ def read_change(value: object, text: str, encode: Encoder, blobs: Blobs) -> Chan
         check_subject(subject, "a subject of the change's 'base'")
         if not is_integer(version):
             raise RuleError("a version in the change's 'base' is not an integer >= 0")
-    data = text.encode()
+    data = encode(value).encode()
     operations, labels = _read_operations(change["operations"], len(data), encode, blobs)
     for operation in operations:
         if operation.subject not in base:

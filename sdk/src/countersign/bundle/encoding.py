@@ -20,6 +20,9 @@ from countersign.notes import decode_base64
 MAX_DEPTH = 200
 """Nesting of arrays and objects beyond which JSON is refused: the parser and rfc8785 recurse."""
 
+MAX_PLAIN_BRACKETS = MAX_DEPTH - 8
+"""Brackets up to which no part of an event is nested too deep, wherever in it: no document stands deeper than five."""
+
 MAX_INTEGER = 2**53 - 1
 
 _DEC = re.compile(r"0|[1-9][0-9]{0,15}")  # `sequence` has 16 digits, so no index or size needs more
@@ -28,7 +31,8 @@ TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.
 
 _TIME = re.compile(TIME)
 _TIME_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = r"sha256:[0-9a-f]{64}"
+_DIGEST = re.compile(DIGEST)
 _B64U = re.compile(r"[A-Za-z0-9_-]*")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -45,9 +49,6 @@ def encode(value: object) -> str:
         raise RuleError(f"has no canonical JSON form: {error}") from None
 
 
-_encode_text = json.encoder.encode_basestring
-
-
 def _plain_encoder() -> Encoder:
     writer = json.JSONEncoder(
         ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
@@ -56,7 +57,7 @@ def _plain_encoder() -> Encoder:
     if make is None:  # only CPython has it
         return writer.encode
     # What ``writer.encode`` makes anew for every value, which takes as long as writing a small one.
-    parts = make(None, writer.default, _encode_text, None, ":", ",", True, False, False)
+    parts = make(None, writer.default, json.encoder.encode_basestring, None, ":", ",", True, False, False)
     return lambda value: "".join(parts(value, 0))
 
 
@@ -112,57 +113,32 @@ def read_canonical(data: bytes) -> object:
 
 def read_encoded(data: bytes) -> tuple[object, Encoder]:
     """Parse JSON that must be in RFC 8785 form, and say what writes its parts again. Raises RuleError."""
-    text = plain_text(data)
-    if text is not None:
-        try:
-            value = _PLAIN.decode(text)
-            if encode_plain(value) == text:
-                return value, encode_plain
-        except (ValueError, RecursionError):
-            pass  # read again, with care, to say why
+    try:
+        return read_plain(data.decode("utf-8")), encode_plain
+    except (ValueError, RecursionError):
+        pass  # read again, with care, to say why
     value = read_json(data)
     if canonical(value) != data:
         raise RuleError("is not in canonical form (RFC 8785)")
     return value, encode
 
 
-def plain_text(data: bytes) -> str | None:
-    """The text of ``data``, None when the fast reading is not for it: it is no UTF-8, has characters beyond
-    U+FFFF, or so many brackets that it may be nested too deep."""
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        return None
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-    if not text.isascii() and len(text.encode("utf-16-le")) != 2 * len(text):
-        return None
-    return text
+def read_plain(text: str) -> object:
+    """Parse a text that ``encode_plain`` writes again, character for character.
 
-
-def read_plain_members(
-    text: str, start: int, names: tuple[str, ...]
-) -> tuple[dict[str, object], dict[str, str], int] | None:
-    """The object at ``start`` of a plain text, and where it ends; None when it is not certainly in RFC 8785 form.
-
-    When it has a member of ``names``, also the RFC 8785 text of each member. Duplicate names, spaces and other
-    forms of strings and integers are lost in parsing, so the object written again would be another text.
-    Fractions are left to ``read_json``.
+    Duplicate names, spaces and other forms of strings and integers are lost in parsing, so the value written
+    again would be another text. Raises ValueError or RecursionError for every text that is not in RFC 8785 form,
+    and for some that are: with fractions, characters beyond U+FFFF, or so many brackets that it may be nested too
+    deep.
     """
-    try:
-        value, end = _PLAIN.raw_decode(text, start)
-        if not isinstance(value, dict):
-            return None
-        if not any(name in value for name in names):
-            return (value, {}, end) if encode_plain(value) == text[start:end] else None
-        texts = {name: encode_plain(member) for name, member in value.items()}
-    except (ValueError, RecursionError):
-        return None
-    members = list(texts)
-    written = ",".join([f"{_encode_text(name)}:{member}" for name, member in texts.items()])
-    if members != sorted(members) or text[start:end] != f"{{{written}}}":
-        return None
-    return value, texts, end
+    if text.count("[") + text.count("{") > MAX_PLAIN_BRACKETS:
+        raise ValueError("may be nested too deep")
+    if not text.isascii() and len(text.encode("utf-16-le")) != 2 * len(text):
+        raise ValueError("has characters beyond U+FFFF")
+    value = _PLAIN.decode(text)
+    if encode_plain(value) != text:
+        raise ValueError("is not in canonical form")
+    return value
 
 
 def read_dec(text: str) -> int:

@@ -4,43 +4,36 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from countersign.bundle.encoding import (
-    TIME,
     Encoder,
     check_time,
-    encode_plain,
-    is_day,
-    plain_text,
     read_b64u,
     read_canonical,
     read_encoded,
     read_hash,
     read_object,
-    read_plain_members,
 )
 from countersign.bundle.refusal import RuleError
+
+if TYPE_CHECKING:
+    from countersign.bundle.changes import Change
 
 _WITHHELD_START = b'{"leaf_hash":'
 _MEMBER = re.compile(r"[a-z0-9]{1,20}")
 _REQUIRED = frozenset({"specversion", "id", "source", "type", "sequence", "time", "datacontenttype", "data"})
-_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-_UUID4 = re.compile(_ID)
-_SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
-_PATH = rf"{_SEGMENT}(?:/{_SEGMENT})*"
-_SUBJECT = re.compile(_PATH)
-_SUBJECT_SEGMENT = re.compile(_SEGMENT)
+ID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_UUID4 = re.compile(ID)
+SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+PATH = rf"{SEGMENT}(?:/{SEGMENT})*"
+_SUBJECT = re.compile(PATH)
+_SUBJECT_SEGMENT = re.compile(SEGMENT)
 
-_HASHED = ("before", "change")
-_USUAL_START = '{"data":{'
-_USUAL_END = re.compile(
-    rf',"datacontenttype":"application/json","id":"({_ID})","sequence":"([0-9]{{16}})","source":"([^"\\\x00-\x1f]+)"'
-    rf',"specversion":"1\.0"(?:,"subject":"({_PATH})")?,"time":"({TIME})","type":"([^"\\\x00-\x1f]+)"}}'
-)
-"""All that follows ``data`` in the canonical form of an event without members of its own."""
-
-_PERSONAL_DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+PERSONAL_DIGEST = r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
 """The canonical base64url of 32 bytes: the last character has two bits that stand for nothing."""
+
+_PERSONAL_DIGEST = re.compile(PERSONAL_DIGEST)
 
 
 @dataclass(slots=True)
@@ -56,11 +49,14 @@ class Event:
     personal: dict[str, str]
     """Names of personal data to the salted digests (base64url) that stand for them."""
 
-    texts: dict[str, str]
-    """The RFC 8785 text of each member of ``data``; none when there is no document and no change among them."""
-
     encode: Encoder
     """Makes the RFC 8785 text of ``data`` and of every part of it."""
+
+    documents: tuple[bytes, bytes] | None = None
+    """The digests of the forms of ``before`` and ``after`` where these were read already; they are None in ``data``."""
+
+    change: Change | None = None
+    """The change of a proposal where it was read already; it is None in ``data``."""
 
 
 def is_withheld(line: bytes) -> bool:
@@ -80,29 +76,6 @@ def read_withheld(line: bytes) -> bytes:
 
 def read_event(line: bytes, index: int, origin: str) -> Event:
     """Read the event that is entry ``index`` of log ``origin``. Raises RuleError for a wrong shape."""
-    return _read_usual(line, index, origin) or _read_any(line, index, origin)
-
-
-def _read_usual(line: bytes, index: int, origin: str) -> Event | None:
-    """Read an event of the form that all but few have; None for any other, and for one that is wrong."""
-    text = plain_text(line)
-    if text is None or not text.startswith(_USUAL_START):
-        return None
-    read = read_plain_members(text, len(_USUAL_START) - 1, _HASHED)
-    if read is None:
-        return None
-    data, texts, end = read
-    match = _USUAL_END.fullmatch(text, end)
-    if match is None:
-        return None
-    ident, sequence, source, subject, time, event_type = match.groups()
-    if sequence != f"{index:016d}" or source != origin or not is_day(time[:10]):
-        return None
-    personal = _read_personal(data) if "personal" in data else {}
-    return Event(index, ident, event_type, time, subject, data, personal, texts, encode_plain)
-
-
-def _read_any(line: bytes, index: int, origin: str) -> Event:
     event, encode = read_encoded(line)
     if not isinstance(event, dict):
         raise RuleError("an entry is not an object")
@@ -138,8 +111,7 @@ def _read_any(line: bytes, index: int, origin: str) -> Event:
     if subject is not None:
         check_subject(subject, "'subject'")
     personal = _read_personal(data) if "personal" in data else {}
-    members = {name: encode(member) for name, member in data.items()}
-    return Event(index, texts["id"], texts["type"], time, subject, data, personal, members, encode)
+    return Event(index, texts["id"], texts["type"], time, subject, data, personal, encode)
 
 
 def check_subject(subject: object, what: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from countersign.bundle.blobs import Blobs
 from countersign.bundle.checkpoint import Checkpoint
 from countersign.bundle.encoding import is_integer, read_hash, read_object
@@ -27,15 +25,6 @@ _PERSONALLY_SIGNED = frozenset(
         "ledger.v1.emergency.reviewed",
     }
 )
-
-
-@dataclass(slots=True)
-class Documents:
-    """The digests of the forms of an event's two documents, and where they stand."""
-
-    subject: str
-    before: bytes
-    after: bytes
 
 
 class Log:
@@ -79,7 +68,7 @@ class Log:
             raise RuleError("'change' names a personally signed proposal: unsupported here")
         documents = self._read_documents(event, blobs)
         if documents is not None:
-            self._take_documents(event, actor, documents, blobs, findings)
+            self._take_documents(event, actor, *documents, blobs, findings)
 
     def _check_order(self, event: Event) -> None:
         # Bytes, whose hash is keyed: colliding integers would be easy to find, and searched one by one.
@@ -106,7 +95,8 @@ class Log:
     def _asks_for_review(self, event: Event) -> bool:
         return event.index >= self._trusted.review_from and self._trust.needs_review(event.subject or "")
 
-    def _read_documents(self, event: Event, blobs: Blobs) -> Documents | None:
+    def _read_documents(self, event: Event, blobs: Blobs) -> tuple[bytes, bytes] | None:
+        """The digests of the forms of the documents before and after the event, if it has any."""
         data = event.data
         if "before" not in data or "after" not in data:
             if "before" in data or "after" in data or event.type.startswith("flags."):
@@ -117,18 +107,21 @@ class Log:
         subject = event.subject
         if subject is None or not subject.startswith(("project/", "access/")):
             raise RuleError("'before' and 'after' are not at a subject below project/ or access/")
-        before, after = (blobs.form_digest(data[name], event.texts[name]) for name in ("before", "after"))
-        return Documents(subject, before, after)
+        if event.documents is not None:
+            return event.documents
+        before, after = data["before"], data["after"]
+        return blobs.form_digest(before, event.encode(before)), blobs.form_digest(after, event.encode(after))
 
     def _take_documents(
-        self, event: Event, actor: str, documents: Documents, blobs: Blobs, findings: Findings
+        self, event: Event, actor: str, before: bytes, after: bytes, blobs: Blobs, findings: Findings
     ) -> None:
-        if self._after.get(documents.subject, documents.before) != documents.before:
+        subject = event.subject or ""
+        if self._after.get(subject, before) != before:
             raise RuleError("'before' is not the last 'after' of this subject")
-        self._after[documents.subject] = documents.after
+        self._after[subject] = after
         trust, reviewed_here = self._trust, self._asks_for_review(event)
         if event.type == KILLED:
-            self._reviews.kill(event, actor, documents.after, blobs)
+            self._reviews.kill(event, actor, after, blobs)
             if trust.max_emergency is not None and self._reviews.kills > trust.max_emergency:
                 raise RuleError(f"there are more kills than max_emergency ({trust.max_emergency})")
             findings.emergency.append(event.index)
@@ -138,7 +131,7 @@ class Log:
                 raise RuleError("review is required for this subject, and no change is carried out")
             findings.unreviewed.append(event.index)
             return
-        proposal = self._reviews.carry_out(event, documents.before, documents.after)
+        proposal = self._reviews.carry_out(event, before, after)
         if reviewed_here and not trust.accept_log_vouched:
             raise RuleError("review is required for this subject, and unsigned reviews do not suffice")
         if reviewed_here and proposal.approvals < trust.min_approvals:

@@ -138,7 +138,7 @@ class Reviews:
 
     def _propose(self, event: Event, actor: str, blobs: Blobs) -> None:
         data = read_object(event.data, "'data'", _PROPOSAL, _PERSONAL)
-        change = read_change(data["change"], event.texts["change"], event.encode, blobs)
+        change = event.change or read_change(data["change"], event.encode, blobs)
         _check_change_subject(event, change.id)
         if change.id in self._proposals:
             raise RuleError(f"the id of change {change.id} was used before")
