@@ -24,6 +24,7 @@ from approvals.api.kills import Emergencies, Kills
 from approvals.api.policies import Policies
 from approvals.api.report import Report
 from approvals.api.rollout_plans import RolloutPlans
+from approvals.api.rollout_templates import RolloutTemplates
 from audit.api.events import Checkpoints, Events
 from audit.api.exports import ExportBundles, Exports
 from config.problems import problem_kind
@@ -86,8 +87,16 @@ urlpatterns = [
     _v1("rollout-plans", RolloutPlans, get="list", post="create"),
     _v1("rollout-plans/<int:number>", RolloutPlans, get="retrieve"),
     *(
-        _v1(f"rollout-plans/<int:number>/{verb}", RolloutPlans, post=verb)
-        for verb in ("pause", "resume", "abort")
+        _v1(f"rollout-plans/<int:number>/{verb.replace('_', '-')}", RolloutPlans, post=verb)
+        for verb in ("pause", "resume", "go_ahead", "jump", "abort")
+    ),
+    _v1("rollout-templates", RolloutTemplates, get="list"),
+    _v1(
+        "rollout-templates/<str:project>/<str:template>",
+        RolloutTemplates,
+        get="retrieve",
+        put="update",
+        delete="destroy",
     ),
     _v1("policies", Policies, get="list"),
     _v1("policies/<str:project>/<str:policy>", Policies, get="retrieve", put="update", delete="destroy"),

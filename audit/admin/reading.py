@@ -149,6 +149,13 @@ def _said(
     request: ChangeRequest | None,
 ) -> tuple[str, tuple[str, ...]]:
     """What it is about, and what happened to it in words."""
+    if event.type in ("access.v1.membership.changed", "access.v1.organisation_membership.changed"):
+        member = event.subject.rpartition("/")[2]
+        roles = [
+            ", ".join(_role(role) for role in (document or {}).get("roles", ())) or "none"
+            for document in (before, after)
+        ]
+        return names.get(member, member), (f"Roles: {roles[0]} → {roles[1]}",)
     try:
         subject = Subject.parse(event.subject)
     except ValueError:
@@ -157,13 +164,6 @@ def _said(
         place = places.get(subject.environment, subject.environment)
         about = f"{subject.key} in {place}" if place else subject.key
         return about, sentences_of(subject, place, before, after)
-    if event.type in ("access.v1.membership.changed", "access.v1.organisation_membership.changed"):
-        member = event.subject.rpartition("/")[2]
-        roles = [
-            ", ".join(_role(role) for role in (document or {}).get("roles", ())) or "none"
-            for document in (before, after)
-        ]
-        return names.get(member, member), (f"Roles: {roles[0]} → {roles[1]}",)
     if event.subject.startswith("change/"):
         about = event.subject.removeprefix("change/")
         return (f"{about} {request.title}" if request else about), ()

@@ -219,6 +219,7 @@ API = [
         "change-requests",
         "emergencies",
         "rollout-plans",
+        "rollout-templates",
         "policies",
         "sdk-keys",
         "memberships",
@@ -234,6 +235,7 @@ API = [
         "configurations/<str:project>/<str:environment>/<str:flag>",
         "segments/<str:project>/<str:segment>",
         "policies/<str:project>/<str:policy>",
+        "rollout-templates/<str:project>/<str:template>",
     ),
     Door(_CR, "GET", "project.view", at=REQUEST),
     Door(f"{_V1}rollout-plans/<int:number>", "GET", "project.view", at=PLAN),
@@ -269,6 +271,22 @@ API = [
     *(
         Door(f"{_V1}rollout-plans/<int:number>/{act}", "POST", "rollout.pause", None, PLAN)
         for act in ("pause", "resume", "abort")
+    ),
+    Door(f"{_V1}rollout-plans/<int:number>/go-ahead", "POST", "change.approve", None, PLAN),
+    Door(f"{_V1}rollout-plans/<int:number>/jump", "POST", "change.schedule", {"stage": 1}, PLAN),
+    Door(
+        f"{_V1}rollout-templates/<str:project>/<str:template>",
+        "PUT",
+        "rollout_template.manage",
+        {"name": "New", "stages": [{"percent": 5, "hold": 0}], "base": 0},
+        {"template": "new"},
+    ),
+    Door(
+        f"{_V1}rollout-templates/<str:project>/<str:template>",
+        "DELETE",
+        "rollout_template.manage",
+        None,
+        {"template": "careful"},
     ),
     Door(f"{_CONFIGURATION}/kill", "POST", "flag.kill"),
     Door(f"{_V1}emergencies/<uuid:event>/review", "POST", "emergency.review"),

@@ -18,7 +18,7 @@ from access.limits import Limits
 from access.models import Membership
 from access.permissions import user_actor
 from access.roles import VERBS, OrganisationRole, Role
-from approvals import workflow
+from approvals import rollout_templates, workflow
 from distribution import keys
 from tests.access.doors import API, NARROWED, PAGES, PUBLIC, SIGNED_IN, Door
 from tests.api.conftest import Api
@@ -63,6 +63,12 @@ class Doors:
             title="Beta",
             rationale="planned",
         )
+        rollout_templates.save_template(
+            cast.actor("administrator"),
+            cast.project,
+            "careful",
+            {"name": "Careful", "stages": [{"percent": 5, "hold": 0}]},
+        )
         viewer = cast.users["viewer"]
         team = teams.save_team(root, "payments", name="Payments", members=[])
         teams.save_team(root, "unused", name="Unused", members=[])
@@ -81,6 +87,7 @@ class Doors:
             "environment": "development",
             "segment": "beta",
             "policy": "staging",
+            "template": "careful",
             "member": viewer.pseudonym,
             "person": viewer.pseudonym,
             "team": "payments",

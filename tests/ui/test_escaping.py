@@ -105,7 +105,7 @@ def test_messages_are_text(poisoned: Cast, browser: Browser) -> None:
         "base": seen[1],
         "name": EVIL,
         "kind": "development",
-        "position": 0,
+        "position": 1,
         "bucketing": "murmur3",
         "regions": EVIL,
     }
