@@ -101,7 +101,7 @@ def shown(
 
 def refused_page(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The answer to whoever may not, by whatever page or download; counted, and told to the ledger in sums."""
-    user = request.user
+    user = getattr(request, "user", None)
     refusals.count("forbidden", user.pseudonym if isinstance(user, User) else "")
     return permission_denied(request, exception)
 

@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
+from access.admin.member import LimitsForm
 from access.admin.pages import shown
 from access.admin.place import place_of
 from access.limits import Limits
@@ -92,23 +93,15 @@ class NewProviderForm(ProviderForm):
         return key
 
 
-class RuleForm(forms.Form):
+class RuleForm(LimitsForm):
     """What one group gives."""
 
     group = forms.CharField(label=_("Group"), max_length=500, widget=forms.TextInput(attrs=_CODE))
     gives = forms.ChoiceField(label=_("Gives"))
-    environments = forms.CharField(
-        label=_("Only in environments"),
-        required=False,
-        max_length=500,
-        widget=forms.TextInput(attrs=_CODE),
-        help_text=_(
-            "Keys, separated by spaces, for a role in a project. Empty: everywhere. Other limits: by the API."
-        ),
-    )
+    field_order = ("group", "gives")
 
     def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+        super().__init__(*args, project=None)
         roles = [*Role.choices, *CustomRole.objects.values_list("key", "name")]
         choices: list[Any] = [
             (
@@ -124,16 +117,24 @@ class RuleForm(forms.Form):
         ]
         self.fields["gives"].choices = choices  # type: ignore[attr-defined]
 
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if "gives" in given and not given["gives"].startswith("project/") and self.limits.document:
+            raise ValidationError(
+                _("Limits are for roles in projects; take them away, or choose such a role.")
+            )
+        return given
+
     def rule(self) -> dict[str, Any]:
         kind, __, what = self.cleaned_data["gives"].partition("/")
-        group, limited = self.cleaned_data["group"], self.cleaned_data["environments"].split()
+        group, limits = self.cleaned_data["group"], self.limits.document
         if kind == "team":
             return {"group": group, "team": what}
         if kind == "organisation":
             return {"group": group, "role": what}
         project, __, role = what.partition("/")
         rule = {"group": group, "project": project, "role": role}
-        return {**rule, "limits": {"environments": limited}} if limited else rule
+        return {**rule, "limits": limits} if limits else rule
 
 
 def provider_list(request: HttpRequest) -> HttpResponse:

@@ -47,7 +47,8 @@ def save_provider(
             if name in members:
                 setattr(row, name, members[name])
         refuse_unsafe(row.issuer)
-        row.rules = checked_rules(row.rules)
+        if "rules" in members:  # else a team that is gone would keep a provider from being disabled
+            row.rules = checked_rules(row.rules)
         if "openid" not in row.scopes:
             raise ValidationError({"scopes": "must contain openid; without it there is no id token"})
         row.full_clean(validate_unique=False)

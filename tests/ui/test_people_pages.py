@@ -90,7 +90,11 @@ def test_a_team_is_made_changed_and_deleted_once_nothing_depends_on_it(cast: Cas
     assert client.post("/admin/new-team/", form).headers["Location"] == "/admin/teams/payments/"
     assert client.post("/admin/new-team/", form).status_code == 422
     page = "/admin/teams/payments/"
-    assert client.post(page, {"name": "Paying", "members": members[:1]}).status_code == 302
+    form = {"name": "Paying", "members": members[:1], "base": 1}
+    assert client.post(page, form).status_code == 302
+    stale = client.post(page, {**form, "name": "Late"})
+    assert stale.status_code == 409
+    assert "Stands at Paying now." in stale.content.decode()
     team = Team.objects.get()
     assert team.document == {"key": "payments", "name": "Paying", "members": members[:1]}
     row = grants.grant(cast.actor("root"), cast.project, team.pseudonym, Role.EDITOR)
@@ -115,7 +119,11 @@ def test_a_custom_role_is_defined_given_and_deleted(cast: Cast, browser: Browser
     assert "1 member holds it" in text(browser, "root", page)
     client.post(page, {"delete": "1"})
     assert CustomRole.objects.exists()
-    client.post(page, {"name": "Night", "verbs": ["change.comment"]})
+    form = {"name": "Night", "verbs": ["change.comment"], "base": 1}
+    assert client.post(page, form).status_code == 302
+    stale = client.post(page, {**form, "verbs": ["flag.kill"]})
+    assert stale.status_code == 409
+    assert "Stands at change.comment now." in stale.content.decode()
     assert not may(cast.actor("outsider"), "flag.kill", cast.project)
     events = text(browser, "administrator", "/admin/p/shop/audit/")
     assert "Roles: none → night" in events

@@ -53,14 +53,39 @@ def test_what_is_wrong_is_said_at_its_field(cast: Cast, browser: Browser) -> Non
 def test_rules_are_added_and_taken_away(cast: Cast, browser: Browser) -> None:
     root = browser("root")
     root.post("/admin/sign-in/new/", FORM)
-    limited = {"rule": "1", "group": "devs", "gives": "project/shop/editor", "environments": "development"}
+    limited = {
+        "rule": "1",
+        "group": "devs",
+        "gives": "project/shop/editor",
+        "environments": ["development"],
+        "kinds": ["release"],
+        "tags": "fees, cards",
+        "not_critical": "on",
+    }
     for form in (limited, {"rule": "1", "group": "ops", "gives": "organisation/organisation-auditor"}):
         assert root.post("/admin/sign-in/acme/", form).status_code == 302
     assert IdentityProvider.objects.get().rules == [
-        {"group": "devs", "project": "shop", "role": "editor", "limits": {"environments": ["development"]}},
+        {
+            "group": "devs",
+            "project": "shop",
+            "role": "editor",
+            "limits": {
+                "critical": False,
+                "environments": ["development"],
+                "kinds": ["release"],
+                "tags": ["cards", "fees"],
+            },
+        },
         {"group": "ops", "role": "organisation-auditor"},
     ]
     assert root.post("/admin/sign-in/acme/", {"take": "0"}).status_code == 302
     assert [rule["group"] for rule in IdentityProvider.objects.get().rules] == ["ops"]
+    for wrong, says in (
+        ({**limited, "gives": "project/other/editor"}, "no environment of other"),
+        ({**limited, "gives": "organisation/organisation-auditor"}, "Limits are for roles in projects"),
+    ):
+        answer = root.post("/admin/sign-in/acme/", wrong)
+        assert answer.status_code == 422
+        assert says in answer.content.decode()
     assert root.post("/admin/sign-in/acme/", {"take": "7"}).status_code == 422
     assert root.post("/admin/sign-in/acme/", {"rule": "1", "group": "x", "gives": "king"}).status_code == 422
