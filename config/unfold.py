@@ -150,6 +150,7 @@ UNFOLD: dict[str, Any] = {
                             "sdk-key-new",
                             "sdk-key-origins",
                             "sdk-key-revoke",
+                            "sdk-key-rotate",
                         ),
                     },
                     {
@@ -201,7 +202,14 @@ UNFOLD: dict[str, Any] = {
                         "title": _("Service accounts"),
                         "icon": "smart_toy",
                         "link": _organisation_page("service-account-list"),
-                        "active": _is_at("service-account-list", "service-account-new", "service-account"),
+                        "active": _is_at(
+                            "service-account-list",
+                            "service-account-new",
+                            "service-account",
+                            "service-token-new",
+                            "trust-rule-new",
+                            "trust-trial",
+                        ),
                         "permission": _answers_for_programs,
                     },
                     {

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access import teams
 from access.admin.based import BasedForm
-from access.admin.organisation import OrganisationPage
+from access.admin.organisation import ListPage, OrganisationPage
 from access.models import CustomRole, Membership, validate_key
 from access.roles import VERBS
 from access.teams import InUseError
@@ -85,17 +85,20 @@ class NewCustomRolePage(OrganisationPage):
         return self.show(status=status, form=form, button=_("Define role"), back="admin:role-list")
 
 
-class CustomRoleListPage(OrganisationPage):
+class CustomRoleListPage(ListPage):
     """The organisation's own roles, and how many hold each."""
 
     verb = "organisation.manage"
     template = "countersign/role_list.html"
     title = _("Custom roles")
+    columns = (_("Role"), _("Verbs"), _("Held"))
+    icon = "badge"
+    new = ("role-new", _("New role"))
 
     def get(self, request: HttpRequest) -> HttpResponse:
         held = list(Membership.objects.order_by().values_list("role", flat=True))
-        return self.show(
-            rows=[
+        return self.show_rows(
+            [
                 {
                     "role": role,
                     "verbs": [each.verb for each in role.verbs.all()],

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from access import teams
 from access.admin.based import BasedForm
 from access.admin.member import People
-from access.admin.organisation import OrganisationPage
+from access.admin.organisation import ListPage, OrganisationPage
 from access.grants import LastAdministratorError
 from access.models import Membership, OrganisationMembership, ServiceAccount, Team, User, validate_key
 from access.teams import InUseError
@@ -49,19 +49,22 @@ class NewTeamForm(TeamForm):
         return key
 
 
-class TeamListPage(OrganisationPage):
+class TeamListPage(ListPage):
     """All teams, with how much each holds."""
 
     verb = "team.manage"
     template = "countersign/team_list.html"
     title = _("Teams")
+    columns = (_("Team"), _("People"), _("Roles in projects"), _("Service accounts"))
+    icon = "groups_2"
+    new = ("team-new", _("New team"))
 
     def get(self, request: HttpRequest) -> HttpResponse:
         roles: dict[str, int] = dict(
             Membership.objects.order_by().values_list("member").annotate(Count("pk"))
         )
-        return self.show(
-            rows=[
+        return self.show_rows(
+            [
                 {
                     "team": team,
                     "people": team.people,

@@ -14,6 +14,8 @@ from access.admin import (
     sessions,
     standing,
     teams,
+    tokens,
+    trust_rules,
 )
 
 urlpatterns = [
@@ -41,5 +43,7 @@ urlpatterns = [
     *accounts.urlpatterns,
     *erasing.urlpatterns,
     *providers.urlpatterns,
+    *tokens.urlpatterns,
+    *trust_rules.urlpatterns,
     path("sessions/", sessions.sessions_page, name="sessions"),
 ]

@@ -165,6 +165,22 @@ PAGES = [
         {"revoke": "{token}"},
         PROGRAM,
     ),
+    *(
+        Door(f"admin/service-accounts/<int:number>/{name}/", method, "service_account.manage", body, PROGRAM)
+        for name in ("new-token", "new-trust-rule", "try-a-token")
+        for method, body in (("GET", None), ("POST", {}))
+    ),
+    Door(
+        "admin/service-accounts/<int:number>/",
+        "POST",
+        "service_account.manage",
+        {"distrust": "{trust_rule}"},
+        PROGRAM,
+    ),
+    Door("admin/tokens/", "GET", SIGNED_IN),
+    Door("admin/new-token/", "GET", SIGNED_IN),
+    Door("admin/tokens/<int:number>/replace/", "GET", "service_account.manage", at={"number": "{token}"}),
+    Door("admin/tokens/<int:number>/replace/", "POST", "service_account.manage", {}, {"number": "{token}"}),
     Door("admin/accounts/", "GET", "account.manage"),
     Door("admin/accounts/new/", "GET", "account.manage"),
     Door("admin/accounts/new/", "POST", "account.manage", {"username": "new"}),
