@@ -103,9 +103,16 @@ def settle(provider: IdentityProvider, person: User, groups: Collection[str]) ->
     with recording(system_actor("sign-in", "ui")) as record:
         # Two sign-ins of one person, one after the other.
         User.objects.select_for_update(no_key=True).get(pk=person.pk)
-        kept = _settle_projects(record, provider, person.pseudonym, rules)
-        _settle_organisation(record, provider, person.pseudonym, rules)
-        _settle_teams(record, provider, person.pseudonym, rules)
+        return settle_in(record, provider, person.pseudonym, rules)
+
+
+def settle_in(
+    record: Recording, provider: IdentityProvider, member: str, rules: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """The same within a recording, for the rules that hold; none: all that the provider gave is taken."""
+    kept = _settle_projects(record, provider, member, rules)
+    _settle_organisation(record, provider, member, rules)
+    _settle_teams(record, provider, member, rules)
     return kept
 
 

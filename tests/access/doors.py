@@ -194,6 +194,15 @@ PAGES = [
     Door("admin/sign-in/new/", "GET", "organisation.manage"),
     Door("admin/sign-in/new/", "POST", "organisation.manage", {}),
     Door("admin/sign-in/<slug:key>/", "GET", "organisation.manage", beside="tests/ui/test_provider_pages.py"),
+    Door(
+        "admin/sign-in/<slug:key>/take-away/",
+        "GET",
+        "organisation.manage",
+        beside="tests/ui/test_provider_pages.py",
+    ),
+    Door("admin/accounts/<int:number>/identities/", "GET", "account.manage", at=PERSON),
+    Door("admin/accounts/<int:number>/identities/", "POST", "account.manage", {}, PERSON),
+    Door("admin/identities/", "GET", SIGNED_IN),
     Door("admin/sessions/", "GET", SIGNED_IN),
     Door("sign-in/", "GET", PUBLIC),
     Door("sign-in/<slug:provider_id>/", "POST", PUBLIC, beside="begins a sign-in by a provider"),
@@ -361,6 +370,12 @@ API = [
             beside="tests/api/test_identity_providers.py",
         )
         for method in ("GET", "PUT", "DELETE")
+    ),
+    Door(
+        f"{_V1}identity-providers/<str:key>/given",
+        "GET",
+        "organisation.manage",
+        beside="tests/api/test_identity_providers.py",
     ),
     Door("api/schema/", "GET", PUBLIC),
     Door("api/docs/", "GET", PUBLIC),

@@ -83,7 +83,7 @@ def test_a_page_or_download_that_is_refused_is_counted_once(api: Api) -> None:
     client.force_login(api.cast.users["viewer"])
     refused = (
         client.get("/admin/audit/report.csv"),
-        client.get("/admin/sign-in/"),
+        client.get("/admin/sessions/?who=author"),
         client.post("/admin/p/shop/people/", {"who": "outsider", "role": "viewer"}),
     )
     assert [answer.status_code for answer in refused] == [403, 403, 403]

@@ -23,8 +23,13 @@ FORM = {
 
 @pytest.mark.parametrize("name", ["administrator", "viewer", "outsider"])
 def test_only_organisation_administrators_see_the_pages(cast: Cast, browser: Browser, name: str) -> None:
-    for page in ("/admin/sign-in/", "/admin/sign-in/new/", "/admin/sign-in/acme/"):
-        assert browser(name).get(page).status_code == 403
+    for page in (
+        "/admin/sign-in/",
+        "/admin/sign-in/new/",
+        "/admin/sign-in/acme/",
+        "/admin/sign-in/acme/take-away/",
+    ):
+        assert browser(name).get(page).status_code == 404
 
 
 def test_a_provider_is_connected_changed_and_taken_away(cast: Cast, browser: Browser) -> None:
@@ -39,7 +44,12 @@ def test_a_provider_is_connected_changed_and_taken_away(cast: Cast, browser: Bro
     row = IdentityProvider.objects.get()
     assert (row.name, row.sealed_secret) == ("Acme Ltd", sealed)
     assert "Acme Ltd" in root.get("/admin/sign-in/").content.decode()
-    root.post("/admin/sign-in/acme/", {"delete": "1"})
+    assert "From nobody" in root.get("/admin/sign-in/acme/take-away/").content.decode()
+    root.post("/admin/sign-in/acme/take-away/", {"disable": "1"})
+    assert "It is disabled" in root.get("/admin/sign-in/acme/").content.decode()
+    root.post("/admin/sign-in/acme/", {"enable": "1"})
+    assert IdentityProvider.objects.get().is_enabled
+    root.post("/admin/sign-in/acme/take-away/", {"delete": "1"})
     assert not IdentityProvider.objects.exists()
 
 
