@@ -167,6 +167,15 @@ def recognise(token: str) -> tuple[TrustRule, datetime]:
         raise UntrustedError(
             "exp: the identity token has expired; the pipeline asks for a new one."
         ) from error
+    except jwt.ImmatureSignatureError as error:
+        raise UntrustedError(
+            "nbf: the identity token is not yet valid; it or its iat lies ahead, or the clocks of its issuer and of "
+            "this server differ."
+        ) from error
+    except jwt.InvalidSignatureError as error:
+        raise UntrustedError(
+            "The signature is not by the key that the token names; it was changed, or is not the issuer's."
+        ) from error
     except jwt.InvalidAudienceError as error:
         raise UntrustedError("aud: no trust rule for this issuer has this audience.") from error
     except _UNREADABLE as error:
