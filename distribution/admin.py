@@ -206,10 +206,14 @@ class RotateKeyPage(KeyPage):
             status=status,
             title=_("Replace %s") % key.name,
             intro=_(
-                "A new key for %(environment)s is shown once. The old one (%(hint)s…) works on meanwhile and "
-                "is then revoked by itself."
+                "A new key for %(environment)s is shown once. The old one (%(hint)s…, %(use)s) works on meanwhile "
+                "and is then revoked by itself."
             )
-            % {"environment": key.environment.name, "hint": key.hint},
+            % {
+                "environment": key.environment.name,
+                "hint": key.hint,
+                "use": _("last used on %s") % key.last_used_on if key.last_used_on else _("not used yet"),
+            },
             form=form,
             button=_("Make the new key"),
             back_name="environment-list",

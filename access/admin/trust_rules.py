@@ -28,14 +28,14 @@ class TrustRuleForm(ScopeForm):
         label=_("Issuer"),
         max_length=500,
         widget=forms.TextInput(attrs={**CODE, "placeholder": "https://token.actions.githubusercontent.com"}),
-        help_text=_("As `iss` of its tokens has it, character by character."),
+        help_text=_("As iss of its tokens has it, character by character."),
     )
     audience = forms.CharField(
         label=_("Audience"),
         max_length=500,
         widget=forms.TextInput(attrs=CODE),
         help_text=_(
-            "What the pipeline asks its token for, `aud`; the address of this installation is a good one."
+            "What the pipeline asks its token for, as aud has it; the address of this installation is a good one."
         ),
     )
     field_order = ("name", "issuer", "audience")
@@ -50,7 +50,9 @@ class ClaimForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={**CODE, "placeholder": "repository"}),
     )
-    kind = forms.ChoiceField(label=_("must"), choices=[("equals", _("be")), ("starts_with", _("start with"))])
+    kind = forms.ChoiceField(
+        label=_("must"), required=False, choices=[("equals", _("be")), ("starts_with", _("start with"))]
+    )
     text = forms.CharField(
         label=_("Text"),
         max_length=workload.LONGEST_CLAIM,
@@ -127,7 +129,11 @@ class NewTrustRulePage(TrustPage):
         if not form.is_valid() or not claims.is_valid():
             return self._show(form, claims, 422)
         given = form.cleaned_data
-        wanted = {row["claim"]: {row["kind"]: row["text"]} for row in claims.cleaned_data if row.get("claim")}
+        wanted = {
+            row["claim"]: {row["kind"] or "equals": row["text"]}
+            for row in claims.cleaned_data
+            if row.get("claim")
+        }
         try:
             rule = workload.trust(
                 self.actor,
