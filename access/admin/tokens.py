@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access import machines
 from access.admin.organisation import OrganisationPage
+from access.admin.overlap import OverlapForm
 from access.admin.scoped import CODE, ScopeForm
 from access.limits import LimitsError
 from access.models import ApiToken, ServiceAccount, User
@@ -69,18 +70,6 @@ class TokenForm(ScopeForm):
 
     def clean_addresses(self) -> list[str]:
         return str(self.cleaned_data["addresses"]).replace(",", " ").split()
-
-
-class RotationForm(forms.Form):
-    """For how long both tokens work."""
-
-    days = forms.IntegerField(
-        label=_("Days for which the old token works yet"),
-        min_value=0,
-        max_value=machines.LONGEST_OVERLAP.days,
-        initial=7,
-        help_text=_("Put the new one in its place meanwhile. With 0, the old one ends at once."),
-    )
 
 
 class TokensPage(OrganisationPage):
@@ -167,15 +156,15 @@ class RotateTokenPage(OrganisationPage):
         return self._tokens().exists()
 
     def get(self, request: HttpRequest, number: int) -> HttpResponse:
-        return self._show(get_object_or_404(self._tokens()), RotationForm())
+        return self._show(get_object_or_404(self._tokens()), OverlapForm(longest=machines.LONGEST_OVERLAP))
 
     def post(self, request: HttpRequest, number: int) -> HttpResponse:
         token = get_object_or_404(self._tokens())
-        form = RotationForm(request.POST)
+        form = OverlapForm(request.POST, longest=machines.LONGEST_OVERLAP)
         if not form.is_valid():
             return self._show(token, form, 422)
         try:
-            made, secret = machines.rotate_token(self.actor, token, timedelta(days=form.cleaned_data["days"]))
+            made, secret = machines.rotate_token(self.actor, token, form.overlap)
         except LimitsError as error:
             form.add_error(None, str(error))
             return self._show(token, form, 422)
