@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from access import grants, machines, teams
-from access.models import ApiToken, CustomRole, Membership, OrganisationMembership, Team
+from access.models import ApiToken, CustomRole, Membership, OrganisationMembership, ServiceAccount, Team
 from access.permissions import may
 from access.roles import OrganisationRole, Role
 from tests.cast import Cast
@@ -168,6 +168,8 @@ def _grow(cast: Cast, prefix: str, count: int) -> None:
         grants.appoint(root, team.pseudonym, OrganisationRole.ORGANISATION_AUDITOR)
         account = machines.create_service_account(root, key, team)
         machines.issue_token(root, account, "deploy")
+        machines.issue_token(root, cast.users["root"], key)
+        machines.issue_token(root, ServiceAccount.objects.get(name="one-0"), key)
 
 
 def test_pages_take_as_many_queries_with_many_teams_and_roles(cast: Cast, browser: Browser) -> None:
@@ -190,6 +192,9 @@ def test_pages_take_as_many_queries_with_many_teams_and_roles(cast: Cast, browse
         "/admin/accounts/",
     ]
     client = browser("root")
+    _grow(cast, "one", 1)
+    robot = ServiceAccount.objects.get(name="one-0")
+    urls += ["/admin/tokens/", f"/admin/service-accounts/{robot.pk}/"]
 
     def counts() -> dict[str, int]:
         found = {}
@@ -200,7 +205,6 @@ def test_pages_take_as_many_queries_with_many_teams_and_roles(cast: Cast, browse
             found[url] = len(captured)
         return found
 
-    _grow(cast, "one", 1)
     before = counts()
     _grow(cast, "more", 8)
     assert counts() == before
