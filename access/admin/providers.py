@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.member import LimitsForm
 from access.admin.organisation import ListPage, OrganisationPage
-from access.admin.scoped import CODE as _CODE
+from access.admin.scoped import CODE
 from access.grants import LastAdministratorError
 from access.limits import Limits
 from access.models import CustomRole, IdentityProvider, Team, User
@@ -36,7 +36,7 @@ class ProviderForm(forms.Form):
     name = forms.CharField(
         label=_("Name"), max_length=128, help_text=_("As on the button: “Sign in with …”.")
     )
-    client_id = forms.CharField(label=_("Client id"), max_length=255, widget=forms.TextInput(attrs=_CODE))
+    client_id = forms.CharField(label=_("Client id"), max_length=255, widget=forms.TextInput(attrs=CODE))
     secret = forms.CharField(
         label=_("Client secret"),
         required=False,
@@ -48,14 +48,14 @@ class ProviderForm(forms.Form):
         label=_("Scopes"),
         max_length=500,
         initial=" ".join(providers.DEFAULT_SCOPES),
-        widget=forms.TextInput(attrs=_CODE),
+        widget=forms.TextInput(attrs=CODE),
     )
     groups_claim = forms.CharField(
         label=_("Claim with the groups"),
         required=False,
         max_length=128,
         initial="groups",
-        widget=forms.TextInput(attrs=_CODE),
+        widget=forms.TextInput(attrs=CODE),
         help_text=_("Dots lead into objects, as in realm_access.roles. Empty: groups give nothing."),
     )
     creates_accounts = forms.BooleanField(
@@ -75,7 +75,7 @@ class NewProviderForm(ProviderForm):
     key = forms.CharField(
         label=_("Key"),
         max_length=64,
-        widget=forms.TextInput(attrs=_CODE),
+        widget=forms.TextInput(attrs=CODE),
         help_text=_(
             "Small letters, digits, hyphens. It stays: the provider sends people back to an address with it."
         ),
@@ -83,7 +83,7 @@ class NewProviderForm(ProviderForm):
     issuer = forms.CharField(
         label=_("Issuer"),
         max_length=500,
-        widget=forms.URLInput(attrs={**_CODE, "placeholder": "https://login.example.com/realms/acme"}),
+        widget=forms.URLInput(attrs={**CODE, "placeholder": "https://login.example.com/realms/acme"}),
         help_text=_("To the letter as the provider names itself. It stays: accounts are known by it."),
     )
 
@@ -97,7 +97,7 @@ class NewProviderForm(ProviderForm):
 class RuleForm(LimitsForm):
     """What one group gives."""
 
-    group = forms.CharField(label=_("Group"), max_length=500, widget=forms.TextInput(attrs=_CODE))
+    group = forms.CharField(label=_("Group"), max_length=500, widget=forms.TextInput(attrs=CODE))
     gives = forms.ChoiceField(label=_("Gives"))
     field_order = ("group", "gives")
 
