@@ -133,6 +133,7 @@ urlpatterns = [
     _v1("service-accounts/<str:account>", ServiceAccounts, patch="partial_update"),
     _v1("identity-providers", IdentityProviders, get="list"),
     _v1("identity-providers/<str:key>", IdentityProviders, get="retrieve", put="update", delete="destroy"),
+    _v1("identity-providers/<str:key>/given", IdentityProviders, get="given"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),
     re_path(
         r"^(?P<rest>.*)$",

@@ -150,6 +150,7 @@ UNFOLD: dict[str, Any] = {
                             "sdk-key-new",
                             "sdk-key-origins",
                             "sdk-key-revoke",
+                            "sdk-key-rotate",
                         ),
                     },
                     {
@@ -201,14 +202,21 @@ UNFOLD: dict[str, Any] = {
                         "title": _("Service accounts"),
                         "icon": "smart_toy",
                         "link": _organisation_page("service-account-list"),
-                        "active": _is_at("service-account-list", "service-account-new", "service-account"),
+                        "active": _is_at(
+                            "service-account-list",
+                            "service-account-new",
+                            "service-account",
+                            "service-token-new",
+                            "trust-rule-new",
+                            "trust-trial",
+                        ),
                         "permission": _answers_for_programs,
                     },
                     {
                         "title": _("Sign-in"),
                         "icon": "key",
                         "link": lambda request: reverse("admin:provider-list"),
-                        "active": _is_at("provider-list", "provider-new", "provider"),
+                        "active": _is_at("provider-list", "provider-new", "provider", "provider-taking"),
                         "permission": _holds("organisation.manage"),
                     },
                     {
@@ -216,7 +224,12 @@ UNFOLD: dict[str, Any] = {
                         "icon": "manage_accounts",
                         "link": _organisation_page("account-list"),
                         "active": _is_at(
-                            "account-list", "account-new", "account", "account-password", "person-erase"
+                            "account-list",
+                            "account-new",
+                            "account",
+                            "account-password",
+                            "account-identities",
+                            "person-erase",
                         ),
                         "permission": _holds("account.manage"),
                     },

@@ -6,6 +6,7 @@ from access.admin import (
     accounts,
     custom_roles,
     erasing,
+    identities,
     organisation,
     people,
     providers,
@@ -14,6 +15,8 @@ from access.admin import (
     sessions,
     standing,
     teams,
+    tokens,
+    trust_rules,
 )
 
 urlpatterns = [
@@ -40,6 +43,9 @@ urlpatterns = [
     ),
     *accounts.urlpatterns,
     *erasing.urlpatterns,
+    *identities.urlpatterns,
     *providers.urlpatterns,
+    *tokens.urlpatterns,
+    *trust_rules.urlpatterns,
     path("sessions/", sessions.sessions_page, name="sessions"),
 ]

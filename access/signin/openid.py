@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +37,7 @@ ALGORITHMS = frozenset(
 )
 # Clocks differ, in seconds.
 _LEEWAY = 60
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _LARGEST_ANSWER = 1024 * 1024
 
 
@@ -174,15 +178,29 @@ class Provider(OpenIDConnectProvider):
     def redirect(
         self, request: HttpRequest, process: str, next_url: str | None = None, data: Any = None, **kwargs: Any
     ) -> HttpResponse:
-        # Whatever the request asks for: a sign-in, our scopes, and a nonce that only this browser's session knows.
+        return self._redirect(request, next_url)
+
+    def redirect_to_link(self, request: HttpRequest, member: str) -> HttpResponse:
+        """Out to the provider, to link an identity to the account of `member`, who has to sign in there anew."""
+        asked = {"prompt": "login", "max_age": "0"}
+        return self._redirect(request, None, asked, links=member, begun=int(time.time()))
+
+    def _redirect(
+        self, request: HttpRequest, next_url: str | None, asked: Mapping[str, str] = NOTHING, **kept: Any
+    ) -> HttpResponse:
+        """Whatever the request asks for: a sign-in, our scopes, and a nonce that only this browser's session knows.
+
+        `kept`: put aside in the session until the provider answers.
+        """
         nonce = secrets.token_urlsafe(32)
         answer: HttpResponse = super().redirect(
             request,
             AuthProcess.LOGIN,
             next_url,
             scope=list(self.row.scopes),
-            auth_params={"nonce": nonce},
+            auth_params={"nonce": nonce, **asked},
             nonce=nonce,
+            **kept,
         )
         return answer
 
@@ -208,6 +226,12 @@ class Provider(OpenIDConnectProvider):
             "first_name": told.get("given_name"),
             "username": told.get("preferred_username"),
         }
+
+
+def signed_in_since(claims: Mapping[str, Any], moment: int) -> bool:
+    """Whether the provider says that the person signed in there after a moment (seconds since the epoch)."""
+    told = claims.get("auth_time")
+    return isinstance(told, int) and not isinstance(told, bool) and told >= moment - _LEEWAY
 
 
 class Callback(OAuth2CallbackView):

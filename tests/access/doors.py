@@ -165,6 +165,22 @@ PAGES = [
         {"revoke": "{token}"},
         PROGRAM,
     ),
+    *(
+        Door(f"admin/service-accounts/<int:number>/{name}/", method, "service_account.manage", body, PROGRAM)
+        for name in ("new-token", "new-trust-rule", "try-a-token")
+        for method, body in (("GET", None), ("POST", {}))
+    ),
+    Door(
+        "admin/service-accounts/<int:number>/",
+        "POST",
+        "service_account.manage",
+        {"distrust": "{trust_rule}"},
+        PROGRAM,
+    ),
+    Door("admin/tokens/", "GET", SIGNED_IN),
+    Door("admin/new-token/", "GET", SIGNED_IN),
+    Door("admin/tokens/<int:number>/replace/", "GET", "service_account.manage", at={"number": "{token}"}),
+    Door("admin/tokens/<int:number>/replace/", "POST", "service_account.manage", {}, {"number": "{token}"}),
     Door("admin/accounts/", "GET", "account.manage"),
     Door("admin/accounts/new/", "GET", "account.manage"),
     Door("admin/accounts/new/", "POST", "account.manage", {"username": "new"}),
@@ -178,6 +194,15 @@ PAGES = [
     Door("admin/sign-in/new/", "GET", "organisation.manage"),
     Door("admin/sign-in/new/", "POST", "organisation.manage", {}),
     Door("admin/sign-in/<slug:key>/", "GET", "organisation.manage", beside="tests/ui/test_provider_pages.py"),
+    Door(
+        "admin/sign-in/<slug:key>/take-away/",
+        "GET",
+        "organisation.manage",
+        beside="tests/ui/test_provider_pages.py",
+    ),
+    Door("admin/accounts/<int:number>/identities/", "GET", "account.manage", at=PERSON),
+    Door("admin/accounts/<int:number>/identities/", "POST", "account.manage", {}, PERSON),
+    Door("admin/identities/", "GET", SIGNED_IN),
     Door("admin/sessions/", "GET", SIGNED_IN),
     Door("sign-in/", "GET", PUBLIC),
     Door("sign-in/<slug:provider_id>/", "POST", PUBLIC, beside="begins a sign-in by a provider"),
@@ -363,6 +388,12 @@ API = [
             beside="tests/api/test_identity_providers.py",
         )
         for method in ("GET", "PUT", "DELETE")
+    ),
+    Door(
+        f"{_V1}identity-providers/<str:key>/given",
+        "GET",
+        "organisation.manage",
+        beside="tests/api/test_identity_providers.py",
     ),
     Door("api/schema/", "GET", PUBLIC),
     Door("api/docs/", "GET", PUBLIC),

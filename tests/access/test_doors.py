@@ -13,7 +13,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from access import grants, machines, teams
+from access import grants, machines, teams, workload
 from access.limits import Limits
 from access.models import Membership
 from access.permissions import user_actor
@@ -77,6 +77,14 @@ class Doors:
         grants.appoint(root, viewer.pseudonym, OrganisationRole.ORGANISATION_AUDITOR)
         program = machines.create_service_account(root, "pipeline")
         token, _ = machines.issue_token(root, program, "deploy")
+        trust_rule = workload.trust(
+            root,
+            program,
+            "release",
+            issuer="https://token.example.com",
+            audience="countersign",
+            claims={"repository": {"equals": "acme/shop"}},
+        )
         client_key, _ = keys.issue(root, cast.development, "page", "client")
         membership = Membership.objects.get(member=viewer.pseudonym)
         self.team = team
@@ -106,6 +114,7 @@ class Doors:
             "{person}": viewer.pk,
             "{program}": program.pk,
             "{token}": token.pk,
+            "{trust_rule}": trust_rule.pk,
             "{sdk_key}": self.stage.key.pk,
             "{client_key}": client_key.pk,
             "{membership}": membership.pk,
