@@ -11,7 +11,7 @@ from access import accounts, erasure, grants, machines, teams
 from access.models import Membership
 from access.permissions import ForbiddenError, may, projects_where, require, system_actor, user_actor
 from access.roles import SYSTEM, VERBS, OrganisationRole, Role
-from approvals import rollouts, workflow
+from approvals import rollout_templates, rollouts, workflow
 from approvals.models import ChangeRequest, Emergency
 from audit.actor import Actor
 from distribution import keys
@@ -106,6 +106,14 @@ OWNERS: dict[str, list[tuple[Callable[[Cast], Any], Callable[[Cast, Actor, Any],
                 [{"subject": "project/shop/policy/two", "after": {"name": "Two", "approvals": 2}}],
                 title="Two",
                 rationale="agreed",
+            ),
+        ),
+    ],
+    "rollout_template.manage": [
+        (
+            lambda cast: None,
+            lambda cast, who, _: rollout_templates.save_template(
+                who, cast.project, "careful", {"name": "Careful", "stages": [{"percent": 5, "hold": 0}]}
             ),
         ),
     ],
