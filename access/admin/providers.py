@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin, messages
@@ -56,10 +57,23 @@ class ProviderForm(forms.Form):
         widget=forms.TextInput(attrs=_CODE),
         help_text=_("Dots lead into objects, as in realm_access.roles. Empty: groups give nothing."),
     )
+    second_factor = forms.CharField(
+        label=_("Values of acr or amr that mean a second factor"),
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs=_CODE),
+        help_text=_(
+            "Separated by spaces, such as mfa. Whoever signs in with one of them counts as having shown a second "
+            "factor. Empty: the provider is not believed, and people set one up here."
+        ),
+    )
     creates_accounts = forms.BooleanField(
         label=_("Makes an account for somebody who signs in for the first time"), required=False, initial=True
     )
     is_enabled = forms.BooleanField(label=_("Offered on the sign-in page"), required=False, initial=True)
+
+    def clean_second_factor(self) -> list[str]:
+        return list(self.cleaned_data["second_factor"].split())
 
     def clean_scopes(self) -> list[str]:
         return list(self.cleaned_data["scopes"].split())
@@ -211,7 +225,7 @@ def provider(request: HttpRequest, key: str) -> HttpResponse:
 def _administrator(request: HttpRequest) -> Actor:
     actor = request_actor(request)
     try:
-        require_in_organisation(actor, "organisation.manage")
+        require_in_organisation(actor, "organisation.manage", reading=True)
     except ForbiddenError as error:
         raise PermissionDenied(str(error)) from error
     return actor
@@ -250,7 +264,11 @@ def _rules_saved(actor: Actor, row: IdentityProvider, request: HttpRequest, form
 
 
 def _initial(row: IdentityProvider) -> dict[str, Any]:
-    return {**row.document, "scopes": " ".join(row.scopes)}
+    return {
+        **row.document,
+        "scopes": " ".join(row.scopes),
+        "second_factor": " ".join(row.second_factor),
+    }
 
 
 def _in_words(rule: dict[str, Any]) -> str:
@@ -268,7 +286,7 @@ def _shown(request: HttpRequest, template: str, status: int = 200, **context: An
 
 
 # allauth's own pages would store secrets in clear, and tie anybody's account to any subject, unrecorded.
-for side_door in (SocialApp, SocialAccount, SocialToken, EmailAddress):
+for side_door in (SocialApp, SocialAccount, SocialToken, EmailAddress, Authenticator):
     if admin.site.is_registered(side_door):
         admin.site.unregister(side_door)
 

@@ -10,6 +10,7 @@ from access.admin import (
     people,
     providers,
     role_table,
+    security,
     service_accounts,
     sessions,
     standing,
@@ -41,5 +42,6 @@ urlpatterns = [
     *accounts.urlpatterns,
     *erasing.urlpatterns,
     *providers.urlpatterns,
+    *security.urlpatterns,
     path("sessions/", sessions.sessions_page, name="sessions"),
 ]

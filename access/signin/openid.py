@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,8 @@ ALGORITHMS = frozenset(
 # Clocks differ, in seconds.
 _LEEWAY = 60
 _LARGEST_ANSWER = 1024 * 1024
+# Members of a sign-in's state: whose session it confirms anew, and when (Unix time) a second factor was shown.
+CONFIRMS, FACTOR_AT, _BEGAN = "confirms", "factor_at", "began_at"
 
 
 class Session(requests.Session):
@@ -96,6 +99,9 @@ class Exchange(OpenIDConnectOAuth2Adapter):
     def complete_login(self, request: HttpRequest, app: SocialApp, token: SocialToken, **kwargs: Any) -> Any:
         provider = self.get_provider()
         claims = self._verified(app, kwargs["response"].get("id_token"))
+        vouched = _factor_at(provider.row, claims)
+        if CONFIRMS in self.state and _signed_in_at(claims) < self.state[_BEGAN] - _LEEWAY:
+            raise OAuth2Error("The id token does not say, in auth_time, that somebody signed in anew.")
         if self.openid_config.get("userinfo_endpoint"):
             more = self._fetch_user_info(token.token)
             if more.get("sub") != claims["sub"]:
@@ -103,6 +109,9 @@ class Exchange(OpenIDConnectOAuth2Adapter):
             claims = {**more, **claims}
         login = provider.sociallogin_from_response(request, claims)
         login.claims = claims
+        if vouched is not None:
+            # In the state, which allauth takes along while more is asked of whoever signs in.
+            self.state[FACTOR_AT] = vouched
         return login
 
     def _fetch_user_info(self, access_token: str) -> dict[str, Any]:
@@ -133,6 +142,23 @@ class Exchange(OpenIDConnectOAuth2Adapter):
         if not expected or not secrets.compare_digest(str(claims.get("nonce", "")), expected):
             raise OAuth2Error("The id token belongs to another sign-in: its nonce is not ours.")
         return claims
+
+
+def _signed_in_at(claims: dict[str, Any]) -> float:
+    """When somebody signed in at the provider (Unix time); 0 where it does not say."""
+    said = claims.get("auth_time")
+    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else 0.0
+
+
+def _factor_at(row: IdentityProvider, claims: dict[str, Any]) -> float | None:
+    """When, as the signed claims say, a second factor was shown; None where they do not, or are not believed."""
+    methods = claims.get("amr")
+    said = {
+        each
+        for each in (claims.get("acr"), *(methods if isinstance(methods, list) else ()))
+        if isinstance(each, str)
+    }
+    return min(_signed_in_at(claims), time.time()) if said & set(row.second_factor) else None
 
 
 def refuse_endpoint(name: str, address: str, issuer: str) -> None:
@@ -176,13 +202,18 @@ class Provider(OpenIDConnectProvider):
     ) -> HttpResponse:
         # Whatever the request asks for: a sign-in, our scopes, and a nonce that only this browser's session knows.
         nonce = secrets.token_urlsafe(32)
+        params = {"nonce": nonce}
+        kept: dict[str, Any] = {"nonce": nonce}
+        if "confirm" in request.POST and request.user.is_authenticated:
+            params |= {"prompt": "login", "max_age": "0"}
+            kept |= {CONFIRMS: str(request.user.pk), _BEGAN: time.time()}
         answer: HttpResponse = super().redirect(
             request,
             AuthProcess.LOGIN,
             next_url,
             scope=list(self.row.scopes),
-            auth_params={"nonce": nonce},
-            nonce=nonce,
+            auth_params=params,
+            **kept,
         )
         return answer
 

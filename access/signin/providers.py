@@ -11,8 +11,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from access.models import Membership, OrganisationMembership, TeamMember
+from access.models import Membership, OrganisationMembership, TeamMember, User
 from access.permissions import require_in_organisation
+from access.signin.factors import reseal_factors
 from access.signin.models import IdentityProvider
 from access.signin.rules import checked_rules
 from access.signin.sealing import resealed, seal
@@ -21,7 +22,16 @@ from audit.actor import Actor
 from audit.recording import recording
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-MEMBERS = ("name", "client_id", "is_enabled", "creates_accounts", "scopes", "groups_claim", "rules")
+MEMBERS = (
+    "name",
+    "client_id",
+    "is_enabled",
+    "creates_accounts",
+    "scopes",
+    "groups_claim",
+    "second_factor",
+    "rules",
+)
 DEFAULT_SCOPES = ("openid", "profile", "email")
 
 
@@ -50,6 +60,8 @@ def save_provider(
         row.rules = checked_rules(row.rules)
         if "openid" not in row.scopes:
             raise ValidationError({"scopes": "must contain openid; without it there is no id token"})
+        if not all(isinstance(each, str) and each for each in row.second_factor):
+            raise ValidationError({"second_factor": "must be a list of values of acr or amr"})
         row.full_clean(validate_unique=False)
         if secret is not None:
             row.sealed_secret = seal(secret) if secret else ""
@@ -63,6 +75,9 @@ def save_provider(
             after=row.document,
         )
         row.save()
+        if before is not None and row.second_factor != before["second_factor"]:
+            # What it said under other terms does not count: it says so again at the next sign-in.
+            User.objects.filter(vouched_by=key).update(vouched_by="")
     return row
 
 
@@ -100,7 +115,7 @@ def reseal(actor: Actor) -> int:
                 after=row.document,
             )
             row.save()
-        return len(rows)
+        return len(rows) + reseal_factors(record)
 
 
 def accounts_of(provider: IdentityProvider) -> int:
