@@ -207,7 +207,9 @@ def require_proof(actor: Actor) -> None:
     """Raise `StaleFactorError` or `ForbiddenError` where the policy asks whoever makes credentials for a factor."""
     require_fresh_factor(actor)
     if waits_for_factor(actor):
-        raise ForbiddenError("What you make outlives your session: show your second factor first, or set one up.")
+        raise ForbiddenError(
+            "What you make outlives your session: show your second factor first, or set one up."
+        )
 
 
 def _require_maker(actor: Actor, holder: User | ServiceAccount) -> None:

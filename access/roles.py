@@ -51,12 +51,12 @@ PURPOSES: Mapping[str, str] = {
 }
 
 
-class Fresh(enum.Enum):
+class Fresh(enum.StrEnum):
     """When a verb asks people for a second factor that is fresh, where the organisation's policy has an age."""
 
-    NEVER = enum.auto()
-    PROTECTED = enum.auto()  # where it touches a protected environment
-    ALWAYS = enum.auto()
+    NEVER = "never"
+    PROTECTED = "protected"  # where it touches a protected environment
+    ALWAYS = "always"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,9 @@ VERBS: Mapping[str, Verb] = {
     "access.manage": _verb("give and take roles in a project", _ADMIN, _ORG, fresh=_F),
     # govern the installation
     "project.create": _verb("make projects", _ORG),
-    "organisation.manage": _verb("give and take roles of the organisation; define custom roles", _ORG, fresh=_F),
+    "organisation.manage": _verb(
+        "give and take roles of the organisation; define custom roles", _ORG, fresh=_F
+    ),
     "team.manage": _verb("make teams and say who is in them", _ORG, fresh=_F),
     "account.manage": _verb("make accounts, make them inactive, set passwords", _ORG, fresh=_F),
     "factor.reset": _verb("remove somebody's second factors, so that they set up new ones", _ORG, fresh=_F),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
@@ -75,10 +75,10 @@ class ControlPlaneSite(UnfoldAdminSite):
             **(extra_context or {}),
         }
         request.current_app = self.name
-        answer: HttpResponse = SignInView.as_view(extra_context=context)(request)
+        answer: Any = SignInView.as_view(extra_context=context)(request)
         if getattr(request, "axes_locked_out", False):
             answer.status_code = 429
-        return answer
+        return cast(HttpResponse, answer)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return redirect("admin:home")

@@ -208,7 +208,7 @@ UNFOLD: dict[str, Any] = {
                         "title": _("Sign-in"),
                         "icon": "key",
                         "link": lambda request: reverse("admin:provider-list"),
-                        "active": _is_at("provider-list", "provider-new", "provider"),
+                        "active": _is_at("provider-list", "provider-new", "provider", "factor-policy"),
                         "permission": _holds("organisation.manage"),
                     },
                     {
@@ -216,7 +216,12 @@ UNFOLD: dict[str, Any] = {
                         "icon": "manage_accounts",
                         "link": _organisation_page("account-list"),
                         "active": _is_at(
-                            "account-list", "account-new", "account", "account-password", "person-erase"
+                            "account-list",
+                            "account-new",
+                            "account",
+                            "account-password",
+                            "factor-reset",
+                            "person-erase",
                         ),
                         "permission": _holds("account.manage"),
                     },

@@ -22,6 +22,7 @@ from access.models import CustomRole, IdentityProvider, Team, User
 from access.permissions import ForbiddenError, request_actor, require_in_organisation
 from access.roles import OrganisationRole, Role
 from access.signin import lockout, providers
+from access.signin.factor_policy import factor_policy
 from access.teams import InUseError
 from audit.actor import Actor
 from flags.models import Project
@@ -163,7 +164,12 @@ def provider_list(request: HttpRequest) -> HttpResponse:
         return redirect("admin:provider-list")
     rows = [{"row": row, "accounts": providers.accounts_of(row)} for row in IdentityProvider.objects.all()]
     return _shown(
-        request, "countersign/provider_list.html", title=_("Sign-in"), rows=rows, lockouts=lockout.lockouts()
+        request,
+        "countersign/provider_list.html",
+        title=_("Sign-in"),
+        rows=rows,
+        lockouts=lockout.lockouts(),
+        factor_policy=factor_policy().document,
     )
 
 

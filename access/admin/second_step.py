@@ -50,7 +50,7 @@ class CodeForm(forms.Form):
             raise forms.ValidationError(str(error)) from error
         if found is None:
             raise forms.ValidationError(
-                _("This code opens nothing: it is mistyped, too old, or was used. Try the next one that the app shows.")
+                _("This code opens nothing: it is mistyped, too old, or was used. Try the next one.")
             )
         self.authenticator: Authenticator = found
         return code
@@ -130,7 +130,9 @@ class SecondStepView(AuthenticateView):
 
     def render_to_response(self, context: dict[str, Any], **options: Any) -> HttpResponse:
         locked_out = getattr(self.auth_form, "locked_out", False)
-        answer: HttpResponse = super().render_to_response(context, status=429 if locked_out else 200, **options)
+        answer: HttpResponse = super().render_to_response(
+            context, status=429 if locked_out else 200, **options
+        )
         return answer
 
 
@@ -143,7 +145,9 @@ class PasskeyView(LoginWebAuthnView):
     def form_invalid(self, form: forms.Form) -> HttpResponse:
         messages.error(
             self.request,
-            _("This passkey opens no account here. Sign in with a password, and set it up under Sign-in security."),
+            _(
+                "This passkey opens no account here. Sign in with a password, and set it up under Sign-in security."
+            ),
         )
         following = self.request.POST.get("next", "")
         return HttpResponseRedirect(

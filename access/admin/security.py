@@ -28,7 +28,7 @@ from django.views.decorators.cache import never_cache
 
 from access.admin.pages import shown
 from access.admin.place import place_of
-from access.admin.second_step import CodeForm, KeyForm, CredentialField, of_a_key
+from access.admin.second_step import CodeForm, CredentialField, KeyForm, of_a_key
 from access.models import IdentityProvider, User
 from access.permissions import request_actor, waits_for_factor
 from access.shown_factor import last_at, note_factor
@@ -61,7 +61,13 @@ class SecurityPage(View):
 
     def show(self, template: str = "", *, status: int = 200, **context: Any) -> HttpResponse:
         place = place_of(self.request)
-        whole = {"place": place, "project": place.project, "verbs": place.verbs, "title": self.title, **context}
+        whole = {
+            "place": place,
+            "project": place.project,
+            "verbs": place.verbs,
+            "title": self.title,
+            **context,
+        }
         return shown(self.request, template or self.template, whole, status=status)
 
     def show_codes(self, codes: list[str], done: Any) -> HttpResponse:
@@ -265,7 +271,9 @@ class ConfirmPage(SecurityPage):
             return self._show(code_form=code, status=429 if code.locked_out else 422)
         form = PasswordForm(request.POST)
         if form.is_valid():
-            known = authenticate(request, username=self.person.username, password=form.cleaned_data["password"])
+            known = authenticate(
+                request, username=self.person.username, password=form.cleaned_data["password"]
+            )
             if known == self.person:
                 reauthenticate_by_password(request)
                 return self._back()

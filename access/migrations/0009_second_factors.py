@@ -7,65 +7,97 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('access', '0008_signed_in_sessions'),
-        ('audit', '0005_fewer_indexes'),
+        ("access", "0008_signed_in_sessions"),
+        ("audit", "0005_fewer_indexes"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='FactorPolicy',
+            name="FactorPolicy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('fresh_minutes', models.PositiveSmallIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(1440)])),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "fresh_minutes",
+                    models.PositiveSmallIntegerField(
+                        default=0, validators=[django.core.validators.MaxValueValidator(1440)]
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'factor policies',
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'default_manager_name': 'objects',
+                "verbose_name_plural": "factor policies",
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='RoleWithFactor',
+            name="RoleWithFactor",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(max_length=32, unique=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("role", models.CharField(max_length=32, unique=True)),
             ],
         ),
         migrations.AddField(
-            model_name='historicalidentityprovider',
-            name='second_factor',
+            model_name="historicalidentityprovider",
+            name="second_factor",
             field=models.JSONField(blank=True, default=list),
         ),
         migrations.AddField(
-            model_name='identityprovider',
-            name='second_factor',
+            model_name="identityprovider",
+            name="second_factor",
             field=models.JSONField(blank=True, default=list),
         ),
         migrations.AddField(
-            model_name='user',
-            name='vouched_by',
+            model_name="user",
+            name="vouched_by",
             field=models.CharField(blank=True, editable=False, max_length=64),
         ),
         migrations.CreateModel(
-            name='HistoricalFactorPolicy',
+            name="HistoricalFactorPolicy",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('fresh_minutes', models.PositiveSmallIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(1440)])),
-                ('history_user_id', models.CharField(max_length=128)),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('event', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='audit.event')),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID"),
+                ),
+                (
+                    "fresh_minutes",
+                    models.PositiveSmallIntegerField(
+                        default=0, validators=[django.core.validators.MaxValueValidator(1440)]
+                    ),
+                ),
+                ("history_user_id", models.CharField(max_length=128)),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "event",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="audit.event"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical factor policy',
-                'verbose_name_plural': 'historical factor policies',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical factor policy",
+                "verbose_name_plural": "historical factor policies",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),

@@ -94,6 +94,8 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Settle what the groups give before anything else: losing them counts even if the rest fails."""
         person, row = sociallogin.user, sociallogin.provider.row
+        if CONFIRMS in sociallogin.state:
+            _refuse_another(request, sociallogin)
         if person.pk is None:
             if not row.creates_accounts:
                 logger.warning("%s: somebody without an account", row.key)
@@ -119,9 +121,6 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
     def _confirm(self, request: HttpRequest, sociallogin: SocialLogin) -> NoReturn:
         """Whoever is signed in showed at the provider, anew, who they are: nobody signs in by that."""
         person, row = sociallogin.user, sociallogin.provider.row
-        if sociallogin.state[CONFIRMS] != str(request.user.pk) or person.pk != request.user.pk:
-            messages.error(request, _("At %(provider)s somebody else signed in than here.") % {"provider": row})
-            raise ImmediateHttpResponse(HttpResponseRedirect(reverse("admin:confirm")))
         record_authentication(request, person, "socialaccount", provider=row.key)
         if FACTOR_AT in sociallogin.state:
             note_factor(request, person, "provider", sociallogin.state[FACTOR_AT])
@@ -226,6 +225,17 @@ def explained(provider: IdentityProvider, error: Any, exception: Exception | Non
             "organisation administrator: the server's log says why."
         ) % {"provider": provider}
     return _("The sign-in took too long or began in another window. Start again.")
+
+
+def _refuse_another(request: HttpRequest, sociallogin: SocialLogin) -> None:
+    """Raises ImmediateHttpResponse unless who signed in at the provider is who is signed in here."""
+    if not sociallogin.state[CONFIRMS] == str(request.user.pk) == str(sociallogin.user.pk):
+        messages.error(
+            request,
+            _("At %(provider)s somebody else signed in than here, so nothing was confirmed.")
+            % {"provider": sociallogin.provider.row},
+        )
+        raise ImmediateHttpResponse(HttpResponseRedirect(reverse("admin:security")))
 
 
 def refuse(request: HttpRequest, sentence: str) -> NoReturn:

@@ -41,7 +41,9 @@ def asking_for_factors(callback: Callback, name: str | None) -> Callback:
 
 def confirm_address(following: str, *, factor: bool = False) -> str:
     """The page that asks who it is, and goes back to `following`. `factor`: a password is not enough."""
-    return f"{reverse('admin:confirm')}?{urlencode({'next': following, **({'factor': '1'} if factor else {})})}"
+    return (
+        f"{reverse('admin:confirm')}?{urlencode({'next': following, **({'factor': '1'} if factor else {})})}"
+    )
 
 
 def _to(request: HttpRequest, address: str) -> HttpResponse:

@@ -71,7 +71,9 @@ def add_app(actor: Actor, person: User, secret: str, code: str, *, session: str 
     """
     step = _step_of(secret, code, after=0)
     if step is None:
-        raise FactorError(_("This is not the code that the app shows now. Look at its clock, and try the next one."))
+        raise FactorError(
+            _("This is not the code that the app shows now. Look at its clock, and try the next one.")
+        )
     with recording(actor) as record:
         _require_own(actor, person)
         _hold(person)
@@ -85,7 +87,9 @@ def add_app(actor: Actor, person: User, secret: str, code: str, *, session: str 
     return codes
 
 
-def add_key(actor: Actor, person: User, name: str, credential: dict[str, Any], *, session: str = "") -> list[str]:
+def add_key(
+    actor: Actor, person: User, name: str, credential: dict[str, Any], *, session: str = ""
+) -> list[str]:
     """Set up a passkey or security key whose credential was verified; otherwise as `add_app`."""
     with recording(actor) as record:
         _require_own(actor, person)
@@ -171,7 +175,10 @@ def attempt(request: HttpRequest, person: User, check: Callable[[], _Found | Non
     if found is None:
         user_login_failed.send(sender=__name__, credentials=credentials, request=request)
         if not AxesProxyHandler.is_allowed(request, credentials):
-            _tell(person, _("somebody who knows your password tried many wrong codes; change it if that was not you"))
+            _tell(
+                person,
+                _("somebody who knows your password tried many wrong codes; change it if that was not you"),
+            )
             raise LockedOutError(explained(request, person.username))
     return found
 
@@ -208,7 +215,9 @@ def _removed(record: Recording, person: User, row: Authenticator) -> None:
 def _step_of(secret: str, code: str, after: int) -> int | None:
     """The time step whose code this is, now or next to now and after the one used last (RFC 6238, 5.2)."""
     for step in yield_hotp_counters_from_time():
-        if step > after and compare_user_code(actual=code, expected=format_hotp_value(hotp_value(secret, step))):
+        if step > after and compare_user_code(
+            actual=code, expected=format_hotp_value(hotp_value(secret, step))
+        ):
             return step
     return None
 

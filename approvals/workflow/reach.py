@@ -70,9 +70,7 @@ def _as_document(flag: Flag) -> dict[str, Any]:
     return {"kind": flag.kind, "tags": flag.tags, "critical": flag.critical}
 
 
-def _touched(
-    environment: str | None, definition: Mapping[str, Any], protected: Collection[str]
-) -> Touched:
+def _touched(environment: str | None, definition: Mapping[str, Any], protected: Collection[str]) -> Touched:
     return Touched(
         environment,
         str(definition.get("kind", "")),
