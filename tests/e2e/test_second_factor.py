@@ -116,20 +116,19 @@ def test_a_passkey_and_an_app_are_set_up_sign_in_and_are_shown_again_before_an_a
 
 def approves_with_a_fresh_factor(page: Page, embedded: Installation) -> None:
     """An hour later the approval asks for the key, and comes back with what was typed."""
+    subject = "project/shop/environment/production/flag/legacy-invoice-layout"
+    _, standing = embedded.api("editor", "GET", "configurations/shop/production/legacy-invoice-layout")
     status, made = embedded.api(
         "editor",
         "POST",
         "change-requests",
         {
             "project": "shop",
-            "title": "Dark mode",
+            "title": "No more old invoices",
             "rationale": "planned",
-            "operations": [
-                {
-                    "subject": "project/shop/environment/production/flag/dark-mode",
-                    "after": {"enabled": True, "off": "off", "default": {"variant": "on"}},
-                }
-            ],
+            "ticket": "SHOP-500",
+            "operations": [{"subject": subject, "after": {**standing["document"], "enabled": False}}],
+            "base": {subject: standing["version"]},
         },
     )
     assert status == 201, made
@@ -138,14 +137,14 @@ def approves_with_a_fresh_factor(page: Page, embedded: Installation) -> None:
         embedded.manage("shell", "-c", AGE)
         address = f"/admin/p/shop/requests/{made['number']}/"
         page.goto(address)
-        page.get_by_label("Comment").first.fill("Looked at it on two screens.")
+        page.get_by_label("Comment (optional)").fill("The last customer has moved.")
         page.get_by_role("button", name="Approve").first.click()
         page.wait_for_url("**/admin/security/confirm/**")
         page.get_by_role("button", name="Use your passkey or security key").click()
         page.wait_for_url(f"**{address}")
-        expect(page.get_by_label("Comment").first).to_have_value("Looked at it on two screens.")
+        expect(page.get_by_label("Comment (optional)")).to_have_value("The last customer has moved.")
         page.get_by_role("button", name="Approve").first.click()
-        expect(page.get_by_text("Looked at it on two screens.").first).to_be_visible()
+        expect(page.get_by_text("The last customer has moved.").first).to_be_visible()
         _, seen = embedded.api("editor", "GET", f"change-requests/{made['number']}")
         assert any(review["verdict"] == "approved" for review in seen["reviews"]), seen
     finally:
