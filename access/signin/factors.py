@@ -59,6 +59,11 @@ def factors_of(person: User) -> QuerySet[Authenticator]:
     return Authenticator.objects.filter(user=person).order_by("pk")
 
 
+def kinds_of(person: User) -> list[str]:
+    """What they have, as events name it."""
+    return sorted(NAMES[Kind(each.type)] for each in factors_of(person))
+
+
 def has_own_factor(person: User) -> bool:
     """Whether somebody signs in with a second factor of their own."""
     return factors_of(person).filter(type__in=SIGNING_IN).exists()
@@ -136,8 +141,7 @@ def reset(actor: Actor, person: User) -> None:
         if actor.id == person.pseudonym:
             raise ForbiddenError("factor.reset: another organisation administrator resets yours.")
         _hold(person)
-        kinds = sorted(NAMES[Kind(each.type)] for each in factors_of(person))
-        record.event("access.v1.factor.reset", _subject(person), {"kinds": kinds})
+        record.event("access.v1.factor.reset", _subject(person), {"kinds": kinds_of(person)})
         factors_of(person).delete()
         User.objects.filter(pk=person.pk).update(vouched_by="")
         end_sessions(actor, person)

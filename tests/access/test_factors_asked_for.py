@@ -129,7 +129,7 @@ def test_a_password_is_not_a_second_factor(cast: Cast, app: App) -> None:
     client = signed_in("administrator")
     answer = client.post(POLICY, {"required_approvals": 2, "base": 0})
     page = client.get(answer["Location"]).content.decode()
-    assert "You have no second factor yet, so it was not done" in page
+    assert "you have none yet, so it was not done" in page
     client.post(answer["Location"], {"password": PASSWORD})
     again = client.post(POLICY, {"required_approvals": 2, "base": 0})
     assert again["Location"].startswith("/admin/security/confirm/")
