@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from access import grants, machines, teams
-from access.models import IdentityProvider, User
+from access.models import IdentityProvider, Membership, User
 from access.permissions import (
     ForbiddenError,
     eligible,
@@ -28,9 +28,9 @@ from tests.access.openid_provider import OpenIdProvider, begin, browser, sign_in
 from tests.cast import PASSWORD, Cast
 
 ENROL = "/admin/security/"
-POLICY_BODY = {"required_approvals": 2, "require_rationale": True, "require_ticket": False}
 PLACE = {"project": "shop", "environment": "production"}
-POLICY = "/admin/p/shop/environments/production/policy/"
+PEOPLE = "/admin/p/shop/people/"
+GIVE = {"who": "viewer", "role": "editor"}
 
 
 def asks(cast: Cast, **members: Any) -> None:
@@ -127,19 +127,19 @@ def test_approving_in_a_protected_environment_asks_for_a_fresh_factor(cast: Cast
 def test_a_password_is_not_a_second_factor(cast: Cast, app: App) -> None:
     asks(cast, fresh_minutes=15)
     client = signed_in("administrator")
-    answer = client.post(POLICY, {"required_approvals": 2, "base": 0})
+    answer = client.post(PEOPLE, GIVE)
     page = client.get(answer["Location"]).content.decode()
     assert "you have none yet, so it was not done" in page
     client.post(answer["Location"], {"password": PASSWORD})
-    again = client.post(POLICY, {"required_approvals": 2, "base": 0})
+    again = client.post(PEOPLE, GIVE)
     assert again["Location"].startswith("/admin/security/confirm/")
-    assert not Event.objects.filter(type="approvals.v1.policy.changed").exists()
+    assert not Membership.objects.filter(member=cast.users["viewer"].pseudonym, role="editor").exists()
 
 
 @pytest.mark.parametrize(
     ("name", "method", "address", "body"),
     [
-        ("administrator", "PUT", "policies/shop/production", {**POLICY_BODY, "base": 0}),
+        ("administrator", "PUT", "policies/shop/production", {"policy": {}, "base": 0}),
         ("administrator", "POST", "sdk-keys", {**PLACE, "name": "k", "side": "server"}),
         ("administrator", "POST", "memberships", {"project": "shop", "member": "viewer", "role": "editor"}),
         ("administrator", "PATCH", "environments/shop/production", {"name": "Prod", "base": 1}),
@@ -250,7 +250,7 @@ def test_a_provider_that_is_no_longer_believed_vouched_for_nobody(
 
 
 def confirm(client: Client, openid: OpenIdProvider, subject: str, **claims: Any) -> Any:
-    address = begin(client, confirm="1", next=POLICY)
+    address = begin(client, confirm="1", next=PEOPLE)
     return client.get(f"/sign-in/acme/callback/?{openid.consent(address, subject, **claims)}")
 
 
@@ -260,22 +260,21 @@ def test_people_of_a_provider_show_it_there_anew(
     asks(cast, fresh_minutes=15)
     client, now = browser(), int(time.time())
     sign_in(client, openid, "s-1", groups=["admins"], amr=["mfa"], auth_time=now - 3600)
-    form = {"required_approvals": 2, "base": 0}
-    answer = client.post(POLICY, form)
+    answer = client.post(PEOPLE, GIVE)
     assert "Confirm with Acme" in client.get(answer["Location"]).content.decode()
 
     stale = confirm(client, openid, "s-1", groups=["admins"], amr=["mfa"], auth_time=now - 3600)
     assert stale["Location"] == "/admin/login/"
     confirm(client, openid, "s-1", groups=["admins"], amr=["mfa"])
-    assert client.post(POLICY, form)["Location"].startswith("/admin/security/confirm/"), "no auth_time"
+    assert client.post(PEOPLE, GIVE)["Location"].startswith("/admin/security/confirm/"), "no auth_time"
     confirm(client, openid, "s-1", groups=["admins"], amr=["pwd"], auth_time=now)
-    assert client.post(POLICY, form)["Location"].startswith("/admin/security/confirm/"), "no second factor"
+    assert client.post(PEOPLE, GIVE)["Location"].startswith("/admin/security/confirm/"), "no second factor"
     person = client.session["_auth_user_id"]
     confirm(client, openid, "s-2", groups=["admins"], amr=["mfa"], auth_time=now)
     assert client.session["_auth_user_id"] == person, "somebody else there is nobody here"
-    assert client.post(POLICY, form)["Location"].startswith("/admin/security/confirm/")
+    assert client.post(PEOPLE, GIVE)["Location"].startswith("/admin/security/confirm/")
 
     back = confirm(client, openid, "s-1", groups=["admins"], amr=["mfa"], auth_time=now)
     assert (openid.asked["prompt"], openid.asked["max_age"]) == ("login", "0")
-    assert back["Location"] == POLICY
-    assert client.post(POLICY, form)["Location"] == "/admin/p/shop/environments/"
+    assert back["Location"] == PEOPLE
+    assert client.post(PEOPLE, GIVE)["Location"] == PEOPLE
