@@ -156,6 +156,8 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 # Codes of the half minute before and after hold as well: clocks differ. None holds twice.
 MFA_TOTP_TOLERANCE = 1
+# A passkey sign-in asks twice, and an office shares an address; there is nothing to guess.
+MFA_RATE_LIMITS = {"webauthn_login": "120/m/ip"}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
