@@ -133,3 +133,21 @@ def test_changing_ones_factors_asks_who_it_is(cast: Cast, app: App, monkeypatch:
         "the codes go with the last"
     )
     assert is_in(signed_in("reviewer"))
+
+
+@pytest.mark.parametrize(
+    "credential", ["", "{", "[]", "{}", '"x"', "null", '{"id": 1, "response": {"userHandle": 7}}']
+)
+def test_what_no_key_made_opens_nothing_and_breaks_nothing(cast: Cast, app: App, credential: str) -> None:
+    client, _ = set_up_app("reviewer", app)
+    for door in ("/admin/security/key/", "/admin/security/confirm/"):
+        client.get("/admin/security/key/")
+        assert client.post(door, {"name": "x", "credential": credential}).status_code == 422
+    stranger = Client(headers={"Host": "localhost"})
+    stranger.get("/admin/login/passkey/", headers={"Accept": "application/json"})
+    answer = stranger.post("/admin/login/passkey/", {"credential": credential, "next": "/admin/home/"})
+    assert answer["Location"] == "/admin/login/?next=%2Fadmin%2Fhome%2F"
+    assert not is_in(stranger)
+    half_way = signed_in("reviewer")
+    assert half_way.post("/admin/login/factor/", {"credential": credential}).status_code == 200
+    assert not is_in(half_way)

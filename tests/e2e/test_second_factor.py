@@ -118,6 +118,7 @@ def approves_with_a_fresh_factor(page: Page, embedded: Installation) -> None:
     """An hour later the approval asks for the key, and comes back with what was typed."""
     subject = "project/shop/environment/production/flag/legacy-invoice-layout"
     _, standing = embedded.api("editor", "GET", "configurations/shop/production/legacy-invoice-layout")
+    document = standing["document"]
     status, made = embedded.api(
         "editor",
         "POST",
@@ -127,7 +128,7 @@ def approves_with_a_fresh_factor(page: Page, embedded: Installation) -> None:
             "title": "No more old invoices",
             "rationale": "planned",
             "ticket": "SHOP-500",
-            "operations": [{"subject": subject, "after": {**standing["document"], "enabled": False}}],
+            "operations": [{"subject": subject, "after": {**document, "enabled": not document["enabled"]}}],
             "base": {subject: standing["version"]},
         },
     )
