@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from access import workload
 from access.models import ApiToken, ServiceAccount, TrustRule, User
 from access.permissions import bearing, request_id, service_actor, user_actor
-from access.scopes import Bearer, Scope, address_of, is_inside
+from access.scopes import Bearer, address_of, is_inside
 
 
 class ServicePrincipal(AnonymousUser):
@@ -63,8 +63,7 @@ class TokenAuthentication(BaseAuthentication):
             )
         rows = ApiToken.objects.select_related("user", "service_account")
         token = rows.filter(hash=ApiToken.hash_of(secret)).first()
-        holder = (token.user or token.service_account) if token else None
-        if token is None or holder is None or not token.is_usable or not holder.is_active:
+        if token is None or not token.is_usable or not token.holder.is_active:
             raise AuthenticationFailed("The token is unknown, expired or revoked; make a new one.")
         address = address_of(request.META, behind_proxy=settings.BEHIND_TLS_PROXY)
         bearer = token.bearer
@@ -77,7 +76,7 @@ class TokenAuthentication(BaseAuthentication):
             ApiToken.objects.filter(pk=token.pk).update(
                 last_used_at=timezone.now(), last_used_from=None if address is None else str(address)
             )
-        return token, holder, bearer
+        return token, token.holder, bearer
 
     def _identity(self, secret: str) -> tuple[TrustRule, ServiceAccount, Bearer]:
         try:
@@ -88,7 +87,7 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The service account of this identity is not active; ask its team.")
         if _is_news(rule.last_used_at):
             TrustRule.objects.filter(pk=rule.pk).update(last_used_at=timezone.now())
-        return rule, rule.service_account, Bearer(Scope.stored(rule.scope), ends)
+        return rule, rule.service_account, Bearer(rule.reach, ends)
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Q
 
-from access.limits import Limits
+from access.limits import Limits, LimitsError
 from access.models import (
     CustomRole,
     Membership,
@@ -60,6 +61,24 @@ def _refuse_unknown(role: str) -> None:
         raise UnknownRoleError(f"There is no role {role!r}; choose one of {', '.join(Role.values)}.")
 
 
+def refuse_unknown_places(limits: Limits, project: Any) -> None:
+    """Raise `LimitsError` for an environment that the project does not have, or a kind that flags do not have.
+
+    A misspelt one would hold nothing, or after a rename more than was meant.
+    """
+    environments = set(project.environments.values_list("key", flat=True))
+    kinds = set(apps.get_model("flags", "Flag").Kind.values)
+    for name, there, what in (
+        ("environments", environments, f"environment of {project.key}"),
+        ("kinds", kinds, "kind of flag"),
+    ):
+        if unknown := sorted(getattr(limits, name) - there):
+            raise LimitsError(
+                f"limits.{name}",
+                f"{unknown[0]!r} is no {what}; choose among {', '.join(sorted(there)) or 'none yet'}",
+            )
+
+
 def grant(
     actor: Actor,
     project: Any,
@@ -72,8 +91,8 @@ def grant(
     """Give a role to a person, service account or team (by pseudonym), or set the limits of one given.
 
     `limits`: where it holds; None: everywhere in the project. `founding`: the first administrator of a new
-    project, whom nobody could appoint. Raises `ForbiddenError`, `UnknownRoleError`, `ReviewNeededError`, or
-    `LastAdministratorError` where the limits would leave nobody who can give roles.
+    project, whom nobody could appoint. Raises `ForbiddenError`, `UnknownRoleError`, `LimitsError`,
+    `ReviewNeededError`, or `LastAdministratorError` where the limits would leave nobody who can give roles.
     """
     with recording(actor) as record:
         project.hold()  # so that each names the roles that it found
@@ -101,8 +120,13 @@ def roles_of(project: Any, member: str) -> dict[str, Any] | None:
 
 
 def with_role(project: Any, member: str, role: str, limits: Limits | None = None) -> dict[str, Any]:
-    """The roles of somebody with one more, by hand, or with other limits. Raises `UnknownRoleError`."""
+    """The roles of somebody with one more, by hand, or with other limits.
+
+    Raises `UnknownRoleError`, or `LimitsError` for limits that nothing in the project lies within.
+    """
     _refuse_unknown(role)
+    if limits:
+        refuse_unknown_places(limits, project)
     rows = Membership.objects.filter(project=project, member=member).exclude(role=role)
     given = Membership(
         project=project, member=member, role=str(role), limits=limits.document if limits else {}

@@ -49,17 +49,18 @@ class Limits:
         unknown = set(document) - {"environments", "kinds", "tags", "critical"}
         if unknown:
             raise LimitsError(
-                sorted(unknown)[0], "is no limit; there are environments, kinds, tags and critical"
+                f"limits.{sorted(unknown)[0]}",
+                "is no limit; there are environments, kinds, tags and critical",
             )
         lists = {}
         for name in ("environments", "kinds", "tags"):
             value = document.get(name, [])
             if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-                raise LimitsError(name, "must be a list of names")
+                raise LimitsError(f"limits.{name}", "must be a list of names")
             lists[name] = frozenset(value)
         critical = document.get("critical", True)
         if not isinstance(critical, bool):
-            raise LimitsError("critical", "must be true or false")
+            raise LimitsError("limits.critical", "must be true or false")
         return cls(**lists, critical=critical)
 
     @property

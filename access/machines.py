@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from access.limits import LimitsError
@@ -98,6 +98,13 @@ def answered_for(actor: Actor) -> QuerySet[ServiceAccount]:
     return ServiceAccount.objects.filter(team__in=teams)
 
 
+def tokens_seen(actor: Actor) -> QuerySet[ApiToken]:
+    """The actor's own tokens, and those of the service accounts that they answer for."""
+    mine = Q(user__pseudonym=actor.id) | Q(service_account__pseudonym=actor.id)
+    mine |= Q(service_account__in=answered_for(actor))
+    return ApiToken.objects.filter(mine).select_related("user", "service_account")
+
+
 def answers_for(actor: Actor, account: ServiceAccount) -> bool:
     """Whether the actor is in the team of a service account, or manages all of them."""
     return answered_for(actor).filter(pk=account.pk).exists()
@@ -152,8 +159,7 @@ def rotate_token(
         raise LimitsError("overlap", f"must be between 0 seconds and {LONGEST_OVERLAP.days} days")
     require_proof(actor)
     _require_reach(actor, token)
-    holder = token.user or token.service_account
-    assert holder is not None  # by the constraint
+    holder = token.holder
     if expires_at is None and token.expires_at is not None:
         expires_at = timezone.now() + (token.expires_at - token.created_at)
         bound = bearer_of(actor).expires_at
@@ -224,8 +230,7 @@ def _require_maker(actor: Actor, holder: User | ServiceAccount) -> None:
 def _require_reach(actor: Actor, token: ApiToken, *, administrators: bool = False) -> None:
     """Refuse whoever is neither the holder nor answers for it, or comes with a token that reaches less."""
     account = token.service_account
-    holder = token.user or account
-    allowed = holder is not None and actor.id == holder.pseudonym
+    allowed = actor.id == token.holder.pseudonym
     if not allowed and account is not None:
         allowed = answers_for(actor, account)
     elif not allowed and administrators:

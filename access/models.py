@@ -187,6 +187,11 @@ class TrustRule(models.Model):
         return f"access/trust-rule/{self.pk}"
 
     @property
+    def reach(self) -> Scope:
+        """What it may be used for at most."""
+        return Scope.stored(self.scope)
+
+    @property
     def document(self) -> dict[str, Any]:
         """As events name it."""
         return {
@@ -200,15 +205,14 @@ class TrustRule(models.Model):
 
     def matches(self, claims: Mapping[str, Any]) -> bool:
         """Whether a token with these claims is meant: every named claim is there, a text, and as the rule says."""
-        for name, wanted in self.claims.items():
-            found = claims.get(name)
-            if not isinstance(found, str):
-                return False
-            if "equals" in wanted and found != wanted["equals"]:
-                return False
-            if "starts_with" in wanted and not found.startswith(wanted["starts_with"]):
-                return False
-        return True
+        return all(self.admits(name, claims.get(name)) for name in self.claims)
+
+    def admits(self, name: str, found: object) -> bool:
+        """Whether one of the named claims is as the rule says."""
+        wanted = self.claims[name]
+        if not isinstance(found, str):
+            return False
+        return found == wanted.get("equals", found) and found.startswith(wanted.get("starts_with", ""))
 
 
 class Refusals(models.Model):
@@ -337,6 +341,13 @@ class ApiToken(models.Model):
         """Whether it can be a token at all: the checksum at its end is right."""
         body, checksum = secret[len(cls.PREFIX) : -8], secret[-8:]
         return secret.startswith(cls.PREFIX) and f"{zlib.crc32(body.encode()):08x}" == checksum
+
+    @property
+    def holder(self) -> User | ServiceAccount:
+        """Whose it is: one of the two, by the constraint."""
+        holder = self.user or self.service_account
+        assert holder is not None
+        return holder
 
     @property
     def reach(self) -> Scope:

@@ -240,14 +240,12 @@ def is_last_organisation_administrator(person: User) -> bool:
     """Whether nobody who is active would administer the installation without this person."""
     if not may_in_organisation(user_actor(person, "cli"), "organisation.manage"):
         return False
-    return not somebody_administers_the_organisation(without=person)
+    return not somebody_administers_the_organisation(User.objects.exclude(pk=person.pk))
 
 
-def somebody_administers_the_organisation(without: User | None = None) -> bool:
-    """Whether anybody active administers the installation, themselves or in a team."""
-    people = User.objects.filter(is_active=True)
-    if without is not None:
-        people = people.exclude(pk=without.pk)
+def somebody_administers_the_organisation(among: QuerySet[User] | None = None) -> bool:
+    """Whether anybody active administers the installation, themselves or in a team. `among`: of these only."""
+    people = (User.objects.all() if among is None else among).filter(is_active=True)
     named = people.values("pseudonym")
     staffed = TeamMember.objects.filter(member__in=named).values("team__pseudonym")
     held = _organisation_memberships("organisation.manage").filter(

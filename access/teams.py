@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -21,6 +21,7 @@ from access.models import (
 from access.permissions import require_in_organisation
 from access.roles import VERBS, OrganisationRole, Role
 from audit.actor import Actor
+from audit.history import require_version
 from audit.recording import Recording, recording
 
 
@@ -28,16 +29,22 @@ class InUseError(ValueError):
     """Something still depends on what was to be taken away."""
 
 
-def save_team(actor: Actor, key: str, *, name: str, members: Collection[str]) -> Team:
+def save_team(
+    actor: Actor, key: str, *, name: str, members: Collection[str], base: Mapping[str, int] | None = None
+) -> Team:
     """Make a team, or change its name and who is in it (pseudonyms of people).
 
-    Raises `ForbiddenError`, ValidationError naming the member at fault, or `LastAdministratorError`.
+    `base`: by the team's key, the version that was seen, 0 for a new one; None: whatever stands there.
+    Raises `ForbiddenError`, ValidationError naming the member at fault, `OutdatedBaseError`, or
+    `LastAdministratorError`.
     """
     with recording(actor) as record:
         require_in_organisation(actor, "team.manage")
         team = Team.objects.select_for_update(no_key=True).filter(key=key).first()
         before = None if team is None else team.document
         team = team or Team(key=key)
+        if base is not None:
+            require_version(team, base.get(key))
         team.name = name
         team.clean_fields()
         wanted = set(members)
@@ -95,11 +102,18 @@ def delete_team(actor: Actor, team: Team) -> None:
 
 
 def save_custom_role(
-    actor: Actor, key: str, *, name: str, verbs: Collection[str], purpose: str = ""
+    actor: Actor,
+    key: str,
+    *,
+    name: str,
+    verbs: Collection[str],
+    purpose: str = "",
+    base: Mapping[str, int] | None = None,
 ) -> CustomRole:
     """Define a role as a set of verbs, or change one; whoever holds it holds the new set at once.
 
-    Raises `ForbiddenError`, or ValidationError naming the member at fault.
+    `base` as in `save_team`. Raises `ForbiddenError`, `OutdatedBaseError`, or ValidationError naming the
+    member at fault.
     """
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
@@ -112,6 +126,8 @@ def save_custom_role(
         role = CustomRole.objects.select_for_update(no_key=True).filter(key=key).first()
         before = None if role is None else role.document
         role = role or CustomRole(key=key)
+        if base is not None:
+            require_version(role, base.get(key))
         role.name, role.purpose = name, purpose
         role.clean_fields()
         # Whoever may do anything in a project sees the project.

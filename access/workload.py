@@ -5,7 +5,9 @@ Only issuers of rules are ever contacted (`access.issuers`), so a stranger's tok
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -85,16 +87,60 @@ def looks_like_one(text: str) -> bool:
     return text.startswith("ey") and text.count(".") == 2
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a rule asks of a member of a token, and what the token says."""
+
+    member: str
+    wanted: str
+    found: str
+    holds: bool
+
+
+def compared(rule: TrustRule, claims: Mapping[str, Any]) -> list[Compared]:
+    """Member by member, whether claims are as a rule asks; whether they are true says their signature."""
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    return [
+        Compared("iss", rule.issuer, _shown(claims.get("iss")), claims.get("iss") == rule.issuer),
+        Compared("aud", rule.audience, _shown(audience), rule.audience in audiences),
+        *(
+            Compared(
+                name,
+                f"{wanted['starts_with']}…" if "starts_with" in wanted else wanted["equals"],
+                _shown(claims.get(name)),
+                rule.admits(name, claims.get(name)),
+            )
+            for name, wanted in rule.claims.items()
+        ),
+    ]
+
+
+def _shown(found: object) -> str:
+    """Of what a stranger may have written, as much as there is room for; empty for what is not there."""
+    if found is None:
+        return ""
+    return (found if isinstance(found, str) else json.dumps(found))[:LONGEST_CLAIM]
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What a token says, whoever signed it: for showing, never for believing. Raises `UntrustedError`."""
+    try:
+        return dict(jwt.decode(token, options={"verify_signature": False}))
+    except _UNREADABLE as error:
+        raise UntrustedError("The identity token cannot be read.") from error
+
+
 def recognise(token: str) -> tuple[TrustRule, datetime]:
     """The rule that an identity token fulfils, and when it ends. Raises `UntrustedError`."""
     if len(token) > LONGEST_TOKEN:
         raise UntrustedError(f"The identity token is longer than {LONGEST_TOKEN} bytes.")
     try:
         header = jwt.get_unverified_header(token)
-        # Read only to choose whose key must have signed it; nothing else is believed before that.
-        unproved = jwt.decode(token, options={"verify_signature": False})
     except _UNREADABLE as error:
         raise UntrustedError("The identity token cannot be read.") from error
+    # Read only to choose whose key must have signed it; nothing else is believed before that.
+    unproved = claims_of(token)
     algorithm, issuer, key_id = header.get("alg"), unproved.get("iss"), header.get("kid")
     if algorithm not in ALGORITHMS:
         raise UntrustedError(f"alg: identity tokens are signed with {' or '.join(ALGORITHMS)}.")
@@ -121,6 +167,15 @@ def recognise(token: str) -> tuple[TrustRule, datetime]:
     except jwt.ExpiredSignatureError as error:
         raise UntrustedError(
             "exp: the identity token has expired; the pipeline asks for a new one."
+        ) from error
+    except jwt.ImmatureSignatureError as error:
+        raise UntrustedError(
+            "nbf: the identity token is not yet valid; it or its iat lies ahead, or the clocks of its issuer and of "
+            "this server differ."
+        ) from error
+    except jwt.InvalidSignatureError as error:
+        raise UntrustedError(
+            "The signature is not by the key that the token names; it was changed, or is not the issuer's."
         ) from error
     except jwt.InvalidAudienceError as error:
         raise UntrustedError("aud: no trust rule for this issuer has this audience.") from error

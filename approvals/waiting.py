@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, QuerySet
+from collections.abc import Collection
+
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from approvals.models import ChangeRequest, Review
 from audit.actor import Actor
@@ -14,3 +16,14 @@ def waiting_for(actor: Actor, requests: QuerySet[ChangeRequest]) -> QuerySet[Cha
         request=OuterRef("pk"), digest=OuterRef("digest"), reviewer=actor.id
     ).exclude(verdict=Review.Verdict.COMMENTED)
     return requests.filter(~Exists(verdicts), state=ChangeRequest.State.IN_REVIEW).exclude(proposer=actor.id)
+
+
+def approvals_by(members: Collection[str]) -> int:
+    """How many approvals of requests that are not applied yet these people gave, as the requests stand."""
+    given = Review.objects.filter(
+        reviewer__in=members,
+        verdict=Review.Verdict.APPROVED,
+        digest=F("request__digest"),
+        request__state__in=ChangeRequest.OPEN,
+    )
+    return given.count()

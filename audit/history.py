@@ -113,7 +113,13 @@ def require_base(row: Any, base: Mapping[str, int] | None) -> None:
 
     None: whatever stands there. Called with the row, or what holds it, locked.
     """
-    if base is not None and (expected := base.get(row.ledger_subject)) != (found := version_of(row)):
+    if base is not None:
+        require_version(row, base.get(row.ledger_subject))
+
+
+def require_version(row: Any, expected: int | None) -> None:
+    """The same for a row whose subject only the ledger knows; `expected` None: no version was named."""
+    if expected != (found := version_of(row)):
         raise OutdatedBaseError(row.ledger_subject, expected, found)
 
 

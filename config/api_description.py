@@ -36,6 +36,7 @@ TAGS = [
     {"name": "explain", "description": "Is it on, for whom, and why."},
     {"name": "change-requests", "description": "The way in for every change of what is served."},
     {"name": "rollout-plans", "description": "Stages that one approval covers."},
+    {"name": "rollout-templates", "description": "A project's usual stages, to start plans from."},
     {"name": "emergencies", "description": "Kills, and the reviews that they owe."},
     {"name": "policies", "description": "What a change of an environment needs."},
     {"name": "events", "description": "The ledger: who did what, when, by which door."},

@@ -25,6 +25,7 @@ from approvals.api.kills import Emergencies, Kills
 from approvals.api.policies import Policies
 from approvals.api.report import Report
 from approvals.api.rollout_plans import RolloutPlans
+from approvals.api.rollout_templates import RolloutTemplates
 from audit.api.events import Checkpoints, Events
 from audit.api.exports import ExportBundles, Exports
 from config.problems import problem_kind
@@ -87,8 +88,16 @@ urlpatterns = [
     _v1("rollout-plans", RolloutPlans, get="list", post="create"),
     _v1("rollout-plans/<int:number>", RolloutPlans, get="retrieve"),
     *(
-        _v1(f"rollout-plans/<int:number>/{verb}", RolloutPlans, post=verb)
-        for verb in ("pause", "resume", "abort")
+        _v1(f"rollout-plans/<int:number>/{verb.replace('_', '-')}", RolloutPlans, post=verb)
+        for verb in ("pause", "resume", "go_ahead", "jump", "abort")
+    ),
+    _v1("rollout-templates", RolloutTemplates, get="list"),
+    _v1(
+        "rollout-templates/<str:project>/<str:template>",
+        RolloutTemplates,
+        get="retrieve",
+        put="update",
+        delete="destroy",
     ),
     _v1("policies", Policies, get="list"),
     _v1("policies/<str:project>/<str:policy>", Policies, get="retrieve", put="update", delete="destroy"),
@@ -127,6 +136,7 @@ urlpatterns = [
     _v1("service-accounts/<str:account>", ServiceAccounts, patch="partial_update"),
     _v1("identity-providers", IdentityProviders, get="list"),
     _v1("identity-providers/<str:key>", IdentityProviders, get="retrieve", put="update", delete="destroy"),
+    _v1("identity-providers/<str:key>/given", IdentityProviders, get="given"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),
     re_path(
         r"^(?P<rest>.*)$",

@@ -150,6 +150,7 @@ UNFOLD: dict[str, Any] = {
                             "sdk-key-new",
                             "sdk-key-origins",
                             "sdk-key-revoke",
+                            "sdk-key-rotate",
                         ),
                     },
                     {
@@ -201,14 +202,23 @@ UNFOLD: dict[str, Any] = {
                         "title": _("Service accounts"),
                         "icon": "smart_toy",
                         "link": _organisation_page("service-account-list"),
-                        "active": _is_at("service-account-list", "service-account-new", "service-account"),
+                        "active": _is_at(
+                            "service-account-list",
+                            "service-account-new",
+                            "service-account",
+                            "service-token-new",
+                            "trust-rule-new",
+                            "trust-trial",
+                        ),
                         "permission": _answers_for_programs,
                     },
                     {
                         "title": _("Sign-in"),
                         "icon": "key",
                         "link": lambda request: reverse("admin:provider-list"),
-                        "active": _is_at("provider-list", "provider-new", "provider", "factor-policy"),
+                        "active": _is_at(
+                            "provider-list", "provider-new", "provider", "provider-taking", "factor-policy"
+                        ),
                         "permission": _holds("organisation.manage"),
                     },
                     {
@@ -221,6 +231,7 @@ UNFOLD: dict[str, Any] = {
                             "account",
                             "account-password",
                             "factor-reset",
+                            "account-identities",
                             "person-erase",
                         ),
                         "permission": _holds("account.manage"),

@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views import defaults
 from django.views.generic import RedirectView
 
+from access.admin.pages import refused_page
 from config.openfeature_manifest import Manifest
 from config.problems import MALFORMED, UNFORESEEN, or_page
 
@@ -21,4 +22,5 @@ urlpatterns = [
     ),
 ]
 handler400 = or_page(MALFORMED, defaults.bad_request)
+handler403 = refused_page
 handler500 = or_page(UNFORESEEN, defaults.server_error)

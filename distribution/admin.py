@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
+from access.admin.overlap import OverlapForm
 from access.admin.pages import Page
 from countersign.members import DocumentError
 from distribution import keys
@@ -169,47 +168,39 @@ class OriginsPage(KeyPage):
         )
 
 
-class RotateForm(forms.Form):
-    """For how long both keys work."""
-
-    days = forms.IntegerField(
-        label=_("Days for which the old key works yet"),
-        min_value=0,
-        max_value=keys.LONGEST_OVERLAP.days,
-        initial=7,
-        help_text=_("Deploy the new one meanwhile. With 0, the old one ends within seconds."),
-    )
-
-
 class RotateKeyPage(KeyPage):
     """Makes a key that takes the place of another, and shows it once."""
 
     template = "countersign/form.html"
 
     def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
-        return self._show(self._find(number), RotateForm())
+        return self._show(self._find(number), OverlapForm(longest=keys.LONGEST_OVERLAP))
 
     def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
         key = self._find(number)
-        form = RotateForm(request.POST)
+        form = OverlapForm(request.POST, longest=keys.LONGEST_OVERLAP)
         if not form.is_valid():
             return self._show(key, form, 422)
         try:
-            made, secret = keys.rotate(self.actor, key, timedelta(days=form.cleaned_data["days"]))
+            made, secret = keys.rotate(self.actor, key, form.overlap)
         except DocumentError as error:
             form.add_error(None, str(error))
             return self._show(key, form, 422)
         return shown_once(self, made, secret)
 
-    def _show(self, key: SdkKey, form: RotateForm, status: int = 200) -> HttpResponse:
+    def _show(self, key: SdkKey, form: OverlapForm, status: int = 200) -> HttpResponse:
         return self.show(
             status=status,
             title=_("Replace %s") % key.name,
             intro=_(
-                "A new key for %(environment)s is shown once. The old one (%(hint)s…) works on meanwhile and "
-                "is then revoked by itself."
+                "A new key for %(environment)s is shown once. The old one (%(hint)s…, %(use)s) works on meanwhile "
+                "and is then revoked by itself."
             )
-            % {"environment": key.environment.name, "hint": key.hint},
+            % {
+                "environment": key.environment.name,
+                "hint": key.hint,
+                "use": _("last used on %s") % key.last_used_on if key.last_used_on else _("not used yet"),
+            },
             form=form,
             button=_("Make the new key"),
             back_name="environment-list",

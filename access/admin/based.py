@@ -45,6 +45,6 @@ class BasedForm(forms.Form):
         if isinstance(value, bool):
             return _("yes") if value else _("no")
         if isinstance(value, list):
-            return ", ".join(value) or _("none")
+            return ", ".join(map(str, value)) or _("none")
         choices = getattr(self.fields[name], "choices", ())
         return str(dict(choices).get(value, value)) if choices else str(value)

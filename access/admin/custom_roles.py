@@ -11,13 +11,15 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext_lazy as _
 
 from access import teams
-from access.admin.organisation import OrganisationPage
+from access.admin.based import BasedForm
+from access.admin.organisation import ListPage, OrganisationPage
 from access.models import CustomRole, Membership, validate_key
 from access.roles import VERBS
 from access.teams import InUseError
+from audit.history import OutdatedBaseError, version_of
 
 
-class CustomRoleForm(forms.Form):
+class CustomRoleForm(BasedForm):
     """A role's name and verbs."""
 
     name = forms.CharField(label=_("Name"), max_length=128)
@@ -37,6 +39,9 @@ class CustomRoleForm(forms.Form):
         ],
         help_text=_("Whoever may do anything in a project sees the project."),
     )
+
+    def clean_verbs(self) -> list[str]:
+        return sorted(self.cleaned_data["verbs"])
 
 
 class NewCustomRoleForm(CustomRoleForm):
@@ -64,8 +69,12 @@ class NewCustomRolePage(OrganisationPage):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = NewCustomRoleForm(request.POST)
-        if not form.is_valid() or not _saved(self, form, form.cleaned_data["key"]):
-            return self._show(form, 422)
+        try:
+            if not form.is_valid() or not _saved(self, form, form.cleaned_data["key"], 0):
+                return self._show(form, 422)
+        except OutdatedBaseError:
+            form.add_error("key", _("Somebody took this key meanwhile; choose another one."))
+            return self._show(form, 409)
         self.say(
             _("Role %s defined. Next: give it to somebody, on the People page of a project.")
             % form.cleaned_data["name"]
@@ -76,17 +85,20 @@ class NewCustomRolePage(OrganisationPage):
         return self.show(status=status, form=form, button=_("Define role"), back="admin:role-list")
 
 
-class CustomRoleListPage(OrganisationPage):
+class CustomRoleListPage(ListPage):
     """The organisation's own roles, and how many hold each."""
 
     verb = "organisation.manage"
     template = "countersign/role_list.html"
     title = _("Custom roles")
+    columns = (_("Role"), _("Verbs"), _("Held"))
+    icon = "badge"
+    new = ("role-new", _("New role"))
 
     def get(self, request: HttpRequest) -> HttpResponse:
         held = list(Membership.objects.order_by().values_list("role", flat=True))
-        return self.show(
-            rows=[
+        return self.show_rows(
+            [
                 {
                     "role": role,
                     "verbs": [each.verb for each in role.verbs.all()],
@@ -105,7 +117,9 @@ class CustomRolePage(OrganisationPage):
 
     def get(self, request: HttpRequest, key: str) -> HttpResponse:
         role = get_object_or_404(CustomRole, key=key)
-        return self._show(role, CustomRoleForm(initial=role.document))
+        base = version_of(role)
+        role.refresh_from_db()
+        return self._show(role, CustomRoleForm(initial={**_members(role), "base": base}))
 
     def post(self, request: HttpRequest, key: str) -> HttpResponse:
         role = get_object_or_404(CustomRole, key=key)
@@ -118,8 +132,12 @@ class CustomRolePage(OrganisationPage):
             self.say(_("Role %s deleted.") % role)
             return redirect("admin:role-list")
         form = CustomRoleForm(request.POST)
-        if not form.is_valid() or not _saved(self, form, key):
-            return self._show(role, form, 422)
+        try:
+            if not form.is_valid() or not _saved(self, form, key, form.cleaned_data["base"]):
+                return self._show(role, form, 422)
+        except OutdatedBaseError as error:
+            role.refresh_from_db()
+            return self._show(role, form.again(error, _members(role)), 409)
         self.say(_("Role %s saved; whoever holds it holds the new set at once.") % form.cleaned_data["name"])
         return redirect("admin:role-list")
 
@@ -135,12 +153,17 @@ class CustomRolePage(OrganisationPage):
         )
 
 
-def _saved(page: OrganisationPage, form: Any, key: str) -> bool:
+def _members(role: CustomRole) -> dict[str, Any]:
+    """What the form shows of a role: all but what every role has."""
+    shown = role.document
+    return {**shown, "verbs": [verb for verb in shown["verbs"] if verb != "project.view"]}
+
+
+def _saved(page: OrganisationPage, form: CustomRoleForm, key: str, base: int) -> bool:
     given = form.cleaned_data
+    members = {name: given[name] for name in ("name", "purpose", "verbs")}
     try:
-        teams.save_custom_role(
-            page.actor, key, name=given["name"], purpose=given["purpose"], verbs=given["verbs"]
-        )
+        teams.save_custom_role(page.actor, key, **members, base={key: base})
     except ValidationError as error:
         form.add_error(None, error)
         return False

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from access import grants
 from access.limits import Limits
 from access.models import User
-from flags.models import Flag, Project
+from flags.models import Environment, Flag, Project
 
 
 class Who(forms.CharField):
@@ -70,12 +69,24 @@ class LimitsForm(forms.Form):
     )
     not_critical = forms.BooleanField(label=_("Not for critical flags"), required=False)
 
-    def __init__(self, *args: Any, project: Project, **options: Any) -> None:
+    def __init__(self, *args: Any, project: Project | None, **options: Any) -> None:
+        """`project` None: it is chosen in the form, and the environments of all are offered."""
         super().__init__(*args, **options)
-        environments: QuerySet[Any] = project.environments.all()
+        rows = Environment.objects.all() if project is None else project.environments.all()
         field = self.fields["environments"]
         assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(each.key, each.name) for each in environments]
+        named = {each.key: each.name for each in rows}
+        field.choices = [(key, key if project is None else name) for key, name in named.items()]
+
+    @property
+    def limit_fields(self) -> list[forms.BoundField]:
+        """What stands folded away: most roles have no limits."""
+        return [self[name] for name in LimitsForm.base_fields]
+
+    @property
+    def limits_open(self) -> bool:
+        """Whether a limit was given, so that it is not folded away when the form comes back."""
+        return self.is_bound and any(self[name].data for name in LimitsForm.base_fields)
 
     @property
     def limits(self) -> Limits:

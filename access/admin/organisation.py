@@ -74,6 +74,23 @@ class OrganisationPage(View):
         messages.error(self.request, str(text))
 
 
+class ListPage(OrganisationPage):
+    """A list of things of the installation. `new`: the page that makes one, and what its button says."""
+
+    columns: tuple[Any, ...] = ()
+    icon = ""
+    new: tuple[str, Any]
+
+    def may_make(self) -> bool:
+        return True
+
+    def show_rows(self, rows: Any, **context: Any) -> HttpResponse:
+        """The list; without rows, what to do first."""
+        page, label = self.new
+        new = {"page": f"admin:{page}", "label": label} if self.may_make() else None
+        return self.show(rows=rows, columns=self.columns, icon=self.icon, new=new, **context)
+
+
 class AppointForm(forms.Form):
     """Somebody, and a role of the organisation for them."""
 

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views import View
+from django.views.defaults import permission_denied
 
 from access import refusals
 from access.admin.place import Place, place_of
@@ -35,7 +36,6 @@ class Page(View):
         try:
             return super().dispatch(request, *args, **kwargs)
         except ForbiddenError as error:
-            refusals.count("forbidden", self.actor.id)
             raise PermissionDenied(str(error)) from error
         except LedgerError as error:
             if request.method != "POST":
@@ -97,6 +97,13 @@ def shown(
     shell = {} if fragment else admin.site.each_context(request)
     base = "countersign/fragment.html" if fragment else "countersign/base.html"
     return render(request, template, {**shell, **context, "layout": base}, status=status)
+
+
+def refused_page(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The answer to whoever may not, by whatever page or download; counted, and told to the ledger in sums."""
+    user = getattr(request, "user", None)
+    refusals.count("forbidden", user.pseudonym if isinstance(user, User) else "")
+    return permission_denied(request, exception)
 
 
 def holders(project: Project, verb: str, without: str = "") -> list[str]:

@@ -38,16 +38,6 @@ class GrantForm(LimitsForm):
         assert isinstance(field, forms.ChoiceField)
         field.choices = list(role_names().items())
 
-    @property
-    def limit_fields(self) -> list[forms.BoundField]:
-        """What stands folded away: most roles have no limits."""
-        return [self[name] for name in LimitsForm.base_fields]
-
-    @property
-    def limits_open(self) -> bool:
-        """Whether a limit was given, so that it is not folded away when the form comes back."""
-        return self.is_bound and any(self[name].data for name in LimitsForm.base_fields)
-
 
 class PeoplePage(Page):
     """Memberships of a project; administrators give and take roles."""

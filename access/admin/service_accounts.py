@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django import forms
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext_lazy as _
 
-from access import machines
-from access.admin.organisation import OrganisationPage
+from access import machines, workload
+from access.admin.organisation import ListPage, OrganisationPage
+from access.admin.tokens import revoke_named, tokens_in_order
 from access.machines import NameTakenError, answered_for
 from access.models import Membership, ServiceAccount, Team
 from access.permissions import display_names
@@ -28,21 +29,34 @@ class ServiceAccountForm(forms.Form):
     )
 
 
-class ServiceAccountListPage(OrganisationPage):
+class ServiceAccountListPage(ListPage):
     """The service accounts that one answers for: all of them, or those of one's teams."""
 
     template = "countersign/service_account_list.html"
     title = _("Service accounts")
+    columns = (_("Service account"), _("Team"), _("Tokens"), _("Trust rules"), _("Last use"))
+    icon = "smart_toy"
+    new = ("service-account-new", _("New service account"))
 
     def may_see(self) -> bool:
-        return "service_account.manage" in self.place.verbs or answered_for(self.actor).exists()
+        return self.may_make() or answered_for(self.actor).exists()
+
+    def may_make(self) -> bool:
+        return "service_account.manage" in self.place.verbs
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        usable = Count("api_tokens", filter=Q(api_tokens__revoked_at=None))
         rows = answered_for(self.actor).select_related("team").order_by("name")
-        return self.show(
-            rows=rows.annotate(tokens=usable, used=Max("api_tokens__last_used_at")),
-            can_make="service_account.manage" in self.place.verbs,
+        accounts = rows.annotate(
+            tokens=Count("api_tokens", filter=Q(api_tokens__revoked_at=None), distinct=True),
+            rules=Count("trust_rules", filter=Q(trust_rules__revoked_at=None), distinct=True),
+            by_token=Max("api_tokens__last_used_at"),
+            by_rule=Max("trust_rules__last_used_at"),
+        )
+        return self.show_rows(
+            [
+                {"account": each, "used": max(filter(None, (each.by_token, each.by_rule)), default=None)}
+                for each in accounts
+            ]
         )
 
 
@@ -84,22 +98,27 @@ class ServiceAccountPage(OrganisationPage):
 
     def get(self, request: HttpRequest, number: int) -> HttpResponse:
         account = get_object_or_404(self._accounts())
-        tokens = list(account.api_tokens.order_by("revoked_at", "-pk"))
+        tokens = tokens_in_order(account.api_tokens.all())
+        rules = list(account.trust_rules.order_by(F("revoked_at").asc(nulls_first=True), "-pk"))
         held = Membership.objects.filter(member=account.pseudonym, project__in=self.place.projects)
         return self.show(
             title=account.name,
             account=account,
             tokens=tokens,
-            names=display_names({token.issued_by for token in tokens if token.issued_by}),
+            rules=rules,
+            names=display_names({token.issued_by for token in tokens} | {rule.made_by for rule in rules}),
             roles=held.select_related("project").order_by("project__name", "role"),
         )
 
     def post(self, request: HttpRequest, number: int) -> HttpResponse:
         account = get_object_or_404(self._accounts())
-        wanted = request.POST.get("revoke", "")
-        token = get_object_or_404(account.api_tokens, pk=wanted if wanted.isdecimal() else None)
-        machines.revoke_token(self.actor, token)
-        self.say(_("Token %s… revoked; whoever used it is refused from now on.") % token.hint)
+        if "distrust" in request.POST:
+            wanted = request.POST["distrust"]
+            rule = get_object_or_404(account.trust_rules, pk=wanted if wanted.isdecimal() else None)
+            workload.distrust(self.actor, rule)
+            self.say(_("Trust rule %s taken back; its pipelines are refused from now on.") % rule.name)
+        else:
+            revoke_named(self, account.api_tokens.all())
         return redirect("admin:service-account", account.pk)
 
     def _accounts(self) -> QuerySet[ServiceAccount]:

@@ -35,6 +35,11 @@ def begin(request: HttpRequest, provider_id: str) -> HttpResponse:
         logger.warning("Sign-in by %s failed: %s", row.key, error)
         messages.error(request, explained(row, None, error))
         return HttpResponseRedirect(_sign_in_page(request))
+    return gone_to(request, row, answer)
+
+
+def gone_to(request: HttpRequest, row: IdentityProvider, answer: HttpResponse) -> HttpResponse:
+    """The page that goes where an answer of allauth redirects to; another answer as it is."""
     if "Location" not in answer.headers:
         return answer
     return render(request, "countersign/signing_in.html", {"provider": row, "address": answer["Location"]})

@@ -12,22 +12,23 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext_lazy as _
 
 from access import teams
+from access.admin.based import BasedForm
 from access.admin.member import People
-from access.admin.organisation import OrganisationPage
+from access.admin.organisation import ListPage, OrganisationPage
 from access.grants import LastAdministratorError
 from access.models import Membership, OrganisationMembership, ServiceAccount, Team, User, validate_key
 from access.teams import InUseError
+from audit.history import OutdatedBaseError, version_of
 
 
-class TeamForm(forms.Form):
+class TeamForm(BasedForm):
     """A team's name and people."""
 
     name = forms.CharField(label=_("Name"), max_length=128)
     members = People(label=_("People in it"))
 
-    @property
-    def pseudonyms(self) -> list[str]:
-        return [user.pseudonym for user in self.cleaned_data["members"]]
+    def clean_members(self) -> list[User]:
+        return list(self.cleaned_data["members"])
 
 
 class NewTeamForm(TeamForm):
@@ -48,19 +49,22 @@ class NewTeamForm(TeamForm):
         return key
 
 
-class TeamListPage(OrganisationPage):
+class TeamListPage(ListPage):
     """All teams, with how much each holds."""
 
     verb = "team.manage"
     template = "countersign/team_list.html"
     title = _("Teams")
+    columns = (_("Team"), _("People"), _("Roles in projects"), _("Service accounts"))
+    icon = "groups_2"
+    new = ("team-new", _("New team"))
 
     def get(self, request: HttpRequest) -> HttpResponse:
         roles: dict[str, int] = dict(
             Membership.objects.order_by().values_list("member").annotate(Count("pk"))
         )
-        return self.show(
-            rows=[
+        return self.show_rows(
+            [
                 {
                     "team": team,
                     "people": team.people,
@@ -87,8 +91,12 @@ class NewTeamPage(OrganisationPage):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = NewTeamForm(request.POST)
-        if not form.is_valid() or not _saved(self, form, form.cleaned_data["key"]):
-            return self._show(form, 422)
+        try:
+            if not form.is_valid() or not _saved(self, form, form.cleaned_data["key"], 0):
+                return self._show(form, 422)
+        except OutdatedBaseError:
+            form.add_error("key", _("Somebody took this key meanwhile; choose another one."))
+            return self._show(form, 409)
         self.say(
             _("Team %s made. Next: a role for it, on the People page of a project.")
             % form.cleaned_data["name"]
@@ -107,8 +115,9 @@ class TeamPage(OrganisationPage):
 
     def get(self, request: HttpRequest, key: str) -> HttpResponse:
         team = get_object_or_404(Team, key=key)
-        inside = User.objects.filter(pseudonym__in=team.members.values("member"), is_active=True)
-        return self._show(team, TeamForm(initial={"name": team.name, "members": inside}))
+        base = version_of(team)
+        team.refresh_from_db()
+        return self._show(team, TeamForm(initial={**_members(team), "base": base}))
 
     def post(self, request: HttpRequest, key: str) -> HttpResponse:
         team = get_object_or_404(Team, key=key)
@@ -121,12 +130,16 @@ class TeamPage(OrganisationPage):
             self.say(_("Team %s deleted.") % team)
             return redirect("admin:team-list")
         form = TeamForm(request.POST)
-        if not form.is_valid() or not _saved(self, form, key):
-            return self._show(team, form, 422)
+        try:
+            if not form.is_valid() or not _saved(self, form, key, form.cleaned_data["base"]):
+                return self._show(team, form, 422)
+        except OutdatedBaseError as error:
+            team.refresh_from_db()
+            return self._show(team, form.again(error, _members(team)), 409)
         self.say(_("Team %s saved.") % form.cleaned_data["name"])
         return redirect("admin:team", key)
 
-    def _show(self, team: Team, form: TeamForm, status: int = 200) -> HttpResponse:
+    def _show(self, team: Team, form: forms.Form, status: int = 200) -> HttpResponse:
         held = Membership.objects.filter(member=team.pseudonym).select_related("project")
         return self.show(
             status=status,
@@ -141,9 +154,17 @@ class TeamPage(OrganisationPage):
         )
 
 
-def _saved(page: OrganisationPage, form: Any, key: str) -> bool:
+def _members(team: Team) -> dict[str, Any]:
+    """What the form shows of a team."""
+    inside = User.objects.filter(pseudonym__in=team.members.values("member"), is_active=True)
+    return {"name": team.name, "members": list(inside.order_by("first_name", "last_name", "username"))}
+
+
+def _saved(page: OrganisationPage, form: TeamForm, key: str, base: int) -> bool:
+    given = form.cleaned_data
+    members = [user.pseudonym for user in given["members"]]
     try:
-        teams.save_team(page.actor, key, name=form.cleaned_data["name"], members=form.pseudonyms)
+        teams.save_team(page.actor, key, name=given["name"], members=members, base={key: base})
     except ValidationError as error:
         form.add_error(None, error)
         return False

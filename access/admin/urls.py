@@ -7,6 +7,7 @@ from access.admin import (
     custom_roles,
     erasing,
     factor_policy,
+    identities,
     organisation,
     people,
     providers,
@@ -16,6 +17,8 @@ from access.admin import (
     sessions,
     standing,
     teams,
+    tokens,
+    trust_rules,
 )
 
 urlpatterns = [
@@ -43,7 +46,10 @@ urlpatterns = [
     *accounts.urlpatterns,
     *erasing.urlpatterns,
     *factor_policy.urlpatterns,
+    *identities.urlpatterns,
     *providers.urlpatterns,
     *security.urlpatterns,
+    *tokens.urlpatterns,
+    *trust_rules.urlpatterns,
     path("sessions/", sessions.sessions_page, name="sessions"),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -13,6 +15,8 @@ from access.api.endpoint import Endpoint
 from access.models import IdentityProvider
 from access.permissions import require_in_organisation
 from access.signin import providers
+from access.signin.taking_back import given_by
+from approvals.waiting import approvals_by
 
 
 class IdentityProviderSerializer(serializers.ModelSerializer[IdentityProvider]):
@@ -75,6 +79,20 @@ class IdentityProviderBody(Body):
     )
 
 
+class GivenSerializer(serializers.Serializer[Any]):
+    """What disabling a provider, or taking it away, takes at once."""
+
+    people = serializers.IntegerField(help_text="Who lose something.")
+    roles = serializers.IntegerField(help_text="In projects. The last administrator of one stays.")
+    teams = serializers.IntegerField(help_text="Places in teams.")
+    organisation_roles = serializers.IntegerField()
+    sessions = serializers.IntegerField(help_text="That end.")
+    approvals = serializers.IntegerField(
+        help_text="Of requests that are not applied yet, by these people; they count while the giver may review."
+    )
+    shut_out = serializers.IntegerField(help_text="People without another way to sign in.")
+
+
 class IdentityProviders(Endpoint):
     """Connecting identity providers. Organisation administrators only; for others there are none."""
 
@@ -109,7 +127,10 @@ class IdentityProviders(Endpoint):
         ],
     )
     def update(self, request: Request, key: str) -> Response:
-        """Connect a provider, or change the members given. Rules count from each person's next sign-in."""
+        """Connect a provider, or change the members given. Rules count from each person's next sign-in.
+
+        One that is disabled loses at once what its rules gave, and the sessions that it opened; see `given`.
+        """
         given = self.body(request, IdentityProviderBody)
         secret = given.pop("secret", None)
         row = providers.save_provider(self.actor(request), key, given, secret=secret)
@@ -117,10 +138,17 @@ class IdentityProviders(Endpoint):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, key: str) -> Response:
-        """Take a provider away through which nobody signs in."""
+        """Take a provider away, with what its rules gave, its sessions and its links to accounts."""
         self.body(request)
         providers.delete_provider(self.actor(request), self._find(request, key))
         return Response(status=204)
+
+    @extend_schema(responses=GivenSerializer)
+    def given(self, request: Request, key: str) -> Response:
+        """What disabling it or taking it away takes, in numbers."""
+        self.filters(request)
+        held = given_by(self._find(request, key))
+        return Response(GivenSerializer({**held.numbers, "approvals": approvals_by(held.members)}).data)
 
     def _find(self, request: Request, key: str) -> IdentityProvider:
         require_in_organisation(self.actor(request), "organisation.manage", reading=True)

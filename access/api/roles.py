@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import OuterRef
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -11,12 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import teams
-from access.api.body import Body, Choice, Key, Text
+from access.api.body import Body, Choice, Key, Text, Whole
 from access.api.endpoint import Endpoint
 from access.api.people import LimitsSerializer
 from access.models import CustomRole
 from access.permissions import Standing, display_names, require_in_organisation, standings, who_may
 from access.roles import PURPOSES, VERBS, Fresh, OrganisationRole, Role, label_of
+from audit.history import version_of, version_subquery
 
 SCOPES = [("project", "held in a project"), ("organisation", "held in the whole organisation")]
 
@@ -43,6 +45,7 @@ class RoleSerializer(serializers.Serializer[Any]):
     purpose = serializers.CharField()
     scope = serializers.ChoiceField(choices=SCOPES)
     custom = serializers.BooleanField(help_text="Whether your organisation defined it.")
+    version = serializers.IntegerField(help_text="The base of a change of a custom role; 0 for the others.")
     verbs = serializers.ListField(child=serializers.CharField())
 
 
@@ -62,6 +65,9 @@ class RoleBody(Body):
         child=Text(max_length=64),
         max_length=len(VERBS),
         help_text="Verbs whose scope is `project`; `project.view` is always among them.",
+    )
+    base = Whole(
+        required=False, min_value=0, help_text="The `version` that you saw, 0 for a new one; without it, 409."
     )
 
 
@@ -89,11 +95,14 @@ class Roles(Endpoint):
                 "purpose": PURPOSES[role],
                 "scope": _scope(role in Role.values),
                 "custom": False,
+                "version": 0,
                 "verbs": [name for name, verb in VERBS.items() if role in verb.roles],
             }
             for role in (*Role, *OrganisationRole)
         ]
-        roles += [_shown(role) for role in CustomRole.objects.prefetch_related("verbs")]
+        rows = CustomRole.objects.prefetch_related("verbs")
+        versions = version_subquery(CustomRole, id=OuterRef("pk"))
+        roles += [_shown(role, role.listed_version) for role in rows.annotate(listed_version=versions)]
         return Response(RoleTableSerializer({"verbs": verbs, "roles": roles}).data)
 
     @extend_schema(
@@ -102,7 +111,12 @@ class Roles(Endpoint):
         examples=[
             OpenApiExample(
                 "Kills at night",
-                {"name": "Night watch", "purpose": "turns flags off at night", "verbs": ["flag.kill"]},
+                {
+                    "name": "Night watch",
+                    "purpose": "turns flags off at night",
+                    "verbs": ["flag.kill"],
+                    "base": 0,
+                },
                 request_only=True,
             )
         ],
@@ -110,14 +124,9 @@ class Roles(Endpoint):
     def update(self, request: Request, role: str) -> Response:
         """Define a custom role, or change one; whoever holds it holds the new set at once."""
         given = self.body(request, RoleBody)
-        made = teams.save_custom_role(
-            self.actor(request),
-            role,
-            name=given["name"],
-            purpose=given.get("purpose", ""),
-            verbs=given["verbs"],
-        )
-        return Response(RoleSerializer(_shown(made)).data)
+        base = self.based(given, role)
+        made = teams.save_custom_role(self.actor(request), role, **given, base=base)
+        return Response(RoleSerializer(_shown(made, version_of(made))).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, role: str) -> Response:
@@ -247,5 +256,5 @@ def _scope(is_of_project: bool) -> str:
     return "project" if is_of_project else "organisation"
 
 
-def _shown(role: CustomRole) -> dict[str, Any]:
-    return {"key": role.key, "scope": "project", "custom": True, **role.document}
+def _shown(role: CustomRole, version: int) -> dict[str, Any]:
+    return {"key": role.key, "scope": "project", "custom": True, "version": version, **role.document}

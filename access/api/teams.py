@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -12,11 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import grants, teams
-from access.api.body import Body, Choice, Text
+from access.api.body import Body, Choice, Text, Whole
 from access.api.endpoint import Endpoint
 from access.models import Membership, OrganisationMembership, Team, TeamMember
 from access.permissions import display_names, may_in_organisation, require_in_organisation
 from access.roles import OrganisationRole
+from audit.history import version_of, version_subquery
 
 
 class TeamSerializer(serializers.ModelSerializer[Team]):
@@ -24,10 +25,15 @@ class TeamSerializer(serializers.ModelSerializer[Team]):
 
     id = serializers.CharField(source="pseudonym", help_text="What memberships name.")
     members = serializers.SerializerMethodField(help_text="The ids of the people in it.")
+    version = serializers.SerializerMethodField(help_text="The base of a change of it.")
 
     class Meta:
         model = Team
-        fields = ("id", "key", "name", "members")
+        fields = ("id", "key", "name", "members", "version")
+
+    def get_version(self, row: Team) -> int:
+        listed: int | None = getattr(row, "listed_version", None)
+        return version_of(row) if listed is None else listed
 
     def get_members(self, row: Team) -> list[str]:
         return sorted(each.member for each in row.members.all())
@@ -39,6 +45,9 @@ class TeamBody(Body):
     name = Text(max_length=128)
     members = serializers.ListField(
         child=Text(max_length=64), max_length=10_000, help_text="Ids of people; whoever is not named leaves."
+    )
+    base = Whole(
+        required=False, min_value=0, help_text="The `version` that you saw, 0 for a new one; without it, 409."
     )
 
 
@@ -63,7 +72,7 @@ class Teams(Endpoint):
         examples=[
             OpenApiExample(
                 "Two people",
-                {"name": "Payments", "members": ["user:3f9a0c1d2e4b", "user:5b7e2f0a9c8d"]},
+                {"name": "Payments", "members": ["user:3f9a0c1d2e4b", "user:5b7e2f0a9c8d"], "base": 0},
                 request_only=True,
             )
         ],
@@ -71,7 +80,8 @@ class Teams(Endpoint):
     def update(self, request: Request, team: str) -> Response:
         """Make a team, or say anew what it is called and who is in it."""
         given = self.body(request, TeamBody)
-        made = teams.save_team(self.actor(request), team, name=given["name"], members=given["members"])
+        base = self.based(given, team)
+        made = teams.save_team(self.actor(request), team, **given, base=base)
         return Response(TeamSerializer(made).data)
 
     @extend_schema(responses={204: None})
@@ -83,7 +93,9 @@ class Teams(Endpoint):
 
     def _seen(self, request: Request) -> QuerySet[Team]:
         actor = self.actor(request)
-        rows = Team.objects.prefetch_related("members")
+        rows = Team.objects.prefetch_related("members").annotate(
+            listed_version=version_subquery(Team, id=OuterRef("pk"))
+        )
         if may_in_organisation(actor, "team.manage"):
             return rows
         shared = Membership.objects.filter(project__in=self.visible(request)).values("member")

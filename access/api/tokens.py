@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -55,8 +54,7 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
         )
 
     def get_holder(self, row: ApiToken) -> str:
-        holder = row.user or row.service_account
-        return holder.pseudonym if holder else ""
+        return row.holder.pseudonym
 
 
 class NewTokenSerializer(TokenSerializer):
@@ -132,7 +130,7 @@ class Tokens(Endpoint):
     def list(self, request: Request) -> Response:
         """Your tokens, revoked ones included."""
         self.filters(request)
-        return self.page(request, self._seen(request), TokenSerializer)
+        return self.page(request, machines.tokens_seen(self.actor(request)), TokenSerializer)
 
     @extend_schema(
         request=TokenBody,
@@ -184,16 +182,10 @@ class Tokens(Endpoint):
         return Response(NewTokenSerializer(token, context={"secret": secret}).data, 201)
 
     def _find(self, request: Request, id: int) -> ApiToken:
-        token = self._seen(request).filter(pk=id).first()
+        token = machines.tokens_seen(self.actor(request)).filter(pk=id).first()
         if token is None:
             raise NotFound(f"You have no token {id}.")
         return token
-
-    def _seen(self, request: Request) -> QuerySet[ApiToken]:
-        actor = self.actor(request)
-        mine = Q(user__pseudonym=actor.id) | Q(service_account__pseudonym=actor.id)
-        mine |= Q(service_account__in=machines.answered_for(actor))
-        return ApiToken.objects.filter(mine).select_related("user", "service_account")
 
     def _holder(self, request: Request, given: dict[str, Any]) -> User | ServiceAccount:
         if "service_account" in given:

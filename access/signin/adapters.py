@@ -23,14 +23,15 @@ from django.utils.translation import gettext as _
 from requests import RequestException
 
 from access.models import User
-from access.permissions import request_id, system_actor
+from access.permissions import request_id, system_actor, user_actor
 from access.shown_factor import note_factor
-from access.signin import local_door
+from access.signin import linking, local_door
 from access.signin.lockout import address_of
 from access.signin.models import IdentityProvider
-from access.signin.openid import CONFIRMS, FACTOR_AT, Provider, Session
+from access.signin.openid import BEGUN, CONFIRMS, FACTOR_AT, Provider, Session, signed_in_since
 from access.signin.rules import groups_in, settle
 from access.signin.sealing import seal, unseal
+from access.signin.sessions import is_fresh
 from audit.recording import recording
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         person, row = sociallogin.user, sociallogin.provider.row
         if CONFIRMS in sociallogin.state:
             _refuse_another(request, sociallogin)
+        if member := sociallogin.state.get("links"):
+            self._link(request, sociallogin, member)
         if person.pk is None:
             if not row.creates_accounts:
                 logger.warning("%s: somebody without an account", row.key)
@@ -154,6 +157,29 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
 
     def is_auto_signup_allowed(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return True
+
+    def _link(self, request: HttpRequest, sociallogin: SocialLogin, member: str) -> NoReturn:
+        """Link the identity to the account of whoever began it, instead of signing in. Back to their page."""
+        row, person = sociallogin.provider.row, request.user
+        if not isinstance(person, User) or person.pseudonym != member or not is_fresh(request, linking.FRESH):
+            sentence = _("Nothing was linked: you are no longer signed in as whoever began it. Start again.")
+        elif not signed_in_since(sociallogin.claims, sociallogin.state[BEGUN]):
+            sentence = _(
+                "Nothing was linked: %(provider)s does not say that you signed in there just now (auth_time)."
+            ) % {"provider": row}
+        else:
+            try:
+                linking.link(user_actor(person, "ui"), person, row, sociallogin.account.uid)
+            except linking.LinkError as error:
+                sentence = str(error)
+            else:
+                sociallogin.user = person
+                self._settle(request, sociallogin)
+                messages.success(request, _("Linked: you sign in with %(provider)s too.") % {"provider": row})
+                sentence = ""
+        if sentence:
+            messages.error(request, sentence)
+        raise ImmediateHttpResponse(HttpResponseRedirect(reverse("admin:identities")))
 
     def _settle(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         row = sociallogin.provider.row

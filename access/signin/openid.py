@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,9 +37,13 @@ ALGORITHMS = frozenset(
 )
 # Clocks differ, in seconds.
 _LEEWAY = 60
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _LARGEST_ANSWER = 1024 * 1024
-# Members of a sign-in's state: whose session it confirms anew, and when (Unix time) a second factor was shown.
-CONFIRMS, FACTOR_AT, _BEGAN = "confirms", "factor_at", "began_at"
+# Members of a sign-in's state: whose session it confirms anew, when (Unix time) it began, and when a second factor
+# was shown.
+CONFIRMS, BEGUN, FACTOR_AT = "confirms", "begun", "factor_at"
+# What is asked of a provider at which somebody has to sign in anew.
+ANEW: Mapping[str, str] = MappingProxyType({"prompt": "login", "max_age": "0"})
 
 
 class Session(requests.Session):
@@ -100,7 +106,7 @@ class Exchange(OpenIDConnectOAuth2Adapter):
         provider = self.get_provider()
         claims = self._verified(app, kwargs["response"].get("id_token"))
         vouched = _factor_at(provider.row, claims)
-        if CONFIRMS in self.state and _signed_in_at(claims) < self.state[_BEGAN] - _LEEWAY:
+        if CONFIRMS in self.state and not signed_in_since(claims, self.state[BEGUN]):
             raise OAuth2Error("The id token does not say, in auth_time, that somebody signed in anew.")
         if self.openid_config.get("userinfo_endpoint"):
             more = self._fetch_user_info(token.token)
@@ -144,12 +150,6 @@ class Exchange(OpenIDConnectOAuth2Adapter):
         return claims
 
 
-def _signed_in_at(claims: dict[str, Any]) -> float:
-    """When somebody signed in at the provider (Unix time); 0 where it does not say."""
-    said = claims.get("auth_time")
-    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else 0.0
-
-
 def _factor_at(row: IdentityProvider, claims: dict[str, Any]) -> float | None:
     """When, as the signed claims say, a second factor was shown; None where they do not, or are not believed."""
     methods = claims.get("amr")
@@ -158,7 +158,11 @@ def _factor_at(row: IdentityProvider, claims: dict[str, Any]) -> float | None:
         for each in (claims.get("acr"), *(methods if isinstance(methods, list) else ()))
         if isinstance(each, str)
     }
-    return min(_signed_in_at(claims), time.time()) if said & set(row.second_factor) else None
+    if not said & set(row.second_factor):
+        return None
+    at = claims.get("auth_time")
+    # Without a time it was shown, but not lately.
+    return min(float(at), time.time()) if isinstance(at, int) and not isinstance(at, bool) else 0.0
 
 
 def refuse_endpoint(name: str, address: str, issuer: str) -> None:
@@ -200,19 +204,30 @@ class Provider(OpenIDConnectProvider):
     def redirect(
         self, request: HttpRequest, process: str, next_url: str | None = None, data: Any = None, **kwargs: Any
     ) -> HttpResponse:
-        # Whatever the request asks for: a sign-in, our scopes, and a nonce that only this browser's session knows.
-        nonce = secrets.token_urlsafe(32)
-        params = {"nonce": nonce}
-        kept: dict[str, Any] = {"nonce": nonce}
         if "confirm" in request.POST and request.user.is_authenticated:
-            params |= {"prompt": "login", "max_age": "0"}
-            kept |= {CONFIRMS: str(request.user.pk), _BEGAN: time.time()}
+            whose = {CONFIRMS: str(request.user.pk), BEGUN: int(time.time())}
+            return self._redirect(request, next_url, ANEW, **whose)
+        return self._redirect(request, next_url)
+
+    def redirect_to_link(self, request: HttpRequest, member: str) -> HttpResponse:
+        """Out to the provider, to link an identity to the account of `member`, who has to sign in there anew."""
+        return self._redirect(request, None, ANEW, links=member, **{BEGUN: int(time.time())})
+
+    def _redirect(
+        self, request: HttpRequest, next_url: str | None, asked: Mapping[str, str] = NOTHING, **kept: Any
+    ) -> HttpResponse:
+        """Whatever the request asks for: a sign-in, our scopes, and a nonce that only this browser's session knows.
+
+        `kept`: put aside in the session until the provider answers.
+        """
+        nonce = secrets.token_urlsafe(32)
         answer: HttpResponse = super().redirect(
             request,
             AuthProcess.LOGIN,
             next_url,
             scope=list(self.row.scopes),
-            auth_params=params,
+            auth_params={"nonce": nonce, **asked},
+            nonce=nonce,
             **kept,
         )
         return answer
@@ -239,6 +254,12 @@ class Provider(OpenIDConnectProvider):
             "first_name": told.get("given_name"),
             "username": told.get("preferred_username"),
         }
+
+
+def signed_in_since(claims: Mapping[str, Any], moment: int) -> bool:
+    """Whether the provider says that the person signed in there after a moment (seconds since the epoch)."""
+    told = claims.get("auth_time")
+    return isinstance(told, int) and not isinstance(told, bool) and told >= moment - _LEEWAY
 
 
 class Callback(OAuth2CallbackView):

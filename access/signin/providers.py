@@ -14,10 +14,11 @@ from django.urls import reverse
 from access.models import Membership, OrganisationMembership, TeamMember, User
 from access.permissions import require_in_organisation
 from access.signin.factors import reseal_factors
+from access.signin.linking import unlink_in
 from access.signin.models import IdentityProvider
 from access.signin.rules import checked_rules
 from access.signin.sealing import resealed, seal
-from access.teams import InUseError
+from access.signin.taking_back import keep_by_hand, linked_to, take_back
 from audit.actor import Actor
 from audit.recording import recording
 
@@ -40,8 +41,9 @@ def save_provider(
 ) -> IdentityProvider:
     """Connect a provider, or change the `members` given of one that is connected. `secret` None: as it stands.
 
-    The issuer is set once: accounts are known by it, so another issuer is another provider.
-    Raises `ForbiddenError`, or ValidationError naming the member at fault.
+    The issuer is set once: accounts are known by it, so another issuer is another provider. One that is disabled
+    loses at once what its rules gave, and the sessions that it opened.
+    Raises `ForbiddenError`, `LastAdministratorError`, or ValidationError naming the member at fault.
     """
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
@@ -57,7 +59,8 @@ def save_provider(
             if name in members:
                 setattr(row, name, members[name])
         refuse_unsafe(row.issuer)
-        row.rules = checked_rules(row.rules)
+        if "rules" in members:  # else a team that is gone would keep a provider from being disabled
+            row.rules = checked_rules(row.rules)
         if "openid" not in row.scopes:
             raise ValidationError({"scopes": "must contain openid; without it there is no id token"})
         if not all(isinstance(each, str) and each for each in row.second_factor):
@@ -75,20 +78,26 @@ def save_provider(
             after=row.document,
         )
         row.save()
-        if before is not None and row.second_factor != before["second_factor"]:
+        if before is not None and before["is_enabled"] and not row.is_enabled:
+            take_back(record, row)
+        if before is not None and (row.second_factor != before["second_factor"] or not row.is_enabled):
             # What it said under other terms does not count: it says so again at the next sign-in.
             User.objects.filter(vouched_by=key).update(vouched_by="")
     return row
 
 
 def delete_provider(actor: Actor, provider: IdentityProvider) -> None:
-    """Take a provider away. Raises `ForbiddenError`, or `InUseError` while somebody signs in through it."""
+    """Take a provider away, with all that its rules gave, its sessions, and its links to accounts.
+
+    The accounts stay. Raises `ForbiddenError` or `LastAdministratorError`.
+    """
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
-        if accounts := accounts_of(provider):
-            raise InUseError(
-                f"{accounts} people sign in through {provider}; disable it instead, so that they stay known."
-            )
+        # First: a provider that is gone is no way to sign in.
+        people = list(linked_to(provider))
+        take_back(record, provider)
+        unlink_in(record, people, provider)
+        keep_by_hand(record, provider)
         record.event(
             "access.v1.identity_provider.changed",
             provider.ledger_subject,

@@ -13,7 +13,12 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import ValidationError
 
-from access.grants import LastAdministratorError, require_another_administrator, roles_document
+from access.grants import (
+    LastAdministratorError,
+    refuse_unknown_places,
+    require_another_administrator,
+    roles_document,
+)
 from access.limits import Limits, LimitsError
 from access.models import CustomRole, Membership, OrganisationMembership, Team, TeamMember, User
 from access.permissions import system_actor
@@ -29,7 +34,7 @@ def checked_rules(rules: Any) -> list[dict[str, Any]]:
     """The rules in their stored form. Raises ValidationError for `rules`, saying which one is wrong and why."""
     if not isinstance(rules, list) or len(rules) > 1000:
         raise ValidationError({"rules": "must be a list of at most 1000 rules"})
-    projects = set(_projects().values_list("key", flat=True))
+    projects = {project.key: project for project in _projects().all()}
     teams = set(Team.objects.values_list("key", flat=True))
     roles = {*Role.values, *CustomRole.objects.values_list("key", flat=True)}
     checked = []
@@ -41,7 +46,7 @@ def checked_rules(rules: Any) -> list[dict[str, Any]]:
     return checked
 
 
-def _checked(rule: Any, projects: set[str], teams: set[str], roles: set[str]) -> dict[str, Any]:
+def _checked(rule: Any, projects: Mapping[str, Any], teams: set[str], roles: set[str]) -> dict[str, Any]:
     if not isinstance(rule, Mapping) or set(rule) - _MEMBERS:
         raise ValueError("is an object of group and team, or of group, role, project and limits")
     group = rule.get("group")
@@ -64,12 +69,13 @@ def _checked(rule: Any, projects: set[str], teams: set[str], roles: set[str]) ->
     given = rule.get("limits") or {}
     if not isinstance(given, Mapping):
         raise ValueError("limits is an object of environments, kinds, tags and critical")
-    limits = Limits.read(given).document
+    limits = Limits.read(given)
+    refuse_unknown_places(limits, projects[rule["project"]])
     return {
         "group": group,
         "project": rule["project"],
         "role": rule["role"],
-        **({"limits": limits} if limits else {}),
+        **({"limits": limits.document} if limits.document else {}),
     }
 
 
@@ -97,9 +103,16 @@ def settle(provider: IdentityProvider, person: User, groups: Collection[str]) ->
     with recording(system_actor("sign-in", "ui")) as record:
         # Two sign-ins of one person, one after the other.
         User.objects.select_for_update(no_key=True).get(pk=person.pk)
-        kept = _settle_projects(record, provider, person.pseudonym, rules)
-        _settle_organisation(record, provider, person.pseudonym, rules)
-        _settle_teams(record, provider, person.pseudonym, rules)
+        return settle_in(record, provider, person.pseudonym, rules)
+
+
+def settle_in(
+    record: Recording, provider: IdentityProvider, member: str, rules: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """The same within a recording, for the rules that hold; none: all that the provider gave is taken."""
+    kept = _settle_projects(record, provider, member, rules)
+    _settle_organisation(record, provider, member, rules)
+    _settle_teams(record, provider, member, rules)
     return kept
 
 

@@ -101,6 +101,12 @@ def _check(request: HttpRequest) -> None:
         )
 
 
+def is_fresh(request: HttpRequest, seconds: int) -> bool:
+    """Whether whoever is in this session signed in within so many seconds."""
+    started = request.session.get(_STARTED)
+    return isinstance(started, float) and time.time() - started <= seconds
+
+
 def sessions_of(person: User) -> list[SignedInSession]:
     """Where somebody is signed in now, the last used first."""
     keys = person.signed_in_sessions.values("session_key")

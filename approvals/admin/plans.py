@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from django import forms
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext_lazy as _
 
-from access.admin.pages import Page
+from access.admin.pages import Page, holders
 from approvals import rollouts
-from approvals.admin.asking import WhyForm, place_error
+from approvals.admin.asking import place_error
+from approvals.admin.plan_form import PlanForm
 from approvals.admin.switch import ConfigurationPage
 from approvals.models import ChangeRequest
 from approvals.policies import requirements, touched_flag
 from approvals.workflow import GateError, InvalidError
+from audit.actor import Actor
 from flags import wording
 from flags.admin import drafts
-from flags.models import Flag, RolloutPlan
+from flags.models import RolloutPlan, RolloutTemplate
+from flags.rollouts import next_open
+from flags.stages import read_stages, read_window
 
 PAGE_SIZE = 30
-HOUR = 3_600
-STAGES = 6  # rows of the form
-# Fields of a row that may stay empty.
-_DEFAULT_STAGES = ((Decimal(5), 24), (Decimal(25), 24), (Decimal(50), 24), (Decimal(100), 0))
 
 
 class PlanListPage(Page):
@@ -57,7 +55,12 @@ class PlanPage(Page):
     """One plan: its stages with times and shares, and what may be done about it."""
 
     template = "countersign/plan.html"
-    verbs_of_plan = {"pause": rollouts.pause, "resume": rollouts.resume, "abort": rollouts.abort}
+    verbs_of_plan = {
+        "pause": rollouts.pause,
+        "resume": rollouts.resume,
+        "go-ahead": rollouts.give_go_ahead,
+        "abort": rollouts.abort,
+    }
 
     def get(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
         plan = self._find(number)
@@ -69,11 +72,25 @@ class PlanPage(Page):
             stages=_stages(plan, request_row.applied_at if request_row else None),
             row=request_row,
             can_move=self.holds("rollout.pause"),
+            can_go_on=plan.state == RolloutPlan.State.WAITING and self.holds("change.approve"),
+            reviewers=holders(self.project, "change.approve")
+            if plan.state == RolloutPlan.State.WAITING
+            else [],
+            can_jump=plan.state in (RolloutPlan.State.RUNNING, RolloutPlan.State.PAUSED)
+            and self.holds("change.schedule"),
+            window=read_window(plan.window),
         )
 
     def post(self, request: HttpRequest, project: str, number: int) -> HttpResponse:
         plan = self._find(number)
-        verb = self.verbs_of_plan.get(request.POST.get("verb", ""))
+        named = request.POST.get("verb", "")
+        verb = self.verbs_of_plan.get(named)
+        if named == "jump" and request.POST.get("stage", "").isdecimal():
+            stage = int(request.POST["stage"])
+
+            def verb(actor: Actor, plan: RolloutPlan) -> None:
+                rollouts.jump(actor, plan, stage)
+
         if verb is None:
             self.complain(_("Nothing was done: the page sent no verb that is known here."))
             return self.go("plan", number)
@@ -92,59 +109,6 @@ class PlanPage(Page):
         return plan
 
 
-class PlanForm(WhyForm):
-    """Up to six stages of a share and a hold time."""
-
-    variant = forms.ChoiceField(label=_("Roll out"))
-    rest = forms.ChoiceField(label=_("The others get"))
-
-    def __init__(self, *args: Any, flag: Flag, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        choices = [(name, name) for name in flag.variants]
-        self.fields["variant"].choices = self.fields["rest"].choices = choices  # type: ignore[attr-defined]
-        for number in range(1, STAGES + 1):
-            self.fields[f"percent-{number}"] = forms.DecimalField(
-                label=_("Stage %s, percent") % number,
-                required=number == 1,
-                min_value=0,
-                max_value=100,
-                max_digits=6,
-                decimal_places=3,
-            )
-            self.fields[f"hold-{number}"] = forms.DecimalField(
-                label=_("Stage %s, hours until the next") % number,
-                required=False,
-                min_value=0,
-                max_value=8_760,
-                max_digits=7,
-                decimal_places=2,
-            )
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if cleaned.get("variant") == cleaned.get("rest"):
-            self.add_error("rest", _("Choose another variant for the others."))
-        return cleaned
-
-    @property
-    def rows(self) -> list[tuple[int, forms.BoundField, forms.BoundField]]:
-        return [(n, self[f"percent-{n}"], self[f"hold-{n}"]) for n in range(1, STAGES + 1)]
-
-    @property
-    def stages(self) -> list[dict[str, Any]]:
-        """As `rollouts.propose_plan` takes them; valid forms only."""
-        given = self.cleaned_data
-        found = []
-        for number in range(1, STAGES + 1):
-            percent = given[f"percent-{number}"]
-            if percent is None:
-                continue
-            weight = int(percent * drafts.TOTAL / 100)
-            weights = [[given["variant"], weight], [given["rest"], drafts.TOTAL - weight]]
-            found.append({"weights": weights, "hold": int((given[f"hold-{number}"] or 0) * HOUR)})
-        return found
-
-
 class NewPlanPage(ConfigurationPage):
     """Proposes a plan; it is approved once, as a whole."""
 
@@ -155,8 +119,10 @@ class NewPlanPage(ConfigurationPage):
         self.find()
         on = drafts.on_variant(self.flag)
         initial: dict[str, Any] = {"variant": on, "rest": drafts.off_variant(self.flag) or on}
-        for number, (percent, hours) in enumerate(_DEFAULT_STAGES, start=1):
-            initial |= {f"percent-{number}": percent, f"hold-{number}": hours or None}
+        template = RolloutTemplate.objects.filter(
+            project=self.project, key=request.GET.get("template", "")
+        ).first()
+        initial |= PlanForm.initial_of(template.stages, template.window) if template else PlanForm.usual()
         return self._show(self._form(None, initial))
 
     def post(self, request: HttpRequest, project: str, key: str, environment: str) -> HttpResponse:
@@ -170,6 +136,7 @@ class NewPlanPage(ConfigurationPage):
                 self.flag,
                 self.environment,
                 form.stages,
+                window=form.window,
                 title=f"Roll out {self.flag.key} in {self.environment.name} in {len(form.stages)} stages"[
                     :200
                 ],
@@ -199,34 +166,37 @@ class NewPlanPage(ConfigurationPage):
             form=form,
             summary=wording.summary(self.document),
             is_configured=self.document is not None,
+            templates=RolloutTemplate.objects.filter(project=self.project),
         )
 
 
 def _shares(plan: RolloutPlan) -> list[str]:
-    return [wording.share({"split": stage}) for stage in plan.stages]
+    return [stage.words for stage in read_stages(plan.stages)]
 
 
 def _stages(plan: RolloutPlan, started: datetime | None) -> list[dict[str, Any]]:
     """The stages with what is known of their times: past ones from the start, coming ones from the next."""
     found: list[dict[str, Any]] = []
     at = started
-    for number, stage in enumerate(plan.stages, start=1):
+    for number, stage in enumerate(read_stages(plan.stages), start=1):
         if number == plan.done + 1 and plan.next_at is not None:
             at = plan.next_at
+        elif at is not None and number > plan.done + 1:
+            at = next_open(plan, max(at, stage.not_before or at))
         state = "done" if number <= plan.done else "next" if number == plan.done + 1 else "later"
-        weights = stage["weights"]
-        total = sum(weight for _name, weight in weights) or 1
         found.append(
             {
                 "number": number,
-                "share": wording.share({"split": stage}),
-                "width": round(100 * weights[0][1] / total, 3),
-                "hold": stage["hold"],
+                "share": stage.words,
+                # A cohort is no share of everyone that could be drawn.
+                "width": None if stage.weights is None else round(float(100 * stage.share), 3),
+                "hold": stage.hold,
+                "go_ahead": stage.go_ahead,
                 "state": state,
                 # A plan that is paused by hand or waits for approval has no times to promise.
                 "at": at if state == "done" or plan.state == RolloutPlan.State.RUNNING else None,
                 "is_estimate": state == "later",
             }
         )
-        at = at + timedelta(seconds=stage["hold"]) if at else None
+        at = at + timedelta(seconds=stage.hold) if at else None
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
@@ -18,14 +16,15 @@ from approvals.api.change_requests import ChangeRequestDetailSerializer
 from flags.models import Flag, RolloutPlan
 from flags.subjects import Subject
 
-
-class StageSerializer(serializers.Serializer[Any]):
-    """A stage of a plan."""
-
-    weights = serializers.ListField(
-        child=serializers.ListField(), help_text="`[variant, weight]` each, as in a split."
-    )
-    hold = serializers.IntegerField(help_text="Seconds until the next stage.")
+_STAGES = (
+    "Each has `hold` (seconds until the next) and either `weights` (`[variant, weight]` each, a share of everyone) or "
+    "`cohort` (`{segment}`, or `{attribute, values}`) with the `variant` that it gets; and may have `not_before` (a "
+    "time as events have it) and `go_ahead` (true: a reviewer says that it may begin). A plan only grows."
+)
+_WINDOW = (
+    "The hours in which stages after the first may happen: `zone`, `from` and `to` (like 09:00), `weekdays` (Mon to "
+    "Sun). Left out: at any time."
+)
 
 
 class RolloutPlanSerializer(serializers.ModelSerializer[RolloutPlan]):
@@ -35,7 +34,8 @@ class RolloutPlanSerializer(serializers.ModelSerializer[RolloutPlan]):
     environment = serializers.CharField(source="environment.key")
     flag = serializers.CharField(source="flag.key")
     number = serializers.IntegerField(help_text="That of its change request; what its address names.")
-    stages = StageSerializer(many=True)
+    stages = serializers.ListField(child=serializers.DictField(), help_text=_STAGES)
+    window = serializers.DictField(help_text=_WINDOW)
     problem = serializers.CharField(help_text="Why it paused or was aborted.")
 
     class Meta:
@@ -47,6 +47,7 @@ class RolloutPlanSerializer(serializers.ModelSerializer[RolloutPlan]):
             "number",
             "state",
             "stages",
+            "window",
             "done",
             "next_at",
             "problem",
@@ -71,9 +72,8 @@ class RolloutPlanBody(Body):
     title = Text(max_length=200)
     rationale = Text(required=False, allow_blank=True, max_length=4_000)
     ticket = Text(required=False, allow_blank=True, max_length=200)
-    stages = serializers.ListField(
-        child=Document(), help_text="`weights` ([variant, weight] each) and `hold` (seconds) per stage."
-    )
+    stages = serializers.ListField(child=Document(), help_text=_STAGES)
+    window = Document(required=False, help_text=_WINDOW)
     base = Whole(
         required=False,
         min_value=0,
@@ -81,8 +81,14 @@ class RolloutPlanBody(Body):
     )
 
 
+class JumpBody(Body):
+    """The stage to carry out now."""
+
+    stage = Whole(min_value=1, help_text="Counted from 1.")
+
+
 _PLAN = OpenApiExample(
-    "A tenth for a day, then everyone",
+    "The staff for a day, a tenth until a reviewer lets it go on, then everyone, in working hours",
     {
         "project": "shop",
         "environment": "production",
@@ -90,9 +96,16 @@ _PLAN = OpenApiExample(
         "title": "Roll the new checkout out",
         "rationale": "Ready since Monday.",
         "stages": [
+            {"cohort": {"segment": "staff"}, "variant": "on", "hold": 86_400},
             {"weights": [["on", 10], ["off", 90]], "hold": 86_400},
-            {"weights": [["on", 100], ["off", 0]], "hold": 0},
+            {"weights": [["on", 100], ["off", 0]], "hold": 0, "go_ahead": True},
         ],
+        "window": {
+            "zone": "Europe/Berlin",
+            "from": "09:00",
+            "to": "16:00",
+            "weekdays": ["Mon", "Tue", "Wed", "Thu"],
+        },
         "base": 3,
     },
     request_only=True,
@@ -155,6 +168,26 @@ class RolloutPlans(Endpoint):
         self.body(request)
         plan = self._plan(request, number)
         rollouts.resume(self.actor(request), plan)
+        return self._shown(self._plan(request, number))
+
+    @extend_schema(request=None, responses=RolloutPlanSerializer)
+    def go_ahead(self, request: Request, number: int) -> Response:
+        """Let the stage that waits for a reviewer begin. Not for whoever proposed the plan."""
+        self.body(request)
+        plan = self._plan(request, number)
+        rollouts.give_go_ahead(self.actor(request), plan)
+        return self._shown(self._plan(request, number))
+
+    @extend_schema(
+        request=JumpBody,
+        responses=RolloutPlanSerializer,
+        examples=[OpenApiExample("To the third", {"stage": 3}, request_only=True)],
+    )
+    def jump(self, request: Request, number: int) -> Response:
+        """Carry out a later stage now, and leave out those before it."""
+        given = self.body(request, JumpBody)
+        plan = self._plan(request, number)
+        rollouts.jump(self.actor(request), plan, given["stage"])
         return self._shown(self._plan(request, number))
 
     @extend_schema(request=None, responses=RolloutPlanSerializer)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from access import grants
-from access.limits import LimitsError
+from access.limits import Limits, LimitsError
 from access.models import Membership, ServiceAccount, Team, User
 from approvals.models import ApprovalPolicy
 from approvals.policy_document import normal_policy, read_policy
@@ -87,7 +87,8 @@ def check_governing(project: Project, subject: Subject, after: Any) -> None:
         check_settings(_environment(project, subject.key), after)
     elif subject.kind == "member":
         try:
-            grants.read_roles(after)
+            for limits, _given_by in grants.read_roles(after).values():
+                grants.refuse_unknown_places(Limits.read(limits), project)
         except LimitsError as error:
             raise DocumentError(error.member, error.reason) from error
         except ValueError as error:

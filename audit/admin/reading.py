@@ -49,11 +49,24 @@ TYPES: dict[str, tuple[str, Any]] = {
     "access.v1.role.changed": ("badge", _("Custom role changed")),
     "access.v1.account.created": ("person_add", _("Account made")),
     "access.v1.account.changed": ("manage_accounts", _("Account changed")),
+    "access.v1.account.linked": ("link", _("Identity linked to an account")),
+    "access.v1.account.unlinked": ("link_off", _("Identity unlinked from an account")),
     "access.v1.account.password_set": ("password", _("Password set for somebody")),
+    "access.v1.account.signed_in_locally": ("password", _("Local sign-in beside a provider")),
+    "access.v1.account.unlocked": ("lock_open", _("Account unlocked")),
+    "access.v1.address.unlocked": ("lock_open", _("Address unlocked")),
+    "access.v1.identity_provider.changed": ("key", _("Identity provider changed")),
+    "access.v1.session.ended": ("logout", _("Sessions ended")),
+    "access.v1.refused": ("block", _("Access refused, in sums")),
     "access.v1.service_account.created": ("smart_toy", _("Service account made")),
     "access.v1.person.erased": ("person_off", _("Person erased")),
     "access.v1.token.issued": ("key", _("API token issued")),
+    "access.v1.service_account.updated": ("smart_toy", _("Service account changed")),
+    "access.v1.token.rotated": ("key", _("API token replaced")),
     "access.v1.token.revoked": ("key_off", _("API token revoked")),
+    "access.v1.trust_rule.made": ("handshake", _("Trust rule made")),
+    "access.v1.trust_rule.revoked": ("handshake", _("Trust rule taken back")),
+    "distribution.v1.sdk_key.replaced": ("vpn_key", _("SDK key replaced")),
     "distribution.v1.sdk_key.issued": ("vpn_key", _("SDK key issued")),
     "distribution.v1.sdk_key.updated": ("language", _("SDK key's origins changed")),
     "distribution.v1.sdk_key.revoked": ("vpn_key_off", _("SDK key revoked")),
@@ -149,6 +162,13 @@ def _said(
     request: ChangeRequest | None,
 ) -> tuple[str, tuple[str, ...]]:
     """What it is about, and what happened to it in words."""
+    if event.type in ("access.v1.membership.changed", "access.v1.organisation_membership.changed"):
+        member = event.subject.rpartition("/")[2]
+        roles = [
+            ", ".join(_role(role) for role in (document or {}).get("roles", ())) or "none"
+            for document in (before, after)
+        ]
+        return names.get(member, member), (f"Roles: {roles[0]} → {roles[1]}",)
     try:
         subject = Subject.parse(event.subject)
     except ValueError:
@@ -157,13 +177,6 @@ def _said(
         place = places.get(subject.environment, subject.environment)
         about = f"{subject.key} in {place}" if place else subject.key
         return about, sentences_of(subject, place, before, after)
-    if event.type in ("access.v1.membership.changed", "access.v1.organisation_membership.changed"):
-        member = event.subject.rpartition("/")[2]
-        roles = [
-            ", ".join(_role(role) for role in (document or {}).get("roles", ())) or "none"
-            for document in (before, after)
-        ]
-        return names.get(member, member), (f"Roles: {roles[0]} → {roles[1]}",)
     if event.subject.startswith("change/"):
         about = event.subject.removeprefix("change/")
         return (f"{about} {request.title}" if request else about), ()

@@ -165,6 +165,22 @@ PAGES = [
         {"revoke": "{token}"},
         PROGRAM,
     ),
+    *(
+        Door(f"admin/service-accounts/<int:number>/{name}/", method, "service_account.manage", body, PROGRAM)
+        for name in ("new-token", "new-trust-rule", "try-a-token")
+        for method, body in (("GET", None), ("POST", {}))
+    ),
+    Door(
+        "admin/service-accounts/<int:number>/",
+        "POST",
+        "service_account.manage",
+        {"distrust": "{trust_rule}"},
+        PROGRAM,
+    ),
+    Door("admin/tokens/", "GET", SIGNED_IN),
+    Door("admin/new-token/", "GET", SIGNED_IN),
+    Door("admin/tokens/<int:number>/replace/", "GET", "service_account.manage", at={"number": "{token}"}),
+    Door("admin/tokens/<int:number>/replace/", "POST", "service_account.manage", {}, {"number": "{token}"}),
     Door("admin/accounts/", "GET", "account.manage"),
     Door("admin/accounts/new/", "GET", "account.manage"),
     Door("admin/accounts/new/", "POST", "account.manage", {"username": "new"}),
@@ -178,6 +194,15 @@ PAGES = [
     Door("admin/sign-in/new/", "GET", "organisation.manage"),
     Door("admin/sign-in/new/", "POST", "organisation.manage", {}),
     Door("admin/sign-in/<slug:key>/", "GET", "organisation.manage", beside="tests/ui/test_provider_pages.py"),
+    Door(
+        "admin/sign-in/<slug:key>/take-away/",
+        "GET",
+        "organisation.manage",
+        beside="tests/ui/test_provider_pages.py",
+    ),
+    Door("admin/accounts/<int:number>/identities/", "GET", "account.manage", at=PERSON),
+    Door("admin/accounts/<int:number>/identities/", "POST", "account.manage", {}, PERSON),
+    Door("admin/identities/", "GET", SIGNED_IN),
     Door("admin/sessions/", "GET", SIGNED_IN),
     *(
         Door(
@@ -234,6 +259,7 @@ API = [
         "change-requests",
         "emergencies",
         "rollout-plans",
+        "rollout-templates",
         "policies",
         "sdk-keys",
         "memberships",
@@ -249,6 +275,7 @@ API = [
         "configurations/<str:project>/<str:environment>/<str:flag>",
         "segments/<str:project>/<str:segment>",
         "policies/<str:project>/<str:policy>",
+        "rollout-templates/<str:project>/<str:template>",
     ),
     Door(_CR, "GET", "project.view", at=REQUEST),
     Door(f"{_V1}rollout-plans/<int:number>", "GET", "project.view", at=PLAN),
@@ -284,6 +311,22 @@ API = [
     *(
         Door(f"{_V1}rollout-plans/<int:number>/{act}", "POST", "rollout.pause", None, PLAN)
         for act in ("pause", "resume", "abort")
+    ),
+    Door(f"{_V1}rollout-plans/<int:number>/go-ahead", "POST", "change.approve", None, PLAN),
+    Door(f"{_V1}rollout-plans/<int:number>/jump", "POST", "change.schedule", {"stage": 1}, PLAN),
+    Door(
+        f"{_V1}rollout-templates/<str:project>/<str:template>",
+        "PUT",
+        "rollout_template.manage",
+        {"name": "New", "stages": [{"percent": 5, "hold": 0}], "base": 0},
+        {"template": "new"},
+    ),
+    Door(
+        f"{_V1}rollout-templates/<str:project>/<str:template>",
+        "DELETE",
+        "rollout_template.manage",
+        None,
+        {"template": "careful"},
     ),
     Door(f"{_CONFIGURATION}/kill", "POST", "flag.kill"),
     Door(f"{_V1}emergencies/<uuid:event>/review", "POST", "emergency.review"),
@@ -363,6 +406,12 @@ API = [
             beside="tests/api/test_identity_providers.py",
         )
         for method in ("GET", "PUT", "DELETE")
+    ),
+    Door(
+        f"{_V1}identity-providers/<str:key>/given",
+        "GET",
+        "organisation.manage",
+        beside="tests/api/test_identity_providers.py",
     ),
     Door("api/schema/", "GET", PUBLIC),
     Door("api/docs/", "GET", PUBLIC),

@@ -122,7 +122,11 @@ def browser() -> Client:
 
 def begin(client: Client, **form: str) -> str:
     """Choose Acme on the sign-in page; returns the address at Acme that the browser goes to."""
-    answer = client.post("/sign-in/acme/", form)
+    return page_to(client.post("/sign-in/acme/", form))
+
+
+def page_to(answer: Any) -> str:
+    """Where the page goes that an answer is."""
     assert answer.status_code == 200, answer.headers
     found = re.search(r'<a href="([^"]+)"', answer.content.decode())
     assert found

@@ -13,12 +13,12 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from access import grants, machines, teams
+from access import grants, machines, teams, workload
 from access.limits import Limits
 from access.models import Membership
 from access.permissions import user_actor
 from access.roles import VERBS, OrganisationRole, Role
-from approvals import workflow
+from approvals import rollout_templates, workflow
 from distribution import keys
 from tests.access.doors import API, NARROWED, PAGES, PUBLIC, SIGNED_IN, Door
 from tests.api.conftest import Api
@@ -63,6 +63,12 @@ class Doors:
             title="Beta",
             rationale="planned",
         )
+        rollout_templates.save_template(
+            cast.actor("administrator"),
+            cast.project,
+            "careful",
+            {"name": "Careful", "stages": [{"percent": 5, "hold": 0}]},
+        )
         viewer = cast.users["viewer"]
         team = teams.save_team(root, "payments", name="Payments", members=[])
         teams.save_team(root, "unused", name="Unused", members=[])
@@ -71,6 +77,14 @@ class Doors:
         grants.appoint(root, viewer.pseudonym, OrganisationRole.ORGANISATION_AUDITOR)
         program = machines.create_service_account(root, "pipeline")
         token, _ = machines.issue_token(root, program, "deploy")
+        trust_rule = workload.trust(
+            root,
+            program,
+            "release",
+            issuer="https://token.example.com",
+            audience="countersign",
+            claims={"repository": {"equals": "acme/shop"}},
+        )
         client_key, _ = keys.issue(root, cast.development, "page", "client")
         membership = Membership.objects.get(member=viewer.pseudonym)
         self.team = team
@@ -81,6 +95,7 @@ class Doors:
             "environment": "development",
             "segment": "beta",
             "policy": "staging",
+            "template": "careful",
             "member": viewer.pseudonym,
             "person": viewer.pseudonym,
             "team": "payments",
@@ -99,6 +114,7 @@ class Doors:
             "{person}": viewer.pk,
             "{program}": program.pk,
             "{token}": token.pk,
+            "{trust_rule}": trust_rule.pk,
             "{sdk_key}": self.stage.key.pk,
             "{client_key}": client_key.pk,
             "{membership}": membership.pk,

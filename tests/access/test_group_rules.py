@@ -198,6 +198,10 @@ def test_groups_are_read_from_a_list_a_word_or_inside_an_object(
         ({"group": "g", "project": "nowhere", "role": "editor"}, "no project 'nowhere'"),
         ({"group": "g", "project": "shop", "role": "king"}, "no role 'king'"),
         ({"group": "g", "project": "shop", "role": "editor", "limits": {"colour": 1}}, "colour"),
+        (
+            {"group": "g", "project": "shop", "role": "editor", "limits": {"environments": ["live"]}},
+            "limits.environments: .live. is no environment of shop; choose among development, production",
+        ),
         ({"group": "g", "role": "editor"}, "without a project"),
         ({"group": "g", "rule": 1}, "is an object of"),
         ("g", "is an object of"),

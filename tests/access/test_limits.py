@@ -118,7 +118,11 @@ def test_a_limited_administrator_neither_governs_nor_counts_as_one(cast: Cast) -
         grants.revoke(root, last)
     with pytest.raises(grants.LastAdministratorError):
         grants.grant(
-            root, cast.project, last.member, Role.ADMINISTRATOR, limits=Limits.read({"environments": ["x"]})
+            root,
+            cast.project,
+            last.member,
+            Role.ADMINISTRATOR,
+            limits=Limits.read({"environments": ["development"]}),
         )
 
 
@@ -142,11 +146,11 @@ def test_two_roles_add_up_each_within_its_own_limits(cast: Cast) -> None:
 @pytest.mark.parametrize(
     ("document", "member"),
     [
-        ({"environments": "development"}, "environments"),
-        ({"kinds": [""]}, "kinds"),
-        ({"tags": [1]}, "tags"),
-        ({"critical": "no"}, "critical"),
-        ({"team": ["a"]}, "team"),
+        ({"environments": "development"}, "limits.environments"),
+        ({"kinds": [""]}, "limits.kinds"),
+        ({"tags": [1]}, "limits.tags"),
+        ({"critical": "no"}, "limits.critical"),
+        ({"team": ["a"]}, "limits.team"),
     ],
 )
 def test_limits_that_cannot_be_are_refused_by_member(document: dict[str, Any], member: str) -> None:

@@ -18,7 +18,6 @@ from access.models import IdentityProvider, User
 from access.permissions import ForbiddenError
 from access.signin import providers
 from access.signin.openid import refuse_endpoint
-from access.teams import InUseError
 from audit.models import Event
 from tests.access.openid_provider import ANOTHER_KEY, SECRET, OpenIdProvider, begin, browser, sign_in
 from tests.cast import Cast
@@ -299,17 +298,6 @@ def test_an_issuer_that_others_could_listen_to_is_refused(cast: Cast, issuer: st
 def test_another_issuer_is_another_provider(cast: Cast, acme: IdentityProvider) -> None:
     with pytest.raises(ValidationError, match="stays as it is"):
         providers.save_provider(cast.actor("root"), "acme", {"issuer": "https://other.example"})
-
-
-def test_a_provider_through_which_somebody_signs_in_is_disabled_not_deleted(
-    cast: Cast, acme: IdentityProvider, openid: OpenIdProvider
-) -> None:
-    sign_in(browser(), openid, "s-1")
-    with pytest.raises(InUseError, match="1 people"):
-        providers.delete_provider(cast.actor("root"), acme)
-    SocialAccount.objects.all().delete()
-    providers.delete_provider(cast.actor("root"), acme)
-    assert not IdentityProvider.objects.exists()
 
 
 def test_the_secret_outlives_a_rotation_of_the_key_and_is_said_to_be_lost_otherwise(

@@ -30,11 +30,12 @@ def test_an_outdated_base_of_an_environments_settings_is_a_conflict_with_both_ve
         assert answer.status == 409
         assert answer.body["subject"] == "project/shop/environment-settings/development"
         assert (answer.body["expected"], answer.body["found"]) == (expected, 2)
-        assert "send the change with the base 2" in answer.body["detail"]
+        assert "edit the change for version 2" in answer.body["detail"]
     assert Environment.objects.get(key="development").name == "Live"
 
 
 def test_settings_that_change_nothing_leave_no_event_and_no_version(api: Api) -> None:
+    api.token("administrator")
     count = Event.objects.count()
     again = api("administrator", "PATCH", "environments/shop/production", {"name": "Production", "base": 1})
     assert (again.status, again.body["version"]) == (200, 1)

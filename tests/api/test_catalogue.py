@@ -186,7 +186,7 @@ def test_a_protected_environment_changes_by_a_request(api: Api) -> None:
 
 
 def test_roles_are_asked_for_where_a_policy_covers_access(api: Api) -> None:
-    api.cast.policy(access=True)
+    api.cast.policy(access=True, approvals=1)
     outsider = api.cast.users["outsider"].pseudonym
     body = {"project": "shop", "member": outsider, "role": "viewer", "rationale": "joins"}
     asked = api.post("administrator", "memberships", body)

@@ -19,6 +19,7 @@ def test_a_provider_is_connected_and_its_secret_never_comes_out(api: Api) -> Non
     assert made.body["has_secret"] is True
     assert made.body["redirect_uri"].endswith("/sign-in/acme/callback/")
     assert made.body["rules"] == BODY["rules"]
+    assert set(api.get("root", "identity-providers/acme/given").body.values()) == {0}
     changed = api("root", "PUT", "identity-providers/acme", {"is_enabled": False})
     assert (changed.body["is_enabled"], changed.body["has_secret"]) == (False, True)
     listed = api.get("root", "identity-providers")
@@ -40,5 +41,6 @@ def test_for_others_there_are_none(api: Api) -> None:
     for name in ("administrator", "viewer", "outsider"):
         assert api.get(name, "identity-providers").status == 403
         assert api.get(name, "identity-providers/acme").status == 403
+        assert api.get(name, "identity-providers/acme/given").status == 403
         assert api(name, "PUT", "identity-providers/acme", {"name": "Mine"}).status == 403
         assert api(name, "DELETE", "identity-providers/acme").status == 403

@@ -78,6 +78,18 @@ def test_refused_access_is_told_in_sums_and_never_more_than_one_event_a_kind(api
     assert set(Refusals.objects.values_list("count", flat=True)) == {0}
 
 
+def test_a_page_or_download_that_is_refused_is_counted_once(api: Api) -> None:
+    client = Client(headers={"Host": "localhost"})
+    client.force_login(api.cast.users["viewer"])
+    refused = (
+        client.get("/admin/audit/report.csv"),
+        client.get("/admin/sessions/?who=author"),
+        client.post("/admin/p/shop/people/", {"who": "outsider", "role": "viewer"}),
+    )
+    assert [answer.status_code for answer in refused] == [403, 403, 403]
+    assert refusals._counted == {("forbidden", api.cast.users["viewer"].pseudonym): 3}
+
+
 def test_however_many_are_refused_the_count_stays_small(db: None) -> None:
     for number in range(2_000):
         refusals.count("forbidden", f"user:{number}")

@@ -58,8 +58,8 @@ def test_a_plan_is_approved_as_a_whole_then_paused_resumed_and_aborted(api: Api)
         ([{"weights": [["on", 1]], "hold": 1.5}], 422, "stages[0].hold"),
         ([{"weights": "on", "hold": 1}], 422, "stages[0].weights"),
         ([{"weights": [["nothing", 1]], "hold": 1}], 422, "flags.banner.default.split.weights[0]"),
-        ([{"weights": [["on", -1]], "hold": 1}], 422, "flags.banner.default.split.weights[0]"),
-        ([{"weights": [[{}, []]], "hold": 1}], 422, "flags.banner.default.split.weights[0]"),
+        ([{"weights": [["on", -1]], "hold": 1}], 422, "stages[0].weights"),
+        ([{"weights": [[{}, []]], "hold": 1}], 422, "stages[0].weights"),
     ],
 )
 def test_a_stage_that_breaks_a_rule_is_named(api: Api, stages: Any, status: int, member: str) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from access.models import Membership
 from access.roles import VERBS
 from tests.api.conftest import Api
@@ -11,9 +15,9 @@ def test_a_team_holds_a_role_with_limits_for_the_people_in_it(api: Api) -> None:
     outsider = api.cast.users["outsider"].pseudonym
     body = {"name": "Payments", "members": [outsider]}
     assert api.put("administrator", "teams/payments", body).status == 403
-    made = api.put("root", "teams/payments", body)
+    made = api.put("root", "teams/payments", {**body, "base": 0})
     assert made.status == 200
-    assert made.body == {"id": made.body["id"], "key": "payments", **body}
+    assert made.body == {"id": made.body["id"], "key": "payments", "version": 1, **body}
     limits = {"critical": False, "environments": ["production"]}
     given = api.post(
         "administrator",
@@ -38,8 +42,14 @@ def test_a_team_holds_a_role_with_limits_for_the_people_in_it(api: Api) -> None:
 
 def test_limits_that_cannot_be_are_refused_by_name(api: Api) -> None:
     body = {"project": "shop", "member": "outsider", "role": "editor"}
-    refused = api.post("administrator", "memberships", {**body, "limits": {"environments": "production"}})
-    assert (refused.status, refused.body["member"]) == (422, "environments")
+    for limits, member, says in (
+        ({"environments": "production"}, "limits.environments", "a list of names"),
+        ({"environments": ["producton"]}, "limits.environments", "choose among development, production"),
+        ({"kinds": ["releases"]}, "limits.kinds", "choose among experiment, kill-switch"),
+    ):
+        refused = api.post("administrator", "memberships", {**body, "limits": limits})
+        assert (refused.status, refused.body["member"]) == (422, member)
+        assert says in refused.body["detail"]
     assert not Membership.objects.filter(project=api.cast.project, role="editor").exclude(
         member=api.cast.users["author"].pseudonym
     )
@@ -48,7 +58,7 @@ def test_limits_that_cannot_be_are_refused_by_name(api: Api) -> None:
 def test_the_table_is_told_and_a_custom_role_joins_it(api: Api) -> None:
     body = {"name": "Night watch", "verbs": ["flag.kill"]}
     assert api.put("administrator", "roles/night-watch", body).status == 403
-    assert api.put("root", "roles/night-watch", body).status == 200
+    assert api.put("root", "roles/night-watch", {**body, "base": 0}).body["version"] == 1
     assert api.put("root", "roles/viewer", body).body["member"] == "key"
     table = api.get("viewer", "roles").body
     assert {each["verb"] for each in table["verbs"]} == set(VERBS)
@@ -84,10 +94,31 @@ def test_roles_of_the_organisation_are_given_by_its_administrators(api: Api) -> 
 
 
 def test_a_service_account_is_made_with_the_team_that_answers_for_it(api: Api) -> None:
-    api.put("root", "teams/payments", {"name": "Payments", "members": [api.cast.users["author"].pseudonym]})
+    members = [api.cast.users["author"].pseudonym]
+    api.put("root", "teams/payments", {"name": "Payments", "members": members, "base": 0})
     made = api.post("root", "service-accounts", {"name": "pipeline", "team": "payments"})
     assert (made.status, made.body["team"]) == (201, "payments")
     assert api.post("root", "service-accounts", {"name": "other", "team": "nobody"}).status == 404
     assert api.get("author", "service-accounts").results == [made.body]
     token = api.post("author", "tokens", {"name": "deploy", "service_account": made.body["id"]})
     assert token.status == 201
+
+
+@pytest.mark.parametrize(
+    ("address", "body"),
+    [
+        ("teams/payments", {"name": "Payments", "members": []}),
+        ("roles/night-watch", {"name": "Night watch", "verbs": ["flag.kill"]}),
+    ],
+)
+def test_a_write_without_its_base_or_with_an_outdated_one_changes_nothing(
+    api: Api, address: str, body: dict[str, Any]
+) -> None:
+    assert api.put("root", address, {**body, "base": 0}).status == 200
+    assert api.put("root", address, {**body, "name": "Second", "base": 1}).body["version"] == 2
+    for base, expected in (({}, None), ({"base": 1}, 1), ({"base": 0}, 0)):
+        answer = api.put("root", address, {**body, "name": "Third", **base})
+        assert (answer.status, answer.body["expected"], answer.body["found"]) == (409, expected, 2)
+    listed = api.get("root", address.partition("/")[0]).body
+    rows = listed["results"] if "results" in listed else listed["roles"]
+    assert [(each["name"], each["version"]) for each in rows if each.get("custom", True)] == [("Second", 2)]

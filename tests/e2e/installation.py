@@ -47,11 +47,18 @@ class Installation:
     database_url: str = ""
     redis_url: str = ""
     port: int = field(default_factory=free_port)
+    # Where the tests may put an identity provider; it is on loopback, which nothing else is trusted to be.
+    provider_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def base_url(self) -> str:
         return f"http://localhost:{self.port}"
+
+    @property
+    def issuer(self) -> str:
+        """Of the identity provider there."""
+        return f"http://127.0.0.1:{self.provider_port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -60,6 +67,7 @@ class Installation:
             "COUNTERSIGN_DATA": str(self.directory),
             "COUNTERSIGN_PORT": str(self.port),
             "EMAIL_URL": "dummymail://",
+            "COUNTERSIGN_PRIVATE_ISSUERS": self.issuer,
         }
         stores = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
         return {**inherited, **own, **{name: url for name, url in stores.items() if url}}

@@ -228,7 +228,7 @@ def test_a_protected_environments_settings_ask_for_review(cast: Cast, browser: B
 
 
 def test_roles_ask_for_review_where_a_policy_covers_access(cast: Cast, browser: Browser) -> None:
-    cast.policy(access=True)
+    cast.policy(access=True, approvals=1)
     client, page = browser("administrator"), "/admin/p/shop/people/"
     assert "Giving and taking roles here needs" in client.get(page).content.decode()
     given = client.post(page, {"who": "outsider", "role": "viewer", "rationale": "joins us"})

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from access import machines
+from access import machines, teams, workload
 from approvals import workflow
 from audit.models import Event
 from tests.cast import OFF, Cast
@@ -49,6 +49,18 @@ def poisoned(cast: Cast) -> Cast:
     request = cast.propose({**document, "enabled": True}, title=EVIL, rationale=EVIL, ticket=EVIL)
     workflow.comment(cast.actor("reviewer"), request, EVIL)
     machines.issue_token(cast.actor("author"), user, EVIL)
+    root = cast.actor("root")
+    team = teams.save_team(root, "evil", name=EVIL, members=[user.pseudonym])
+    cast.robot = machines.create_service_account(root, EVIL, team)  # type: ignore[attr-defined]
+    machines.issue_token(root, cast.robot, EVIL)  # type: ignore[attr-defined]
+    workload.trust(
+        cast.actor("author"),
+        cast.robot,  # type: ignore[attr-defined]
+        EVIL,
+        issuer="https://token.example.com",
+        audience=EVIL,
+        claims={EVIL: {"equals": EVIL}},
+    )
     cast.request = request  # type: ignore[attr-defined]
     return cast
 
@@ -77,6 +89,9 @@ def test_no_page_runs_what_somebody_typed(poisoned: Cast, browser: Browser) -> N
         f"{base}audit/",
         f"{base}audit/?subject=%3Cscript%3E&from=%3Cscript%3E",
         f"{base}audit/{event.pk}/",
+        "/admin/tokens/",
+        "/admin/service-accounts/",
+        f"/admin/service-accounts/{poisoned.robot.pk}/",  # type: ignore[attr-defined]
     ]
     seen = 0
     for name in ("author", "administrator"):
@@ -105,7 +120,7 @@ def test_messages_are_text(poisoned: Cast, browser: Browser) -> None:
         "base": seen[1],
         "name": EVIL,
         "kind": "development",
-        "position": 0,
+        "position": 1,
         "bucketing": "murmur3",
         "regions": EVIL,
     }

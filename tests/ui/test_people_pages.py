@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from access import grants, machines, teams
-from access.models import ApiToken, CustomRole, Membership, OrganisationMembership, Team
+from access.models import ApiToken, CustomRole, Membership, OrganisationMembership, ServiceAccount, Team
 from access.permissions import may
 from access.roles import OrganisationRole, Role
 from tests.cast import Cast
@@ -90,7 +90,11 @@ def test_a_team_is_made_changed_and_deleted_once_nothing_depends_on_it(cast: Cas
     assert client.post("/admin/new-team/", form).headers["Location"] == "/admin/teams/payments/"
     assert client.post("/admin/new-team/", form).status_code == 422
     page = "/admin/teams/payments/"
-    assert client.post(page, {"name": "Paying", "members": members[:1]}).status_code == 302
+    form = {"name": "Paying", "members": members[:1], "base": 1}
+    assert client.post(page, form).status_code == 302
+    stale = client.post(page, {**form, "name": "Late"})
+    assert stale.status_code == 409
+    assert "Stands at Paying now." in stale.content.decode()
     team = Team.objects.get()
     assert team.document == {"key": "payments", "name": "Paying", "members": members[:1]}
     row = grants.grant(cast.actor("root"), cast.project, team.pseudonym, Role.EDITOR)
@@ -115,7 +119,11 @@ def test_a_custom_role_is_defined_given_and_deleted(cast: Cast, browser: Browser
     assert "1 member holds it" in text(browser, "root", page)
     client.post(page, {"delete": "1"})
     assert CustomRole.objects.exists()
-    client.post(page, {"name": "Night", "verbs": ["change.comment"]})
+    form = {"name": "Night", "verbs": ["change.comment"], "base": 1}
+    assert client.post(page, form).status_code == 302
+    stale = client.post(page, {**form, "verbs": ["flag.kill"]})
+    assert stale.status_code == 409
+    assert "Stands at change.comment now." in stale.content.decode()
     assert not may(cast.actor("outsider"), "flag.kill", cast.project)
     events = text(browser, "administrator", "/admin/p/shop/audit/")
     assert "Roles: none → night" in events
@@ -160,6 +168,8 @@ def _grow(cast: Cast, prefix: str, count: int) -> None:
         grants.appoint(root, team.pseudonym, OrganisationRole.ORGANISATION_AUDITOR)
         account = machines.create_service_account(root, key, team)
         machines.issue_token(root, account, "deploy")
+        machines.issue_token(root, cast.users["root"], key)
+        machines.issue_token(root, ServiceAccount.objects.get(name="one-0"), key)
 
 
 def test_pages_take_as_many_queries_with_many_teams_and_roles(cast: Cast, browser: Browser) -> None:
@@ -182,6 +192,9 @@ def test_pages_take_as_many_queries_with_many_teams_and_roles(cast: Cast, browse
         "/admin/accounts/",
     ]
     client = browser("root")
+    _grow(cast, "one", 1)
+    robot = ServiceAccount.objects.get(name="one-0")
+    urls += ["/admin/tokens/", f"/admin/service-accounts/{robot.pk}/"]
 
     def counts() -> dict[str, int]:
         found = {}
@@ -192,7 +205,6 @@ def test_pages_take_as_many_queries_with_many_teams_and_roles(cast: Cast, browse
             found[url] = len(captured)
         return found
 
-    _grow(cast, "one", 1)
     before = counts()
     _grow(cast, "more", 8)
     assert counts() == before
