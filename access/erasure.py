@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from axes.models import AccessAttempt
 from django.apps import apps
@@ -49,7 +50,7 @@ class Erasure:
 
 def examine(actor: Actor, person: User) -> Erasure:
     """What erasing would do. Raises `ForbiddenError`."""
-    require_eraser(actor)
+    require_eraser(actor, reading=True)
     return Erasure(
         _disclosures(person).count(),
         Membership.objects.filter(member=person.pseudonym).count(),
@@ -87,6 +88,7 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
         person.api_tokens.update(name="erased", last_used_from=None)
         SocialAccount.objects.filter(user=person).delete()
+        Authenticator.objects.filter(user=person).delete()
         person.signed_in_sessions.all().delete()
         AccessAttempt.objects.filter(username=person.username).delete()
         Session.objects.filter(pk__in=_sessions(person)).delete()
@@ -102,11 +104,11 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
     return done
 
 
-def require_eraser(actor: Actor) -> None:
+def require_eraser(actor: Actor, *, reading: bool = False) -> None:
     """Raise `ForbiddenError` for everybody else."""
     from_the_server = actor.is_system and actor.via == "cli"
     if not from_the_server:
-        require_in_organisation(actor, "person.erase")
+        require_in_organisation(actor, "person.erase", reading=reading)
 
 
 def _refuse(actor: Actor, person: User, successor: User | None) -> None:
@@ -127,7 +129,7 @@ def _blank(person: User) -> None:
     person.first_name = person.last_name = person.email = ""
     person.set_unusable_password()
     person.is_active = person.is_staff = person.is_superuser = False
-    person.last_login = None
+    person.last_login, person.vouched_by = None, ""
     person.erased_at = person.erased_at or timezone.now()
     person.save()
 

@@ -24,13 +24,14 @@ class Touched:
     """A flag in an environment that an act touches, as far as limits ask.
 
     `environment` None: none (a new flag, or a definition that is served nowhere). `kind` empty: no flag at
-    all (a segment that no flag uses).
+    all (a segment that no flag uses). `protected`: no limit asks, but whether a second factor has to be fresh.
     """
 
     environment: str | None = None
     kind: str = ""
     tags: frozenset[str] = frozenset()
     critical: bool = False
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

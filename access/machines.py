@@ -13,7 +13,14 @@ from django.utils import timezone
 
 from access.limits import LimitsError
 from access.models import ApiToken, ServiceAccount, Team, TeamMember, TrustRule, User
-from access.permissions import ForbiddenError, may_in_organisation, projects_where, require_in_organisation
+from access.permissions import (
+    ForbiddenError,
+    may_in_organisation,
+    projects_where,
+    require_fresh_factor,
+    require_in_organisation,
+    waits_for_factor,
+)
 from access.scopes import Network, Scope, are_inside, bearer_of, read_networks, scope_of
 from audit.actor import Actor
 from audit.recording import recording
@@ -131,6 +138,7 @@ def issue_token(
     People make their own, and nobody makes it for them: with it one could approve in their name.
     The team of a service account makes its tokens. Raises `ForbiddenError`, or `LimitsError` naming a member.
     """
+    require_proof(actor)
     _require_maker(actor, holder)
     bearer = bearer_of(actor)
     given = read_scope(actor, scope) if scope else bearer.scope
@@ -149,6 +157,7 @@ def rotate_token(
     """
     if not timedelta() <= overlap <= LONGEST_OVERLAP:
         raise LimitsError("overlap", f"must be between 0 seconds and {LONGEST_OVERLAP.days} days")
+    require_proof(actor)
     _require_reach(actor, token)
     holder = token.holder
     if expires_at is None and token.expires_at is not None:
@@ -198,6 +207,15 @@ def read_scope(actor: Actor, document: dict[str, Any]) -> Scope:
         if key not in existing:
             raise LimitsError(f"scope.environments[{index}]", f"no project of it has an environment {key!r}")
     return scope
+
+
+def require_proof(actor: Actor) -> None:
+    """Raise `StaleFactorError` or `ForbiddenError` where the policy asks whoever makes credentials for a factor."""
+    require_fresh_factor(actor)
+    if waits_for_factor(actor):
+        raise ForbiddenError(
+            "What you make outlives your session: show your second factor first, or set one up."
+        )
 
 
 def _require_maker(actor: Actor, holder: User | ServiceAccount) -> None:

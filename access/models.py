@@ -17,7 +17,9 @@ from django.utils import timezone
 from access.limits import Limits
 from access.roles import OrganisationRole, label_of
 from access.scopes import Bearer, Scope, read_networks
+from access.signin.models import FactorPolicy as FactorPolicy
 from access.signin.models import IdentityProvider as IdentityProvider
+from access.signin.models import RoleWithFactor as RoleWithFactor
 from access.signin.models import SignedInSession as SignedInSession
 from audit.history import Tracked, history
 
@@ -49,6 +51,8 @@ class User(AbstractUser):
     pseudonym = models.CharField(max_length=64, unique=True, default=user_pseudonym, editable=False)
     # Set: nothing here says any more who this was (`access.erasure`).
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The key of the provider that said, when they last signed in by it, that they showed a second factor.
+    vouched_by = models.CharField(max_length=64, blank=True, editable=False)
 
     def __str__(self) -> str:
         if self.erased_at:

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from access.limits import EVERYWHERE, Limits, Touched
 from access.models import (
     CustomRole,
     CustomRoleVerb,
+    FactorPolicy,
     Membership,
     OrganisationMembership,
+    RoleWithFactor,
     ServiceAccount,
     Team,
     TeamMember,
     User,
 )
-from access.roles import SYSTEM, VERBS, OrganisationRole, Role, label_of, roles_that_may
+from access.roles import SYSTEM, VERBS, Fresh, OrganisationRole, Role, label_of, roles_that_may
 from access.scopes import Bearer, BearerActor, scope_of
+from access.shown_factor import (
+    SessionActor,
+    StaleFactorError,
+    counted_for,
+    factor_at,
+    people_with_factor,
+    superuser_counted_for,
+)
 from audit.actor import Actor, Door
 
 if TYPE_CHECKING:
@@ -59,7 +70,8 @@ def request_actor(request: HttpRequest, via: Door = "ui") -> Actor:
         return actor
     if not isinstance(request.user, User):
         raise ForbiddenError("Sign in first.")
-    return user_actor(request.user, via, request_id(request.headers))
+    known = user_actor(request.user, via, request_id(request.headers))
+    return SessionActor(known.id, via, known.request_id, known.personal, factor_at=factor_at(request))
 
 
 def request_id(headers: Mapping[str, str]) -> str:
@@ -83,7 +95,7 @@ def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:
         return projects.none()
     if scope.projects:
         projects = projects.filter(key__in=scope.projects)
-    held = _memberships(verb).filter(_of([actor.id]))
+    held = _memberships(verb).filter(held_by(actor))
     return projects.filter(Q(pk__in=held.values("project_id")) | _holds_everywhere(actor, verb))
 
 
@@ -95,16 +107,22 @@ def may(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) 
     allowed = projects_where(actor, verb).filter(pk=project.pk)
     if not touched or actor.is_system:
         return allowed.exists()
-    rows = _memberships(verb).filter(_of([actor.id]), project=project)
+    rows = _memberships(verb).filter(held_by(actor), project=project)
     if any(row.reach.admit(touched) for row in rows):
         return True
     return allowed.filter(_holds_everywhere(actor, verb)).exists()
 
 
 def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> None:
-    """Raise `ForbiddenError` unless the actor holds the verb in the project, for all that is `touched`."""
+    """Raise `ForbiddenError` unless the actor holds the verb in the project, for all that is `touched`.
+
+    And `StaleFactorError` where that asks for a second factor that is fresh.
+    """
     touched = list(touched)
     if may(actor, verb, project, touched):
+        asked = VERBS[verb].fresh
+        if asked is Fresh.ALWAYS or (asked is Fresh.PROTECTED and any(each.protected for each in touched)):
+            require_fresh_factor(actor)
         return
     scope = scope_of(actor)
     if not scope.admits_in(verb, project.key, touched):
@@ -112,9 +130,10 @@ def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = 
             f"{verb} in {project.key}: the scope of your token ({scope}) does not reach this. Use a token that "
             "does; whoever may sign in for it, or answers for the service account, makes one."
         )
+    _refuse_without_factor(actor, verb)
     needed = " or ".join(sorted(label_of(role) for role in roles_that_may(verb) if role in Role.values))
     if touched and may(actor, verb, project):
-        own = {str(row.reach) for row in _memberships(verb).filter(_of([actor.id]), project=project)}
+        own = {str(row.reach) for row in _memberships(verb).filter(held_by(actor), project=project)}
         raise ForbiddenError(
             f"{verb} in {project.key}: your role is limited ({' or '.join(sorted(own))}) and this reaches "
             f"further. It needs the role {needed} without that limit. Ask an administrator of the project."
@@ -147,24 +166,69 @@ def eligible(members: set[str], verb: str, project: Any, touched: Iterable[Touch
 def may_in_organisation(actor: Actor, verb: str) -> bool:
     """Whether the actor holds a verb that concerns the whole installation."""
     return scope_of(actor).admits_everywhere(verb) and (
-        _organisation_memberships(verb).filter(_of([actor.id])).exists()
-        or _superusers(verb).filter(pseudonym=actor.id).exists()
+        _organisation_memberships(verb).filter(held_by(actor)).exists()
+        or _superusers(verb).filter(superuser_counted_for(actor), pseudonym=actor.id).exists()
     )
 
 
-def require_in_organisation(actor: Actor, verb: str) -> None:
-    """Raise `ForbiddenError` unless the actor holds the verb in the whole installation."""
-    if not may_in_organisation(actor, verb):
+def require_in_organisation(actor: Actor, verb: str, *, reading: bool = False) -> None:
+    """Raise `ForbiddenError` unless the actor holds the verb in the whole installation.
+
+    And `StaleFactorError` where that asks for a second factor that is fresh, but for `reading`.
+    """
+    if may_in_organisation(actor, verb):
+        if VERBS[verb].fresh is Fresh.ALWAYS and not reading:
+            require_fresh_factor(actor)
+    else:
         scope = scope_of(actor)
         if not scope.admits_everywhere(verb):
             raise ForbiddenError(
                 f"{verb}: the scope of your token ({scope}) does not reach the organisation. "
                 "Use a token without that limit."
             )
+        _refuse_without_factor(actor, verb)
         needed = " or ".join(
             sorted(label_of(role) for role in roles_that_may(verb) if role in OrganisationRole.values)
         )
         raise ForbiddenError(f"{verb} needs the role {needed}. Ask one of the organisation's administrators.")
+
+
+def require_fresh_factor(actor: Actor) -> None:
+    """Raise `StaleFactorError` unless a person showed a second factor as lately as the policy asks for.
+
+    Programs, and people by a token, show none: making the token asked for it.
+    """
+    if not isinstance(actor, SessionActor):
+        return
+    policy: FactorPolicy | None = FactorPolicy.objects.first()
+    oldest = time.time() - 60 * policy.fresh_minutes if policy and policy.fresh_minutes else None
+    if oldest is not None and (actor.factor_at is None or actor.factor_at < oldest):
+        raise StaleFactorError(
+            f"This asks for a second factor that was shown within {policy.fresh_minutes} minutes. "  # type: ignore[union-attr]
+            "Show yours, or set one up, under Sign-in security, then do it again."
+        )
+
+
+def waits_for_factor(actor: Actor) -> bool:
+    """Whether the actor has a role that does not count, because it needs a second factor and none was shown."""
+    if isinstance(actor, SessionActor) and actor.factor_at is not None:
+        return False
+    mine = _of([actor.id]) & Q(role=OuterRef("role"))
+    superuser = User.objects.filter(pseudonym=actor.id, is_superuser=True)
+    held = (
+        Q(Exists(Membership.objects.filter(mine)))
+        | Q(Exists(OrganisationMembership.objects.filter(mine)))
+        | Q(Exists(superuser), role=OrganisationRole.ORGANISATION_ADMINISTRATOR)
+    )
+    return RoleWithFactor.objects.filter(held).exclude(counted_for(actor)).exists()
+
+
+def _refuse_without_factor(actor: Actor, verb: str) -> None:
+    if waits_for_factor(actor):
+        raise ForbiddenError(
+            f"{verb}: your role counts with a second factor only. Sign in with it, or set one up under Sign-in "
+            "security, in the menu under your name."
+        )
 
 
 def is_organisation_administrator(actor: Actor) -> bool:
@@ -212,8 +276,8 @@ def _superusers(verb: str) -> QuerySet[User]:
 
 def _holds_everywhere(actor: Actor, verb: str) -> Q:
     """Whether the actor holds the verb by a role of the organisation: true or false for every row."""
-    return Q(Exists(_organisation_memberships(verb).filter(_of([actor.id])))) | Q(
-        Exists(_superusers(verb).filter(pseudonym=actor.id))
+    return Q(Exists(_organisation_memberships(verb).filter(held_by(actor)))) | Q(
+        Exists(_superusers(verb).filter(superuser_counted_for(actor), pseudonym=actor.id))
     )
 
 
@@ -225,8 +289,8 @@ def _of(members: Iterable[str]) -> Q:
 
 
 def held_by(actor: Actor) -> Q:
-    """Rows of roles that are the actor's, their own or of a team that they are in."""
-    return _of([actor.id])
+    """Rows of roles that are the actor's and count, their own or of a team that they are in."""
+    return _of([actor.id]) & counted_for(actor)
 
 
 def _holders(members: set[str], verb: str, project: Any, touched: Iterable[Touched]) -> set[str]:
@@ -235,11 +299,33 @@ def _holders(members: set[str], verb: str, project: Any, touched: Iterable[Touch
     rows = [
         row for row in _memberships(verb).filter(_of(members), project=project) if row.reach.admit(touched)
     ]
-    named = {row.member for row in rows}
-    named |= set(_organisation_memberships(verb).filter(_of(members)).values_list("member", flat=True))
-    named |= set(_superusers(verb).filter(pseudonym__in=members).values_list("pseudonym", flat=True))
-    of_teams = TeamMember.objects.filter(team__pseudonym__in=named, member__in=members)
-    return (named & members) | set(of_teams.values_list("member", flat=True))
+    held = [(row.member, row.role) for row in rows]
+    held += _organisation_memberships(verb).filter(_of(members)).values_list("member", "role")
+    superusers = _superusers(verb).filter(pseudonym__in=members).values_list("pseudonym", flat=True)
+    held += [(each, OrganisationRole.ORGANISATION_ADMINISTRATOR) for each in superusers]
+    teams: dict[str, set[str]] = {}
+    for team, member in TeamMember.objects.filter(
+        team__pseudonym__in={holder for holder, _role in held}, member__in=members
+    ).values_list("team__pseudonym", "member"):
+        teams.setdefault(team, set()).add(member)
+    uncounted = _uncounted(members)
+    return {
+        member
+        for holder, role in held
+        for member in teams.get(holder, {holder} & members)
+        if (member, role) not in uncounted
+    }
+
+
+def _uncounted(members: Collection[str] | None) -> set[tuple[str, str]]:
+    """Who, and which roles that do not count for them: they need a second factor. None: of everybody."""
+    roles = list(RoleWithFactor.objects.values_list("role", flat=True))
+    if not roles:
+        return set()
+    people = User.objects.exclude(pk__in=people_with_factor())
+    if members is not None:
+        people = people.filter(pseudonym__in=members)
+    return {(member, role) for member in people.values_list("pseudonym", flat=True) for role in roles}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +339,8 @@ class Standing:
     # The name of the team that holds the role; empty for the person's own.
     team: str = ""
     limits: Limits = EVERYWHERE
+    # Whether it waits until they have a second factor; then `verbs` is empty.
+    waits: bool = False
 
     @property
     def is_of_organisation(self) -> bool:
@@ -267,6 +355,7 @@ def standings(project: Any, members: Collection[str] | None = None) -> list[Stan
     """
     teams = {team.pseudonym: team for team in Team.objects.prefetch_related("members")}
     custom = {role.key: role for role in CustomRole.objects.prefetch_related("verbs")}
+    uncounted = _uncounted(members)
 
     def expanded(holder: str, role: str, limits: Limits) -> Iterator[Standing]:
         if role in custom:
@@ -279,7 +368,9 @@ def standings(project: Any, members: Collection[str] | None = None) -> list[Stan
         team = teams.get(holder)
         for member in [each.member for each in team.members.all()] if team else [holder]:
             if members is None or member in members:
-                yield Standing(member, role, name, verbs, team.name if team else "", limits)
+                waits = (member, role) in uncounted
+                counted = frozenset[str]() if waits else verbs
+                yield Standing(member, role, name, counted, team.name if team else "", limits, waits)
 
     found: list[Standing] = []
     for row in Membership.objects.filter(project=project):
@@ -299,10 +390,12 @@ def verbs_held(actor: Actor, project: Any | None) -> frozenset[str]:
     # The teams first: three plain queries are built and answered faster than nested ones.
     teams = Team.objects.filter(members__member=actor.id).values_list("pseudonym", flat=True)
     holders = [actor.id, *teams]
-    rows = list(Membership.objects.filter(member__in=holders, project=project)) if project else []
-    appointed = OrganisationMembership.objects.filter(member__in=holders)
+    mine = Q(member__in=holders) & counted_for(actor)
+    rows = list(Membership.objects.filter(mine, project=project)) if project else []
+    appointed = OrganisationMembership.objects.filter(mine)
     everywhere = set(appointed.values_list("role", flat=True))
-    if User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True).exists():
+    superuser = User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True)
+    if superuser.filter(superuser_counted_for(actor)).exists():
         everywhere.add(OrganisationRole.ORGANISATION_ADMINISTRATOR)
     custom: dict[str, set[str]] = {}
     if keys := {row.role for row in rows} - set(Role.values):

@@ -7,6 +7,7 @@ the tests are made from this table.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,6 +51,14 @@ PURPOSES: Mapping[str, str] = {
 }
 
 
+class Fresh(enum.StrEnum):
+    """When a verb asks people for a second factor that is fresh, where the organisation's policy has an age."""
+
+    NEVER = "never"
+    PROTECTED = "protected"  # where it touches a protected environment
+    ALWAYS = "always"
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """Something that an actor may do: what it is, and the roles that hold it."""
@@ -58,6 +67,7 @@ class Verb:
     roles: frozenset[str]
     # Whether a role that is limited to some environments, kinds or tags holds it there.
     limitable: bool = False
+    fresh: Fresh = Fresh.NEVER
 
     @property
     def is_of_project(self) -> bool:
@@ -65,8 +75,11 @@ class Verb:
         return bool(self.roles & set(Role))
 
 
-def _verb(purpose: str, *roles: str, limitable: bool = False) -> Verb:
-    return Verb(purpose, frozenset(roles), limitable)
+_F = Fresh.ALWAYS
+
+
+def _verb(purpose: str, *roles: str, limitable: bool = False, fresh: Fresh = Fresh.NEVER) -> Verb:
+    return Verb(purpose, frozenset(roles), limitable, fresh)
 
 
 VERBS: Mapping[str, Verb] = {
@@ -79,7 +92,9 @@ VERBS: Mapping[str, Verb] = {
     # change
     "change.propose": _verb("ask for a change", _E, _M, _O, _ADMIN, SYSTEM, limitable=True),
     "change.comment": _verb("comment on a request", _E, _R, _M, _O, _ADMIN, limitable=True),
-    "change.approve": _verb("approve somebody else's change", _R, _ADMIN, limitable=True),
+    "change.approve": _verb(
+        "approve somebody else's change", _R, _ADMIN, limitable=True, fresh=Fresh.PROTECTED
+    ),
     "change.reject": _verb("reject somebody else's change", _R, _ADMIN, limitable=True),
     "change.apply": _verb("carry out what was approved", _E, _R, _M, _O, _ADMIN, SYSTEM, limitable=True),
     "change.schedule": _verb("set when it is carried out", _E, _R, _M, _ADMIN, limitable=True),
@@ -91,17 +106,20 @@ VERBS: Mapping[str, Verb] = {
     "flag.kill": _verb("turn a flag off at once", _O, _ADMIN, limitable=True),
     "emergency.review": _verb("review a kill afterwards", _R, _ADMIN, limitable=True),
     # govern a project
-    "project.administer": _verb("make and change environments", _ADMIN),
-    "policy.change": _verb("change what an environment asks for", _ADMIN),
-    "sdk_key.manage": _verb("make and revoke SDK keys", _ADMIN),
-    "access.manage": _verb("give and take roles in a project", _ADMIN, _ORG),
+    "project.administer": _verb("make and change environments", _ADMIN, fresh=_F),
+    "policy.change": _verb("change what an environment asks for", _ADMIN, fresh=_F),
+    "sdk_key.manage": _verb("make and revoke SDK keys", _ADMIN, fresh=_F),
+    "access.manage": _verb("give and take roles in a project", _ADMIN, _ORG, fresh=_F),
     # govern the installation
     "project.create": _verb("make projects", _ORG),
-    "organisation.manage": _verb("give and take roles of the organisation; define custom roles", _ORG),
-    "team.manage": _verb("make teams and say who is in them", _ORG),
-    "account.manage": _verb("make accounts, make them inactive, set passwords", _ORG),
-    "person.erase": _verb("erase who a person was, for good", _ORG),
-    "service_account.manage": _verb("make service accounts and their tokens", _ORG),
+    "organisation.manage": _verb(
+        "give and take roles of the organisation; define custom roles", _ORG, fresh=_F
+    ),
+    "team.manage": _verb("make teams and say who is in them", _ORG, fresh=_F),
+    "account.manage": _verb("make accounts, make them inactive, set passwords", _ORG, fresh=_F),
+    "factor.reset": _verb("remove somebody's second factors, so that they set up new ones", _ORG, fresh=_F),
+    "person.erase": _verb("erase who a person was, for good", _ORG, fresh=_F),
+    "service_account.manage": _verb("make service accounts and their tokens", _ORG, fresh=_F),
 }
 
 

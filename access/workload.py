@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from access import issuers
 from access.limits import LimitsError
-from access.machines import answers_for, read_scope
+from access.machines import answers_for, read_scope, require_proof
 from access.models import ServiceAccount, TrustRule
 from access.permissions import ForbiddenError
 from audit.actor import Actor
@@ -53,6 +53,7 @@ def trust(
     `claims`: `{name: {"equals": text}}` or `{name: {"starts_with": text}}`, one at least: without, every
     customer of a shared issuer would be trusted. Raises `ForbiddenError`, or `LimitsError` naming the member.
     """
+    require_proof(actor)
     _require(actor, account)
     rule = TrustRule(
         service_account=account,

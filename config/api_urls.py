@@ -11,6 +11,7 @@ from rest_framework.request import Request
 
 from access.api.endpoint import Endpoint
 from access.api.erasure import Erasures
+from access.api.factors import FactorPolicies, FactorResets
 from access.api.people import Me, Memberships, People, ServiceAccounts
 from access.api.providers import IdentityProviders
 from access.api.roles import Roles, Standings, WhoMay
@@ -124,6 +125,8 @@ urlpatterns = [
     _v1("roles/<str:role>", Roles, put="update", delete="destroy"),
     _v1("who-may", WhoMay, get="retrieve"),
     _v1("standing", Standings, get="retrieve"),
+    _v1("factor-policy", FactorPolicies, get="retrieve", put="update"),
+    _v1("people/<str:person>/reset-factors", FactorResets, post="reset"),
     _v1("people/<str:person>/erasure", Erasures, get="retrieve", post="erase"),
     _v1("tokens", Tokens, get="list", post="create"),
     _v1("tokens/<int:id>/revoke", Tokens, post="revoke"),

@@ -30,6 +30,7 @@ from access.grants import LastAdministratorError, ReviewNeededError, UnknownRole
 from access.limits import LimitsError
 from access.machines import NameTakenError
 from access.permissions import ForbiddenError
+from access.shown_factor import StaleFactorError
 from access.teams import InUseError
 from approvals.workflow import ConflictError, GateError, InvalidError
 from audit.actor import Actor
@@ -59,6 +60,7 @@ class Kind:
 MALFORMED = Kind("malformed", 400, "The request cannot be read")
 UNAUTHENTICATED = Kind("unauthenticated", 401, "Say who you are")
 FORBIDDEN = Kind("forbidden", 403, "You lack the role for this")
+FACTOR_NEEDED = Kind("factor-needed", 403, "Show your second factor again")
 NOT_FOUND = Kind("not-found", 404, "There is no such thing for you")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This cannot be done here")
 NOT_ACCEPTABLE = Kind("not-acceptable", 406, "Only JSON is served")
@@ -79,7 +81,7 @@ KINDS = {kind.slug: kind for kind in list(vars().values()) if isinstance(kind, K
 _BY_STATUS = {
     kind.status: kind
     for kind in reversed(list(KINDS.values()))
-    if kind not in (CONFLICT, KEY_UNFINISHED, ALREADY_EXISTS, KEY_REUSED, LEDGER_UNAVAILABLE)
+    if kind not in (FACTOR_NEEDED, CONFLICT, KEY_UNFINISHED, ALREADY_EXISTS, KEY_REUSED, LEDGER_UNAVAILABLE)
 }
 
 _UNFORESEEN = (
@@ -216,6 +218,7 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[A
     (UnknownRoleError, lambda error: _broken(INVALID, [{"member": "role", "reason": str(error)}])),
     ((AlreadyExistsError, NameTakenError), _text(ALREADY_EXISTS)),
     (ForbiddenError, _text(FORBIDDEN)),
+    (StaleFactorError, _text(FACTOR_NEEDED)),
     (LedgerError, _text(LEDGER_UNAVAILABLE)),
     (SelectionError, _text(INVALID)),
     (RowError, _row),

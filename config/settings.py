@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.socialaccount",
+    "allauth.mfa",
     "axes",
     "config",
     "audit",
@@ -149,6 +150,14 @@ ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_UNIQUE_EMAIL = False
 ACCOUNT_EMAIL_NOTIFICATIONS = False
 SOCIALACCOUNT_STORE_TOKENS = False
+# Second factors (`access.signin.factors`); whether one is asked for is a row of ours too.
+MFA_ADAPTER = "access.signin.adapters.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Codes of the half minute before and after hold as well: clocks differ. None holds twice.
+MFA_TOTP_TOLERANCE = 1
+# A passkey sign-in asks twice, and an office shares an address; there is nothing to guess.
+MFA_RATE_LIMITS = {"webauthn_login": "120/m/ip"}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

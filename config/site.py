@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django.contrib.auth.forms import AuthenticationForm as AnyoneActive
+from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern
+from django.utils.translation import gettext as _
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from access.models import User
-from access.permissions import request_id
-from access.signin import local_door
+from access.signin.asking import asking_for_factors
 from access.signin.lockout import explained
 from access.signin.models import IdentityProvider
 
@@ -41,24 +43,42 @@ class SignInForm(AuthenticationForm):
         return super().get_invalid_login_error()
 
 
+class SignInView(LoginView):
+    """A password opens nothing by itself where there is a second factor: allauth's flow goes on from here."""
+
+    authentication_form = SignInForm
+    template_name = "countersign/sign_in.html"
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        login = Login(user=form.get_user(), redirect_url=self.get_success_url())
+        answer: HttpResponse = perform_password_login(self.request, form.cleaned_data, login)
+        return answer
+
+
 class ControlPlaneSite(UnfoldAdminSite):
     """Unfold's site for everybody with an account. Stock model pages keep asking for their permissions."""
 
-    login_form = SignInForm
-    login_template = "countersign/sign_in.html"
     enable_nav_sidebar = True
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_authenticated)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        providers = IdentityProvider.objects.filter(is_enabled=True)
-        answer = super().login(request, {**(extra_context or {}), "providers": providers})
+        if request.method == "GET" and self.has_permission(request):
+            return redirect("admin:index")
+        context = {
+            **self.each_context(request),
+            "title": _("Log in"),
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "providers": IdentityProvider.objects.filter(is_enabled=True),
+            **(extra_context or {}),
+        }
+        request.current_app = self.name
+        answer: Any = SignInView.as_view(extra_context=context)(request)
         if getattr(request, "axes_locked_out", False):
             answer.status_code = 429
-        if request.method == "POST" and answer.status_code == 302 and isinstance(request.user, User):
-            local_door.used(request.user, request_id(request.headers))
-        return answer
+        return cast(HttpResponse, answer)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return redirect("admin:home")
@@ -66,7 +86,12 @@ class ControlPlaneSite(UnfoldAdminSite):
     def extra_urls(self) -> list[URLPattern]:
         """The pages of all apps. Signing in is asked for here, so that no page can forget to."""
         return [
-            URLPattern(pattern.pattern, self.admin_view(pattern.callback), pattern.default_args, pattern.name)
+            URLPattern(
+                pattern.pattern,
+                self.admin_view(asking_for_factors(pattern.callback, pattern.name)),
+                pattern.default_args,
+                pattern.name,
+            )
             for module in PAGES
             for pattern in import_module(module).urlpatterns
         ]

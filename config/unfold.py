@@ -216,7 +216,9 @@ UNFOLD: dict[str, Any] = {
                         "title": _("Sign-in"),
                         "icon": "key",
                         "link": lambda request: reverse("admin:provider-list"),
-                        "active": _is_at("provider-list", "provider-new", "provider", "provider-taking"),
+                        "active": _is_at(
+                            "provider-list", "provider-new", "provider", "provider-taking", "factor-policy"
+                        ),
                         "permission": _holds("organisation.manage"),
                     },
                     {
@@ -228,6 +230,7 @@ UNFOLD: dict[str, Any] = {
                             "account-new",
                             "account",
                             "account-password",
+                            "factor-reset",
                             "account-identities",
                             "person-erase",
                         ),

@@ -11,6 +11,7 @@ from config.problems import MALFORMED, UNFORESEEN, or_page
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/login/", include("access.admin.second_step")),
     path("admin/", admin.site.urls),
     path("sign-in/", include("access.admin.signing_in")),
     path("api/", include("config.api_urls")),

@@ -49,6 +49,7 @@
     }
     const place = answer.headers.get("X-Location");
     if (place) {
+      if (answer.headers.has("X-Keep-Draft")) keepDraft(form);
       window.location.assign(place);
       if (new URL(place, window.location).href === window.location.href) window.location.reload();
       return;

@@ -25,6 +25,7 @@ from access.accounts import PERSONAL, ErasedError
 from access.admin.organisation import OrganisationPage
 from access.grants import LastAdministratorError
 from access.models import ApiToken, Membership, Team, User
+from access.signin.factors import kinds_of
 
 # Roles are memberships; Django's groups mean nothing here.
 admin.site.unregister(Group)
@@ -173,6 +174,8 @@ class AccountPage(OrganisationPage):
             form=form,
             roles=Membership.objects.filter(member=user.pseudonym).count(),
             teams=teams,
+            factors=kinds_of(user),
+            is_self=user.pseudonym == self.actor.id,
             tokens=ApiToken.objects.filter(user=user, revoked_at=None).count(),
         )
 

@@ -44,7 +44,7 @@ def erase_person(request: HttpRequest, number: int) -> HttpResponse:
     """The page, for organisation administrators."""
     actor = request_actor(request)
     try:
-        erasure.require_eraser(actor)
+        erasure.require_eraser(actor, reading=True)
     except ForbiddenError as error:
         raise PermissionDenied(str(error)) from error
     person = get_object_or_404(User, pk=number)

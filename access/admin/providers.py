@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
@@ -22,6 +23,7 @@ from access.limits import Limits
 from access.models import CustomRole, IdentityProvider, Team, User
 from access.roles import OrganisationRole, Role
 from access.signin import lockout, providers
+from access.signin.factor_policy import factor_policy
 from access.signin.taking_back import given_by, linked_to
 from approvals.waiting import approvals_by
 from flags.models import Project
@@ -58,9 +60,22 @@ class ProviderForm(forms.Form):
         widget=forms.TextInput(attrs=CODE),
         help_text=_("Dots lead into objects, as in realm_access.roles. Empty: groups give nothing."),
     )
+    second_factor = forms.CharField(
+        label=_("Values of acr or amr that mean a second factor"),
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs=CODE),
+        help_text=_(
+            "Separated by spaces, such as mfa. Whoever signs in with one of them counts as having shown a second "
+            "factor. Empty: the provider is not believed, and people set one up here."
+        ),
+    )
     creates_accounts = forms.BooleanField(
         label=_("Makes an account for somebody who signs in for the first time"), required=False, initial=True
     )
+
+    def clean_second_factor(self) -> list[str]:
+        return list(self.cleaned_data["second_factor"].split())
 
     def clean_scopes(self) -> list[str]:
         return list(self.cleaned_data["scopes"].split())
@@ -157,7 +172,9 @@ class ProviderListPage(ListPage):
             "People sign in with these. What their groups give is read again at every sign-in, given and taken at "
             "once."
         )
-        return self.show_rows(rows, lead=lead, lockouts=lockout.lockouts())
+        return self.show_rows(
+            rows, lead=lead, lockouts=lockout.lockouts(), factor_policy=factor_policy().document
+        )
 
     def post(self, request: HttpRequest) -> HttpResponse:
         kind, __, what = request.POST.get("unlock", "").partition("/")
@@ -315,7 +332,11 @@ class ProviderTakingPage(OrganisationPage):
 
 
 def _initial(row: IdentityProvider) -> dict[str, Any]:
-    return {**row.document, "scopes": " ".join(row.scopes)}
+    return {
+        **row.document,
+        "scopes": " ".join(row.scopes),
+        "second_factor": " ".join(row.second_factor),
+    }
 
 
 def _in_words(rule: dict[str, Any]) -> str:
@@ -328,7 +349,7 @@ def _in_words(rule: dict[str, Any]) -> str:
 
 
 # allauth's own pages would store secrets in clear, and tie anybody's account to any subject, unrecorded.
-for side_door in (SocialApp, SocialAccount, SocialToken, EmailAddress):
+for side_door in (SocialApp, SocialAccount, SocialToken, EmailAddress, Authenticator):
     if admin.site.is_registered(side_door):
         admin.site.unregister(side_door)
 

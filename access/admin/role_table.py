@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.organisation import OrganisationPage
 from access.models import CustomRole
-from access.roles import PURPOSES, VERBS, OrganisationRole, Role, label_of
+from access.roles import PURPOSES, VERBS, Fresh, OrganisationRole, Role, label_of
 
 
 class RoleTablePage(OrganisationPage):
@@ -33,6 +33,7 @@ class RoleTablePage(OrganisationPage):
                 {
                     "name": name,
                     "purpose": verb.purpose,
+                    "is_fresh": verb.fresh is not Fresh.NEVER,
                     "is_whole": verb.is_of_project and not verb.limitable,
                     "cells": [
                         {

@@ -58,7 +58,7 @@ class Erasures(Endpoint):
 
     def _find(self, request: Request, person: str) -> User:
         # First of all: whether somebody exists is nobody else's business.
-        erasure.require_eraser(self.actor(request))
+        erasure.require_eraser(self.actor(request), reading=True)
         row = User.objects.filter(pseudonym=person).first()
         if row is None:
             raise NotFound(f"Nobody has the id {person!r}.")

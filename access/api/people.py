@@ -24,6 +24,7 @@ from access.permissions import (
     projects_where,
     require,
     require_in_organisation,
+    waits_for_factor,
 )
 from approvals import workflow
 from approvals.api.change_requests import ChangeRequestSerializer
@@ -45,6 +46,9 @@ class MeSerializer(serializers.Serializer[Any]):
     organisation_administrator = serializers.BooleanField()
     organisation_roles = serializers.ListField(child=serializers.CharField())
     teams = serializers.ListField(child=serializers.CharField(), help_text="The keys of your teams.")
+    second_factor_needed = serializers.BooleanField(
+        help_text="Whether a role of yours does not count until you set up or show a second factor."
+    )
     projects = ProjectRolesSerializer(many=True)
 
 
@@ -70,6 +74,7 @@ class Me(Endpoint):
             "name": display_names({actor.id})[actor.id],
             "organisation_administrator": is_organisation_administrator(actor),
             "organisation_roles": list(appointed.values_list("role", flat=True).distinct()),
+            "second_factor_needed": waits_for_factor(actor),
             "teams": list(teams.values_list("key", flat=True)),
             "projects": [{"project": project, "roles": roles[project]} for project in roles],
         }

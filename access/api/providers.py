@@ -40,6 +40,7 @@ class IdentityProviderSerializer(serializers.ModelSerializer[IdentityProvider]):
             "creates_accounts",
             "scopes",
             "groups_claim",
+            "second_factor",
             "rules",
         )
 
@@ -63,6 +64,12 @@ class IdentityProviderBody(Body):
     )
     scopes = serializers.ListField(child=Text(max_length=128), required=False)
     groups_claim = Text(max_length=128, required=False, allow_blank=True)
+    second_factor = serializers.ListField(
+        child=Text(max_length=500),
+        required=False,
+        max_length=100,
+        help_text="Values of `acr` or `amr` in id tokens that stand for a second factor; empty: it is not believed.",
+    )
     rules = serializers.ListField(
         child=Document(),
         required=False,
@@ -93,7 +100,7 @@ class IdentityProviders(Endpoint):
     def list(self, request: Request) -> Response:
         """The providers of the organisation."""
         self.filters(request)
-        require_in_organisation(self.actor(request), "organisation.manage")
+        require_in_organisation(self.actor(request), "organisation.manage", reading=True)
         return self.page(request, IdentityProvider.objects.all(), IdentityProviderSerializer)
 
     @extend_schema(responses=IdentityProviderSerializer)
@@ -144,7 +151,7 @@ class IdentityProviders(Endpoint):
         return Response(GivenSerializer({**held.numbers, "approvals": approvals_by(held.members)}).data)
 
     def _find(self, request: Request, key: str) -> IdentityProvider:
-        require_in_organisation(self.actor(request), "organisation.manage")
+        require_in_organisation(self.actor(request), "organisation.manage", reading=True)
         row = IdentityProvider.objects.filter(key=key).first()
         if row is None:
             raise NotFound(f"There is no identity provider {key!r}.")

@@ -17,7 +17,7 @@ from access.api.endpoint import Endpoint
 from access.api.people import LimitsSerializer
 from access.models import CustomRole
 from access.permissions import Standing, display_names, require_in_organisation, standings, who_may
-from access.roles import PURPOSES, VERBS, OrganisationRole, Role, label_of
+from access.roles import PURPOSES, VERBS, Fresh, OrganisationRole, Role, label_of
 from audit.history import version_of, version_subquery
 
 SCOPES = [("project", "held in a project"), ("organisation", "held in the whole organisation")]
@@ -30,6 +30,11 @@ class VerbSerializer(serializers.Serializer[Any]):
     purpose = serializers.CharField()
     scope = serializers.ChoiceField(choices=SCOPES, help_text="Where it is asked for.")
     limitable = serializers.BooleanField(help_text="Whether a limited role holds it, within its limits.")
+    fresh = serializers.ChoiceField(
+        choices=[(each.value, each.value) for each in Fresh],
+        help_text="Whether sessions are asked for a fresh second factor, where the `factor-policy` has an age; "
+        "`protected`: where it touches a protected environment.",
+    )
 
 
 class RoleSerializer(serializers.Serializer[Any]):
@@ -79,6 +84,7 @@ class Roles(Endpoint):
                 "purpose": verb.purpose,
                 "scope": _scope(verb.is_of_project),
                 "limitable": verb.limitable,
+                "fresh": verb.fresh,
             }
             for name, verb in VERBS.items()
         ]

@@ -134,7 +134,7 @@ class OrganisationMemberships(Endpoint):
     def list(self, request: Request) -> Response:
         """Who has a role of the organisation."""
         self.filters(request)
-        require_in_organisation(self.actor(request), "organisation.manage")
+        require_in_organisation(self.actor(request), "organisation.manage", reading=True)
         rows = OrganisationMembership.objects.all()
         names = display_names(set(rows.values_list("member", flat=True)))
         return self.page(request, rows, OrganisationMembershipSerializer, {"names": names})

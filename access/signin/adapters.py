@@ -5,25 +5,32 @@ from __future__ import annotations
 import logging
 import re
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialApp, SocialLogin
 from allauth.socialaccount.providers.base.constants import AuthError
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from requests import RequestException
 
 from access.models import User
-from access.permissions import system_actor, user_actor
-from access.signin import linking
+from access.permissions import request_id, system_actor, user_actor
+from access.shown_factor import note_factor
+from access.signin import linking, local_door
+from access.signin.lockout import address_of
 from access.signin.models import IdentityProvider
-from access.signin.openid import Provider, Session, signed_in_since
+from access.signin.openid import BEGUN, CONFIRMS, FACTOR_AT, Provider, Session, signed_in_since
 from access.signin.rules import groups_in, settle
+from access.signin.sealing import seal, unseal
 from access.signin.sessions import is_fresh
 from audit.recording import recording
 
@@ -40,6 +47,25 @@ class AccountAdapter(DefaultAccountAdapter):
         return url_has_allowed_host_and_scheme(
             url, {self.request.get_host()}, require_https=self.request.is_secure()
         )
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return address_of(request)
+
+    def respond_user_inactive(self, request: HttpRequest, user: Any) -> NoReturn:
+        refuse(request, _("Your account is not active. Ask an organisation administrator."))
+
+    def login(self, request: HttpRequest, user: Any) -> None:
+        """The last step of every sign-in, by whichever door: what was asked for has been shown."""
+        if not came_by_provider(request, user):
+            local_door.used(user, request_id(request.headers))
+        super().login(request, user)
+
+    def post_login(self, request: HttpRequest, user: Any, **known: Any) -> HttpResponse:
+        social = (known.get("signal_kwargs") or {}).get("sociallogin")
+        if social is not None and FACTOR_AT in social.state:
+            note_factor(request, user, "provider", social.state[FACTOR_AT])
+        answer: HttpResponse = super().post_login(request, user, **known)
+        return answer
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """allauth's own words; ours are said where the thing happens."""
@@ -69,6 +95,8 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Settle what the groups give before anything else: losing them counts even if the rest fails."""
         person, row = sociallogin.user, sociallogin.provider.row
+        if CONFIRMS in sociallogin.state:
+            _refuse_another(request, sociallogin)
         if member := sociallogin.state.get("links"):
             self._link(request, sociallogin, member)
         if person.pk is None:
@@ -87,8 +115,25 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
             logger.warning("%s: the account %s is not active", row.key, person.pseudonym)
             refuse(request, _("Your account is not active. Ask an organisation administrator."))
         _tell(person, sociallogin.provider.extract_common_fields(sociallogin.claims))
+        person.vouched_by = row.key if FACTOR_AT in sociallogin.state else ""
         person.save()
         self._settle(request, sociallogin)
+        if CONFIRMS in sociallogin.state:
+            self._confirm(request, sociallogin)
+
+    def _confirm(self, request: HttpRequest, sociallogin: SocialLogin) -> NoReturn:
+        """Whoever is signed in showed at the provider, anew, who they are: nobody signs in by that."""
+        person, row = sociallogin.user, sociallogin.provider.row
+        record_authentication(request, person, "socialaccount", provider=row.key)
+        if FACTOR_AT in sociallogin.state:
+            note_factor(request, person, "provider", sociallogin.state[FACTOR_AT])
+        elif row.second_factor:
+            messages.warning(
+                request, _("%(provider)s did not say that you showed a second factor.") % {"provider": row}
+            )
+        raise ImmediateHttpResponse(
+            HttpResponseRedirect(sociallogin.get_redirect_url(request) or reverse("admin:security"))
+        )
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
         """The first sign-in of somebody: an account without a password."""
@@ -97,6 +142,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         with recording(system_actor("sign-in", "ui")) as record:
             person.username = _free_name(told.get("username") or (told.get("email") or "").partition("@")[0])
             _tell(person, told)
+            person.vouched_by = sociallogin.provider.row.key if FACTOR_AT in sociallogin.state else ""
             person.set_unusable_password()
             person.save()
             sociallogin.account.user = person
@@ -117,7 +163,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         row, person = sociallogin.provider.row, request.user
         if not isinstance(person, User) or person.pseudonym != member or not is_fresh(request, linking.FRESH):
             sentence = _("Nothing was linked: you are no longer signed in as whoever began it. Start again.")
-        elif not signed_in_since(sociallogin.claims, sociallogin.state["begun"]):
+        elif not signed_in_since(sociallogin.claims, sociallogin.state[BEGUN]):
             sentence = _(
                 "Nothing was linked: %(provider)s does not say that you signed in there just now (auth_time)."
             ) % {"provider": row}
@@ -154,6 +200,42 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         refuse(request, explained(provider.row, error, exception))
 
 
+class FactorAdapter(DefaultMFAAdapter):
+    """Second factors are sealed at rest, and known to authenticator apps and devices by our name and the user's."""
+
+    def encrypt(self, text: str) -> str:
+        return seal(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return unseal(encrypted_text)
+
+    def get_totp_issuer(self) -> str:
+        return "Countersign"
+
+    def _get_site_name(self) -> str:
+        return "Countersign"
+
+    def _get_user_identifier(self, user: Any) -> str:
+        return str(user.username)
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Of the address that people type, whatever a request's `Host` says."""
+        return {"id": urlsplit(settings.BASE_URL).hostname or "", "name": "Countersign"}
+
+    def generate_authenticator_name(self, user: Any, type: Any) -> str:
+        return _("My key")
+
+
+def came_by_provider(request: HttpRequest, person: User) -> bool:
+    """Whether this sign-in began at an identity provider, not with a local password or passkey."""
+    began = [
+        each["method"]
+        for each in get_authentication_records(request, person)
+        if each["method"] != "mfa" or each.get("passwordless")
+    ]
+    return began[-1:] == ["socialaccount"]
+
+
 def explained(provider: IdentityProvider, error: Any, exception: Exception | None) -> str:
     """What to tell somebody whose sign-in failed; what it was stands in the log."""
     if error == AuthError.CANCELLED:
@@ -171,7 +253,18 @@ def explained(provider: IdentityProvider, error: Any, exception: Exception | Non
     return _("The sign-in took too long or began in another window. Start again.")
 
 
-def refuse(request: HttpRequest, sentence: str) -> None:
+def _refuse_another(request: HttpRequest, sociallogin: SocialLogin) -> None:
+    """Raises ImmediateHttpResponse unless who signed in at the provider is who is signed in here."""
+    if not sociallogin.state[CONFIRMS] == str(request.user.pk) == str(sociallogin.user.pk):
+        messages.error(
+            request,
+            _("At %(provider)s somebody else signed in than here, so nothing was confirmed.")
+            % {"provider": sociallogin.provider.row},
+        )
+        raise ImmediateHttpResponse(HttpResponseRedirect(reverse("admin:security")))
+
+
+def refuse(request: HttpRequest, sentence: str) -> NoReturn:
     """Raises ImmediateHttpResponse: back to the sign-in page, with the sentence."""
     messages.error(request, sentence)
     raise ImmediateHttpResponse(HttpResponseRedirect(reverse("admin:login")))

@@ -72,6 +72,7 @@ def unlink_in(record: Recording, people: Sequence[User], provider: IdentityProvi
     for person in people:
         record.event("access.v1.account.unlinked", f"access/{person.pseudonym}", {"provider": provider.key})
     SocialAccount.objects.filter(user__in=people, provider=provider.key).delete()
+    User.objects.filter(pk__in=[each.pk for each in people], vouched_by=provider.key).update(vouched_by="")
     require_an_administrator_who_can_sign_in()
 
 

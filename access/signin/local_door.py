@@ -13,7 +13,7 @@ from audit.recording import recording
 
 
 def used(person: User, request_id: str = "") -> None:
-    """Somebody signed in with a password: where providers are connected, that is recorded and told.
+    """Somebody signs in with a password or passkey: where providers are connected, that is recorded and told.
 
     A ledger that cannot append lets nobody in.
     """
@@ -23,9 +23,9 @@ def used(person: User, request_id: str = "") -> None:
         record.event("access.v1.account.signed_in_locally", f"access/{person.pseudonym}")
     mail(
         organisation_administrators().exclude(pk=person.pk),
-        _("Countersign: %s signed in with a local password") % person,
+        _("Countersign: %s signed in past the identity providers") % person,
         _(
-            "%(person)s signed in past the identity providers, with the password of the local account %(name)s. If "
+            "%(person)s signed in with a local password or passkey, of the account %(name)s. If "
             "nobody knows why, end their sessions and make the account inactive. It stands in the ledger."
         )
         % {"person": person, "name": person.username},

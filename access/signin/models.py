@@ -1,10 +1,10 @@
-"""Identity providers: whom the organisation lets say who somebody is."""
+"""Identity providers: whom the organisation lets say who somebody is; and what signing in asks for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 
 from audit.history import Tracked, history
@@ -34,6 +34,8 @@ class IdentityProvider(Tracked):
     creates_accounts = models.BooleanField(default=True)
     scopes = models.JSONField(default=list)
     groups_claim = models.CharField(max_length=128, default="groups", blank=True)
+    # Values of `acr` or `amr` in id tokens that stand for a second factor; none: it is not believed.
+    second_factor = models.JSONField(default=list, blank=True)
     # What its groups give (`access.signin.rules`).
     rules = models.JSONField(default=list, blank=True)
     history = history(excluded_fields=["sealed_secret"])
@@ -59,8 +61,44 @@ class IdentityProvider(Tracked):
             "creates_accounts": self.creates_accounts,
             "scopes": self.scopes,
             "groups_claim": self.groups_claim,
+            "second_factor": self.second_factor,
             "rules": self.rules,
         }
+
+
+class FactorPolicy(Tracked):
+    """What the organisation asks of second factors: one row, or none for nothing."""
+
+    # How old the second factor may be for a verb that asks for a fresh one; 0: none is asked for.
+    fresh_minutes = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(1440)])
+    history = history()
+
+    class Meta(Tracked.Meta):
+        verbose_name_plural = "factor policies"
+
+    def __str__(self) -> str:
+        return "what is asked of second factors"
+
+    @property
+    def ledger_subject(self) -> str:
+        return "access/factor-policy"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        roles = RoleWithFactor.objects.order_by("role").values_list("role", flat=True)
+        return {"fresh_minutes": self.fresh_minutes, "roles": list(roles)}
+
+
+class RoleWithFactor(models.Model):
+    """A role that counts for people with a second factor only: a row, so that permission stays one query.
+
+    Of the table, or the key of a custom role; the policy's document says since when.
+    """
+
+    role = models.CharField(max_length=32, unique=True)
+
+    def __str__(self) -> str:
+        return self.role
 
 
 class SignedInSession(models.Model):

@@ -39,6 +39,11 @@ ALGORITHMS = frozenset(
 _LEEWAY = 60
 NOTHING: Mapping[str, str] = MappingProxyType({})
 _LARGEST_ANSWER = 1024 * 1024
+# Members of a sign-in's state: whose session it confirms anew, when (Unix time) it began, and when a second factor
+# was shown.
+CONFIRMS, BEGUN, FACTOR_AT = "confirms", "begun", "factor_at"
+# What is asked of a provider at which somebody has to sign in anew.
+ANEW: Mapping[str, str] = MappingProxyType({"prompt": "login", "max_age": "0"})
 
 
 class Session(requests.Session):
@@ -100,6 +105,9 @@ class Exchange(OpenIDConnectOAuth2Adapter):
     def complete_login(self, request: HttpRequest, app: SocialApp, token: SocialToken, **kwargs: Any) -> Any:
         provider = self.get_provider()
         claims = self._verified(app, kwargs["response"].get("id_token"))
+        vouched = _factor_at(provider.row, claims)
+        if CONFIRMS in self.state and not signed_in_since(claims, self.state[BEGUN]):
+            raise OAuth2Error("The id token does not say, in auth_time, that somebody signed in anew.")
         if self.openid_config.get("userinfo_endpoint"):
             more = self._fetch_user_info(token.token)
             if more.get("sub") != claims["sub"]:
@@ -107,6 +115,9 @@ class Exchange(OpenIDConnectOAuth2Adapter):
             claims = {**more, **claims}
         login = provider.sociallogin_from_response(request, claims)
         login.claims = claims
+        if vouched is not None:
+            # In the state, which allauth takes along while more is asked of whoever signs in.
+            self.state[FACTOR_AT] = vouched
         return login
 
     def _fetch_user_info(self, access_token: str) -> dict[str, Any]:
@@ -137,6 +148,21 @@ class Exchange(OpenIDConnectOAuth2Adapter):
         if not expected or not secrets.compare_digest(str(claims.get("nonce", "")), expected):
             raise OAuth2Error("The id token belongs to another sign-in: its nonce is not ours.")
         return claims
+
+
+def _factor_at(row: IdentityProvider, claims: dict[str, Any]) -> float | None:
+    """When, as the signed claims say, a second factor was shown; None where they do not, or are not believed."""
+    methods = claims.get("amr")
+    said = {
+        each
+        for each in (claims.get("acr"), *(methods if isinstance(methods, list) else ()))
+        if isinstance(each, str)
+    }
+    if not said & set(row.second_factor):
+        return None
+    at = claims.get("auth_time")
+    # Without a time it was shown, but not lately.
+    return min(float(at), time.time()) if isinstance(at, int) and not isinstance(at, bool) else 0.0
 
 
 def refuse_endpoint(name: str, address: str, issuer: str) -> None:
@@ -178,12 +204,14 @@ class Provider(OpenIDConnectProvider):
     def redirect(
         self, request: HttpRequest, process: str, next_url: str | None = None, data: Any = None, **kwargs: Any
     ) -> HttpResponse:
+        if "confirm" in request.POST and request.user.is_authenticated:
+            whose = {CONFIRMS: str(request.user.pk), BEGUN: int(time.time())}
+            return self._redirect(request, next_url, ANEW, **whose)
         return self._redirect(request, next_url)
 
     def redirect_to_link(self, request: HttpRequest, member: str) -> HttpResponse:
         """Out to the provider, to link an identity to the account of `member`, who has to sign in there anew."""
-        asked = {"prompt": "login", "max_age": "0"}
-        return self._redirect(request, None, asked, links=member, begun=int(time.time()))
+        return self._redirect(request, None, ANEW, links=member, **{BEGUN: int(time.time())})
 
     def _redirect(
         self, request: HttpRequest, next_url: str | None, asked: Mapping[str, str] = NOTHING, **kept: Any

@@ -11,8 +11,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from access.models import Membership, OrganisationMembership, TeamMember
+from access.models import Membership, OrganisationMembership, TeamMember, User
 from access.permissions import require_in_organisation
+from access.signin.factors import reseal_factors
 from access.signin.linking import unlink_in
 from access.signin.models import IdentityProvider
 from access.signin.rules import checked_rules
@@ -22,7 +23,16 @@ from audit.actor import Actor
 from audit.recording import recording
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-MEMBERS = ("name", "client_id", "is_enabled", "creates_accounts", "scopes", "groups_claim", "rules")
+MEMBERS = (
+    "name",
+    "client_id",
+    "is_enabled",
+    "creates_accounts",
+    "scopes",
+    "groups_claim",
+    "second_factor",
+    "rules",
+)
 DEFAULT_SCOPES = ("openid", "profile", "email")
 
 
@@ -53,6 +63,8 @@ def save_provider(
             row.rules = checked_rules(row.rules)
         if "openid" not in row.scopes:
             raise ValidationError({"scopes": "must contain openid; without it there is no id token"})
+        if not all(isinstance(each, str) and each for each in row.second_factor):
+            raise ValidationError({"second_factor": "must be a list of values of acr or amr"})
         row.full_clean(validate_unique=False)
         if secret is not None:
             row.sealed_secret = seal(secret) if secret else ""
@@ -68,6 +80,9 @@ def save_provider(
         row.save()
         if before is not None and before["is_enabled"] and not row.is_enabled:
             take_back(record, row)
+        if before is not None and (row.second_factor != before["second_factor"] or not row.is_enabled):
+            # What it said under other terms does not count: it says so again at the next sign-in.
+            User.objects.filter(vouched_by=key).update(vouched_by="")
     return row
 
 
@@ -109,7 +124,7 @@ def reseal(actor: Actor) -> int:
                 after=row.document,
             )
             row.save()
-        return len(rows)
+        return len(rows) + reseal_factors(record)
 
 
 def accounts_of(provider: IdentityProvider) -> int:

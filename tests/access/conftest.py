@@ -8,6 +8,7 @@ import pytest
 
 from access.models import IdentityProvider
 from access.signin import providers
+from tests.access.authenticator import App
 from tests.access.openid_provider import SECRET, OpenIdProvider
 from tests.cast import Cast
 
@@ -23,3 +24,8 @@ def openid() -> Iterator[OpenIdProvider]:
 def acme(cast: Cast, openid: OpenIdProvider) -> IdentityProvider:
     members = {"name": "Acme", "issuer": openid.issuer, "client_id": "countersign"}
     return providers.save_provider(cast.actor("root"), "acme", members, secret=SECRET)
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> App:
+    return App(monkeypatch)

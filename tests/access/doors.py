@@ -204,6 +204,21 @@ PAGES = [
     Door("admin/accounts/<int:number>/identities/", "POST", "account.manage", {}, PERSON),
     Door("admin/identities/", "GET", SIGNED_IN),
     Door("admin/sessions/", "GET", SIGNED_IN),
+    *(
+        Door(
+            f"admin/security/{name}",
+            "GET",
+            SIGNED_IN,
+            beside="one's own: tests/access/test_second_factors.py",
+        )
+        for name in ("", "app/", "key/", "recovery-codes/", "confirm/")
+    ),
+    Door("admin/second-factors/", "GET", "organisation.manage"),
+    Door("admin/second-factors/", "POST", "organisation.manage", {"fresh_minutes": 15}),
+    Door("admin/accounts/<int:number>/second-factors/", "GET", "factor.reset", at=PERSON),
+    Door("admin/accounts/<int:number>/second-factors/", "POST", "factor.reset", {}, PERSON),
+    Door("admin/login/factor/", "GET", PUBLIC, beside="goes on with a sign-in"),
+    Door("admin/login/passkey/", "GET", PUBLIC, beside="a sign-in"),
     Door("sign-in/", "GET", PUBLIC),
     Door("sign-in/<slug:provider_id>/", "POST", PUBLIC, beside="begins a sign-in by a provider"),
     Door("sign-in/<slug:provider_id>/callback/", "GET", PUBLIC, beside="ends one"),
@@ -349,6 +364,9 @@ API = [
     Door(f"{_V1}teams/<str:team>", "DELETE", "team.manage", at={"team": "unused"}),
     Door(f"{_V1}roles/<str:role>", "PUT", "organisation.manage", {"name": "Night", "verbs": ["flag.kill"]}),
     Door(f"{_V1}roles/<str:role>", "DELETE", "organisation.manage", at={"role": "unheld"}),
+    Door(f"{_V1}factor-policy", "GET", "organisation.manage"),
+    Door(f"{_V1}factor-policy", "PUT", "organisation.manage", {"roles": [], "fresh_minutes": 15, "base": 0}),
+    Door(f"{_V1}people/<str:person>/reset-factors", "POST", "factor.reset"),
     Door(f"{_V1}people/<str:person>/erasure", "GET", "person.erase"),
     Door(f"{_V1}people/<str:person>/erasure", "POST", "person.erase"),
     Door(f"{_V1}service-accounts", "POST", "service_account.manage", {"name": "new"}),

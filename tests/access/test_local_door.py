@@ -30,7 +30,7 @@ def test_a_local_sign_in_beside_a_provider_is_recorded_and_told_to_the_administr
     assert event.subject == f"access/{cast.users['administrator'].pseudonym}"
     [mail] = mailoutbox
     assert mail.to == ["root@example.com"]
-    assert "signed in with a local password" in mail.subject
+    assert "signed in past the identity providers" in mail.subject
 
 
 def test_a_wrong_password_and_an_installation_without_providers_alarm_nobody(

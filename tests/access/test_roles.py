@@ -11,6 +11,7 @@ from access import accounts, erasure, grants, machines, teams
 from access.models import Membership
 from access.permissions import ForbiddenError, may, projects_where, require, system_actor, user_actor
 from access.roles import SYSTEM, VERBS, OrganisationRole, Role
+from access.signin import factors
 from approvals import rollout_templates, rollouts, workflow
 from approvals.models import ChangeRequest, Emergency
 from audit.actor import Actor
@@ -145,6 +146,7 @@ OF_ORGANISATION: dict[str, Callable[[Cast, Actor], Any]] = {
     "team.manage": lambda cast, who: teams.save_team(who, "payments", name="Payments", members=[]),
     "service_account.manage": lambda cast, who: machines.create_service_account(who, "pipeline"),
     "account.manage": lambda cast, who: accounts.create_account(who, None, username="newcomer"),
+    "factor.reset": lambda cast, who: factors.reset(who, cast.users["viewer"]),
     "person.erase": lambda cast, who: erasure.erase(who, cast.users["viewer"]),
 }
 # These have no function here: lists, pages and downloads narrow a queryset by them.

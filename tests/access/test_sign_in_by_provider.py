@@ -144,7 +144,8 @@ def test_a_provider_elsewhere_cannot_send_us_to_this_machine(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["socialaccount/socialapp", "socialaccount/socialaccount", "account/emailaddress"]
+    "page",
+    ["socialaccount/socialapp", "socialaccount/socialaccount", "account/emailaddress", "mfa/authenticator"],
 )
 def test_no_page_writes_what_signs_people_in_past_the_ledger(cast: Cast, page: str) -> None:
     client = browser()

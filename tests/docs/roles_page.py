@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from access.roles import PURPOSES, SYSTEM, VERBS, OrganisationRole, Role, Verb, label_of
+from access.roles import PURPOSES, SYSTEM, VERBS, Fresh, OrganisationRole, Role, Verb, label_of
 
 INTRODUCTION = """\
 # Who may do what
@@ -31,6 +31,9 @@ What the table does not say, because it is not a question of roles:
 * Only people approve. A service account may hold any role, but its approval is refused.
 * Only the proposer edits or withdraws a request.
 * An approval counts at the moment of applying: whoever has lost the role by then does not count.
+* Verbs marked ² ask people for a second factor that is fresh, where the organisation has set an age for it
+  ([signing-in.md](signing-in.md#second-factors)); `change.approve` where it touches a protected environment.
+* A role can be made to need a second factor: to people without one it gives nothing until they set one up.
 * `audit.export` covers the whole log, so it is needed in every project (see [contracts.md](contracts.md)).
 * Whom `manage.py createsuperuser` made are organisation administrators without holding the role: whoever
   runs commands there could give it to themselves.
@@ -64,7 +67,8 @@ def _table(verbs: Mapping[str, Verb], roles: Sequence[str]) -> Iterator[str]:
     yield "|---|---|" + ":-:|" * len(roles)
     for name, verb in verbs.items():
         marks = ["✓" if role in verb.roles else "" for role in roles]
-        yield f"| `{name}`{'' if verb.limitable else ' ¹'} | {verb.purpose} | {' | '.join(marks)} |"
+        notes = ("" if verb.limitable else " ¹") + ("" if verb.fresh is Fresh.NEVER else " ²")
+        yield f"| `{name}`{notes} | {verb.purpose} | {' | '.join(marks)} |"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from audit.errors import LedgerError
 class Command(BaseCommand):
     """May run again; afterwards `SECRET_KEY_FALLBACKS` can go."""
 
-    help = "Encrypt the secrets of identity providers with the present SECRET_KEY."
+    help = "Encrypt the secrets of identity providers and second factors with the present SECRET_KEY."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
