@@ -141,11 +141,11 @@ def _regions(
     unknown = sorted(set(mine) - set(target.regions))
     if unknown:
         stays.append(
-            f"{', '.join(unknown)}: no region of {target.name}, so that switch stays in {source.name}."
+            f"{', '.join(unknown)}: no region of {target.name}, so its switch stays in {source.name}."
         )
     own = sorted(set(kept) - set(mine))
     if own:
-        stays.append(f"The switches of {', '.join(own)} stay as they are in {target.name}.")
+        stays.append(f"{', '.join(own)}: the switch of this region stays as it is in {target.name}.")
     return {**kept, **{name: on for name, on in mine.items() if name in target.regions}}
 
 

@@ -101,9 +101,9 @@ class RequestListPage(Page):
     @staticmethod
     def _about(debt: Emergency, places: dict[str, str]) -> dict[str, Any]:
         if debt.request is not None:
-            return {"request": debt.request}
+            return {"request": debt.request, "name": debt.request.change_id}
         subject = Subject.parse(debt.subject)
-        return {"key": subject.key, "where": places.get(subject.environment, "")}
+        return {"key": subject.key, "name": subject.key, "where": places.get(subject.environment, "")}
 
     def _debts(self) -> list[Emergency]:
         debts = Emergency.objects.filter(project=self.project, reviewed_at=None).select_related(

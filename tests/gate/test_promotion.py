@@ -8,7 +8,6 @@ from access.permissions import ForbiddenError
 from approvals import promotion, workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import ConflictError, StateError
-from flags import catalogue
 from flags.models import Flag, FlagConfiguration
 from flags.subjects import Subject
 from tests.cast import OFF, ON, Cast, split
@@ -17,12 +16,7 @@ from tests.cast import OFF, ON, Cast, split
 @pytest.fixture
 def shop(cast: Cast) -> Cast:
     """With a staging that has a region of its own, and a banner there with all that a document can have."""
-    catalogue.save_environment(
-        cast.actor("administrator"),
-        cast.project,
-        "development",
-        {"regions": ["eu", "lab"]},
-    )
+    cast.settings("development", regions=["eu", "lab"])
     cast.development.refresh_from_db()
     cast.flag()
     cast.flag("checkout")
@@ -69,9 +63,7 @@ def test_all_else_travels_and_what_does_not_is_said(shop: Cast) -> None:
     shop.approve(shop.propose(OFF, key="checkout"))
     shop.approve(shop.propose({**OFF, "regions": {"us": False}}))
     workflow.kill(shop.actor("on_call"), Subject.parse(shop.subject()), shop.project)
-    catalogue.save_environment(
-        shop.actor("administrator"), shop.project, "production", {"bucketing": "murmur3-cbor"}
-    )
+    shop.settings("production", bucketing="murmur3-cbor")
     shop.production.refresh_from_db()
     found = promoted(shop)
     assert found.blockers == ()
@@ -86,7 +78,7 @@ def test_all_else_travels_and_what_does_not_is_said(shop: Cast) -> None:
     )
     assert [sentence.split(",")[0].split(";")[0] for sentence in found.stays] == [
         "lab: no region of Production",
-        "The switches of us stay as they are in Production.",
+        "us: the switch of this region stays as it is in Production.",
         "It is killed in Production and stays so",
         "Its splits keep the hash murmur3",
         "checkout",
