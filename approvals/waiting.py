@@ -8,9 +8,6 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
-from django.db.models import Exists, OuterRef, QuerySet
-from django.utils import timezone
-
 from approvals.models import ChangeRequest, Emergency, Review
 from audit.actor import Actor
 
