@@ -11,8 +11,6 @@ from flags.models import Environment, Flag, FlagConfiguration, Project, RolloutP
 from flags.subjects import Subject
 from flags.wording import is_on
 
-_UNFINISHED = (RolloutPlan.State.PROPOSED, RolloutPlan.State.RUNNING, RolloutPlan.State.PAUSED)
-
 
 def blockers(
     project: Project, key: str, configurations: Mapping[str, Mapping[str, Document]] | None = None
@@ -42,7 +40,9 @@ def blockers(
     found += [
         f"{row.change_id} is open and about it; apply or close that first." for row in _open(project, key)
     ]
-    if RolloutPlan.objects.filter(flag__project=project, flag__key=key, state__in=_UNFINISHED).exists():
+    if RolloutPlan.objects.filter(
+        flag__project=project, flag__key=key, state__in=RolloutPlan.UNFINISHED
+    ).exists():
         found.append("A rollout plan of it has not ended; abort that first.")
     return found
 
