@@ -103,8 +103,10 @@ VERBS: Mapping[str, Verb] = {
     ),
     "rollout_template.manage": _verb("make and change templates of rollout plans", _M, _ADMIN),
     # make safe
-    "flag.kill": _verb("turn a flag off at once", _O, _ADMIN, limitable=True),
-    "emergency.review": _verb("review a kill afterwards", _R, _ADMIN, limitable=True),
+    "flag.kill": _verb(
+        "turn a flag off at once, or take a change back where policy lets", _O, _ADMIN, limitable=True
+    ),
+    "emergency.review": _verb("review a kill, or a revert at once, afterwards", _R, _ADMIN, limitable=True),
     # govern a project
     "project.administer": _verb("make and change environments", _ADMIN, fresh=_F),
     "policy.change": _verb("change what an environment asks for", _ADMIN, fresh=_F),

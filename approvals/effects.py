@@ -10,8 +10,17 @@ from typing import Any
 from approvals.governing_words import governing_words
 from flags import wording
 from flags.models import Environment
-from flags.subjects import GOVERNING, Subject
+from flags.subjects import GOVERNING, Kind, Subject
 
+# What the subjects of a change are counted and shown by.
+_COUNTED: Mapping[Kind, str] = {
+    "definition": "flag",
+    "configuration": "flag",
+    "segment": "segment",
+    "environment": "environment",
+    "policy": "policy",
+    "member": "member",
+}
 _WAIT = re.compile(r"\b(\d{1,12}) s after")
 
 
@@ -34,6 +43,15 @@ class Effect:
     def when(self) -> str:
         """The label with its seconds in words: `stage 2, 2 d after stage 1`."""
         return _WAIT.sub(lambda found: f"{wording.duration(int(found[1]))} after", self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All that a change does to one flag, or to one segment."""
+
+    kind: str
+    key: str
+    effects: tuple[Effect, ...]
 
 
 def sentences_of(subject: Subject, place: str, before: Any, after: Any) -> tuple[str, ...]:
@@ -62,3 +80,32 @@ def effects_of(change: Mapping[str, Any], environments: Iterable[Environment]) -
         sentences = sentences_of(subject, place, before, after)
         found.append(Effect(subject, place, sentences, before, after, operation.get("label", "")))
     return found
+
+
+def grouped(effects: Iterable[Effect]) -> list[Group]:
+    """By flag and segment, in the order in which the change first names them; a definition comes first."""
+    found: dict[tuple[str, str], list[Effect]] = {}
+    for effect in effects:
+        kind = _COUNTED[effect.subject.kind]
+        found.setdefault((kind, effect.subject.key), []).append(effect)
+    return [
+        Group(kind, key, tuple(sorted(each, key=lambda effect: effect.subject.writing_rank)))
+        for (kind, key), each in found.items()
+    ]
+
+
+def extent(change: Mapping[str, Any]) -> str:
+    """How much a change is about, in numbers: `2 flags and 1 segment, in 3 environments`."""
+    subjects = {Subject.parse(operation["subject"]) for operation in change["operations"]}
+    keys = {(_COUNTED[each.kind], each.key) for each in subjects}
+    words = sorted({word for word, _key in keys}, key=list(_COUNTED.values()).index)
+    parts = [_count(sum(1 for word, _key in keys if word == each), each) for each in words]
+    what = " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+    environments = {each.environment for each in subjects} - {""}
+    return f"{what}, in {_count(len(environments), 'environment')}" if environments else what
+
+
+def _count(number: int, word: str) -> str:
+    if number != 1:
+        word = "policies" if word == "policy" else f"{word}s"
+    return f"{number} {word}"

@@ -180,7 +180,9 @@ def _with_prerequisites(environment: Environment, key: str) -> dict[str, FlagCon
     found: dict[str, FlagConfiguration] = {}
     wanted = {key}
     while wanted:
-        rows = FlagConfiguration.objects.filter(environment=environment, flag__key__in=wanted)
+        rows = FlagConfiguration.objects.filter(
+            environment=environment, flag__key__in=wanted, flag__archived=False
+        )
         new = {row.flag.key: row for row in rows.select_related("flag")}
         found |= new
         needed = {each["flag"] for row in new.values() for each in row.document.get("prerequisites", ())}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import models
+from django.utils import timezone
 
 from audit.history import Tracked, history
 from audit.models import Event
@@ -62,6 +65,10 @@ class ChangeRequest(models.Model):
     problem = models.TextField(blank=True)
     plan = models.OneToOneField(
         RolloutPlan, on_delete=models.PROTECT, null=True, blank=True, related_name="change_request"
+    )
+    # The applied request that this one takes back.
+    reverts = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="reverted_by"
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -149,13 +156,23 @@ class CarriedOut(models.Model):
 
 
 class Emergency(models.Model):
-    """A kill, and the review it still owes."""
+    """A kill, or a change that on-call took back at once, and the review it still owes."""
+
+    # A review is owed so soon, and each day after that everybody is told again.
+    REMINDER = timedelta(days=1)
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="emergencies")
     subject = models.CharField(max_length=512)
     event = models.OneToOneField(Event, on_delete=models.PROTECT, related_name="+")
     killed_by = models.CharField(max_length=64)
     killed_at = models.DateTimeField(auto_now_add=True)
+    # The request that was taken back; None for a kill.
+    request = models.ForeignKey(
+        ChangeRequest, on_delete=models.PROTECT, null=True, blank=True, related_name="taken_back"
+    )
+    due_at = models.DateTimeField()
+    # When it was last told that the review is overdue; the conditional update is the claim of our task.
+    escalated_at = models.DateTimeField(null=True, blank=True)
     # digest() of the kill event's data: what the review is bound to.
     digest = models.CharField(max_length=71)
     reviewed_by = models.CharField(max_length=64, blank=True)
@@ -165,4 +182,8 @@ class Emergency(models.Model):
         verbose_name_plural = "emergencies"
 
     def __str__(self) -> str:
-        return f"kill of {self.subject}"
+        return f"revert of {self.request.change_id}" if self.request else f"kill of {self.subject}"
+
+    @property
+    def is_overdue(self) -> bool:
+        return self.reviewed_at is None and self.due_at <= timezone.now()

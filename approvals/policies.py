@@ -65,6 +65,12 @@ def touched_flag(flag: Flag, environment: Environment) -> Touched:
     return Touched(environment.key, flag.kind, frozenset(flag.tags), flag.critical)
 
 
+def on_call_may_revert(project: Project, environments: Iterable[Environment]) -> bool:
+    """Whether all environments that a change reaches let on-call take it back at once; False where it reaches none."""
+    environments = list(environments)
+    return bool(environments) and Rules(project).on_call_may_revert(environments)
+
+
 def requirements_of(environments: Iterable[Environment]) -> dict[int, Requirements]:
     """What each environment (by primary key) asks for whatever flag is changed: for lists of one project."""
     environments = list(environments)

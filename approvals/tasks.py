@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from access.permissions import system_actor
 from approvals import expiry, rollouts, workflow
-from approvals.models import ChangeRequest
+from approvals.models import ChangeRequest, Emergency
 from flags.lifecycle import expired
 from flags.models import RolloutPlan
 
@@ -32,6 +32,14 @@ def expire_flags() -> None:
     actor = system_actor("scheduler")
     for flag in expired(timezone.now()).select_related("project", "owner"):
         _go_on(flag.key, expiry.expire, actor, flag)
+
+
+@shared_task
+def escalate_overdue_reviews() -> None:
+    """Tell, at the deadline and daily after it, of kills and reverts at once that nobody has reviewed."""
+    actor = system_actor("scheduler")
+    for emergency in Emergency.objects.filter(reviewed_at=None, due_at__lte=timezone.now()):
+        _go_on(str(emergency), workflow.escalate, actor, emergency)
 
 
 def _go_on(what: str, verb, *arguments) -> None:  # type: ignore[no-untyped-def]

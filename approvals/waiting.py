@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, QuerySet
+from django.utils import timezone
 
-from approvals.models import ChangeRequest, Review
+from approvals.models import ChangeRequest, Emergency, Review
 from audit.actor import Actor
 
 
@@ -27,3 +29,8 @@ def approvals_by(members: Collection[str]) -> int:
         request__state__in=ChangeRequest.OPEN,
     )
     return given.count()
+
+
+def overdue_in(project: Any) -> QuerySet[Emergency]:
+    """The project's kills and reverts at once whose review is overdue."""
+    return Emergency.objects.filter(project=project, reviewed_at=None, due_at__lte=timezone.now())

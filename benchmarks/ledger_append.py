@@ -78,6 +78,7 @@ def _candidates() -> dict[str, Callable[[], None]]:
         "variants": {"on": True, "off": False},
         "kind": "operational",
         "fail_safe": "off",
+        "permanent_reason": "It is measured with.",
     }
     workflow.change(
         founder, project, [{"subject": "project/shop/flag/banner", "after": definition}], title="New flag"

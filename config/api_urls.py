@@ -20,12 +20,13 @@ from access.api.tokens import Tokens
 from access.api.trust import TrustRules
 from approvals.api.change_requests import ChangeRequests
 from approvals.api.explain import Explain
-from approvals.api.history import FlagHistory
+from approvals.api.history import FlagHistory, SegmentHistory
 from approvals.api.kills import Emergencies, Kills
 from approvals.api.policies import Policies
 from approvals.api.report import Report
 from approvals.api.rollout_plans import RolloutPlans
 from approvals.api.rollout_templates import RolloutTemplates
+from approvals.api.ways import FlagWays
 from audit.api.events import Checkpoints, Events
 from audit.api.exports import ExportBundles, Exports
 from config.problems import problem_kind
@@ -66,6 +67,13 @@ urlpatterns = [
     _v1("flags", Flags, get="list"),
     _v1("flags/<str:project>/<str:flag>", Flags, get="retrieve"),
     _v1("flags/<str:project>/<str:flag>/history", FlagHistory, get="list"),
+    _v1("flags/<str:project>/<str:flag>/kill", Kills, post="kill_everywhere"),
+    _v1("flags/<str:project>/<str:flag>/promote", FlagWays, get="promotion", post="promote"),
+    _v1("flags/<str:project>/<str:flag>/archive", FlagWays, get="obstacles", post="archive"),
+    *(
+        _v1(f"flags/<str:project>/<str:flag>/{verb}", FlagWays, post=verb)
+        for verb in ("unarchive", "hibernate", "wake")
+    ),
     _v1("configurations", Configurations, get="list"),
     _v1(
         "configurations/<str:project>/<str:environment>/<str:flag>",
@@ -75,13 +83,16 @@ urlpatterns = [
     _v1("configurations/<str:project>/<str:environment>/<str:flag>/kill", Kills, post="kill"),
     _v1("segments", Segments, get="list"),
     _v1("segments/<str:project>/<str:segment>", Segments, get="retrieve"),
+    _v1("segments/<str:project>/<str:segment>/history", SegmentHistory, get="list"),
     _v1("explain", Explain, post="answer"),
     _v1("change-requests", ChangeRequests, get="list", post="create"),
     _v1("change-requests/preview", ChangeRequests, post="preview"),
+    _v1("change-requests/restore", ChangeRequests, post="restore"),
+    _v1("change-requests/<int:number>/revert-at-once", ChangeRequests, post="revert_at_once"),
     _v1("change-requests/<int:number>", ChangeRequests, get="retrieve", put="update"),
     *(
         _v1(f"change-requests/<int:number>/{verb}", ChangeRequests, post=verb)
-        for verb in ("approve", "reject", "withdraw", "apply", "schedule", "comment")
+        for verb in ("approve", "reject", "withdraw", "apply", "schedule", "comment", "revert")
     ),
     _v1("emergencies", Emergencies, get="list"),
     _v1("emergencies/<uuid:event>/review", Emergencies, post="review"),

@@ -130,6 +130,16 @@ def machines_are_bounded(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register()
+def reviews_have_a_deadline(**_: Any) -> list[CheckMessage]:
+    """config.E010: an emergency is to be reviewed within an hour at least and a year at most."""
+    hours = settings.EMERGENCY_REVIEW_HOURS
+    if 1 <= hours <= 8_760:
+        return []
+    hint = "Use a whole number of hours from 1 to 8760."
+    return [Error(f"COUNTERSIGN_EMERGENCY_REVIEW_HOURS is {hours}.", hint=hint, id="config.E010")]
+
+
 def _is_seed(text: str) -> bool:
     try:
         return len(base64.b64decode(text, validate=True)) == 32

@@ -61,9 +61,16 @@ def where(attribute: str, operator: str, *values: Any, variant: str = "on") -> D
     return {"constraints": [constraint], "serve": {"variant": variant}}
 
 
+_STAYS = {
+    "operational": "It is turned by hand for as long as the shop runs.",
+    "kill-switch": "It has to be there on the day when it is needed.",
+    "permission": "It is part of what customers buy.",
+}
+
+
 def boolean(name: str, kind: str = "release", **members: Any) -> Document:
     """A boolean flag's definition."""
-    return {
+    found = {
         "name": name,
         "type": "boolean",
         "kind": kind,
@@ -72,6 +79,7 @@ def boolean(name: str, kind: str = "release", **members: Any) -> Document:
         "temporary": kind in ("release", "experiment"),
         **{key: value for key, value in members.items() if value},
     }
+    return found if found["temporary"] else {"permanent_reason": _STAYS[kind], **found}
 
 
 def typed(name: str, type_: str, variants: Document, kind: str, **members: Any) -> Document:
@@ -141,7 +149,7 @@ _SHOP_FLAGS: list[Demo] = [
     },
     {
         "key": "summer-sale-2026",
-        "age": 70,
+        "age": 48,
         "owner": "mara",
         "expires_in": -9,
         "definition": boolean(
@@ -180,7 +188,7 @@ _SHOP_FLAGS: list[Demo] = [
         "key": "checkout-revamp",
         "age": 34,
         "owner": "mara",
-        "expires_in": 45,
+        "expires_in": 5,
         "definition": boolean(
             "Checkout revamp",
             critical=True,
@@ -304,7 +312,9 @@ _BANK_FLAGS: list[Demo] = [
         "key": "instant-transfer",
         "age": 58,
         "owner": "mara",
-        "definition": boolean("Instant transfer", critical=True, team="Transfers", temporary=True),
+        "definition": boolean(
+            "Instant transfer", "operational", critical=True, team="Transfers", temporary=True
+        ),
         "configurations": {
             "development": on(),
             "staging": on(),

@@ -85,7 +85,7 @@ class Manifest(Endpoint):
                 "description": flag.description,
                 "defaultValue": flag.variants.get(defaults.get(flag.pk)),
             }
-            for flag in Flag.objects.filter(project_id=row.project_id).order_by("key")
+            for flag in Flag.objects.filter(project_id=row.project_id, archived=False).order_by("key")
         ]
         return Response({"flags": flags}, headers={"X-Manifest-Capabilities": "read"})
 

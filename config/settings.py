@@ -164,6 +164,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+# --- the gate ------------------------------------------------------------------------------------
+# Hours within which a kill, or a revert at once, is to be reviewed; then everybody is told, daily.
+EMERGENCY_REVIEW_HOURS = env.int("COUNTERSIGN_EMERGENCY_REVIEW_HOURS", 24)
+
 # --- machines ------------------------------------------------------------------------------------
 # Days that a service account's token lasts at most; 0: for ever.
 TOKEN_DAYS = env.int("COUNTERSIGN_TOKEN_DAYS", 365)

@@ -271,7 +271,12 @@ class FlagFilter(Body):
     owner = Text(required=False, max_length=64, help_text="The pseudonymous id of a person.")
     q = Text(required=False, max_length=128, help_text="Words in key, name or description.")
     lifecycle = Choice(
-        choices=[("stale", "older than its kind should live"), ("expired", "past its own date")],
+        choices=[
+            ("stale", "older than its kind should live"),
+            ("expired", "past its own date"),
+            ("hibernating", "pinned until it wakes"),
+            ("archived", "archived; the others leave these out"),
+        ],
         required=False,
     )
 
@@ -289,8 +294,10 @@ class Flags(Endpoint):
         for name, column in columns.items():
             if name in given:
                 rows = rows.filter(**{column: given[name]})
-        if "lifecycle" in given:
-            of = lifecycle.stale if given["lifecycle"] == "stale" else lifecycle.expired
+        rows = rows.filter(archived=given.get("lifecycle") == "archived")
+        if given.get("lifecycle") == "hibernating":
+            rows = rows.exclude(hibernation={})
+        elif of := {"stale": lifecycle.stale, "expired": lifecycle.expired}.get(given.get("lifecycle", "")):
             rows = rows.filter(pk__in=of(timezone.now()).values("pk"))
         if "tag" in given:
             rows = _tagged(rows, given["tag"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,16 @@ class State:
     version: int
 
 
-def read(project: Project, subject: Subject, *, lock: bool = False) -> State:
+def read(project: Project, subject: Subject, *, lock: bool = False, created: Collection[str] = ()) -> State:
     """The state at a subject. `lock` holds the row until the transaction ends (SQLite: the transaction does).
 
+    `created`: keys of flags that the same change makes, so that their configurations stand nowhere yet.
     Raises `NotFoundError` when the flag or environment of a configuration does not exist.
     """
+    if subject.kind == "configuration" and subject.key in created:
+        _environment(project, subject.environment)
+        if not Flag.objects.filter(project=project, key=subject.key).exists():
+            return State(None, 0)
     row = _row(project, subject, lock=lock)
     if row is None:
         return State(None, 0)
@@ -108,7 +113,7 @@ def environments_reached(
 
 
 def _served(definition: Document) -> Document:
-    return {name: definition.get(name) for name in SERVED_MEMBERS}
+    return {name: definition.get(name) for name in (*SERVED_MEMBERS, "archived")}
 
 
 def _row(

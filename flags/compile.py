@@ -21,7 +21,9 @@ def body(environment: Environment) -> bytes:
 
     Two queries. The caller holds the environment's row lock, so that no change lands in between.
     """
-    rows = FlagConfiguration.objects.filter(environment=environment).select_related("flag")
+    rows = FlagConfiguration.objects.filter(environment=environment, flag__archived=False).select_related(
+        "flag"
+    )
     return body_of(rows.iterator(chunk_size=2_000), environment.project_id)
 
 

@@ -21,11 +21,24 @@ LARGEST_NUMBER = 2**53 - 1
 
 # A definition's members that a snapshot carries; the others describe.
 SERVED_MEMBERS = ("type", "variants", "client_side", "fail_safe")
-_TEXTS = ("name", "description", "kind", "team", "docs_url", "purpose", "exit_criteria", "on_expiry")
+_TEXTS = (
+    *("name", "description", "kind", "team", "docs_url", "purpose", "exit_criteria", "on_expiry"),
+    "permanent_reason",
+)
 # A version and a change id as long as they get: what fits with them fits when it is published.
 _LONGEST = (2**31 - 1, "CR-9999999999.99999")
 DEFINITION_MEMBERS = frozenset(
-    {*SERVED_MEMBERS, *_TEXTS, "critical", "owner", "tags", "temporary", "expires_at"}
+    {
+        *SERVED_MEMBERS,
+        *_TEXTS,
+        "critical",
+        "owner",
+        "tags",
+        "temporary",
+        "expires_at",
+        "archived",
+        "hibernation",
+    }
 )
 
 
@@ -37,6 +50,8 @@ def definition_document(flag: Flag) -> Document:
         "owner": flag.owner_id,
         "tags": flag.tags,
         "temporary": flag.temporary,
+        "archived": flag.archived,
+        "hibernation": flag.hibernation,
         "expires_at": timestamp(flag.expires_at) if flag.expires_at else None,
     }
     return {name: value for name, value in members.items() if not _is_empty(value)}
@@ -71,6 +86,8 @@ def fill_definition(flag: Flag, document: Mapping[str, Any]) -> None:
     flag.owner_id = document.get("owner")
     flag.tags = document.get("tags", [])
     flag.temporary = document.get("temporary", False)
+    flag.archived = document.get("archived", False)
+    flag.hibernation = document.get("hibernation", {})
     expires = document.get("expires_at")
     flag.expires_at = datetime.fromisoformat(expires) if expires else None
 
@@ -179,7 +196,7 @@ def check_definition(key: str, document: Any) -> None:
     for name in (*_TEXTS, "owner", "expires_at"):
         if not isinstance(document.get(name, ""), str):
             raise DocumentError(name, "must be a string")
-    for name in ("client_side", "critical", "temporary"):
+    for name in ("client_side", "critical", "temporary", "archived"):
         if not isinstance(document.get(name, False), bool):
             raise DocumentError(name, "must be true or false")
     if not document.get("name"):
@@ -201,8 +218,25 @@ def check_definition(key: str, document: Any) -> None:
         raise DocumentError("owner", "is nobody here; name a person by their id, such as user:3f9a…")
     if "type" not in document or "variants" not in document:
         raise DocumentError("variants" if "type" in document else "type", "is missing")
+    if "hibernation" in document:
+        _check_hibernation(document["hibernation"], document["variants"])
     first = next(iter(document["variants"]), None) if isinstance(document["variants"], dict) else None
     validate_flag(key, flag_line(document, {"enabled": False, "default": {"variant": first}}), segments=())
+
+
+def _check_hibernation(value: Any, variants: Any) -> None:
+    if not isinstance(value, dict) or not {"variant", "wake_at"} <= set(value) <= {
+        "variant",
+        "wake_at",
+        "plan",
+    }:
+        raise DocumentError("hibernation", "must be an object of `variant`, `wake_at` and, if any, `plan`")
+    if not isinstance(variants, dict) or value["variant"] not in variants:
+        raise DocumentError("hibernation.variant", "is no variant of the flag")
+    if read_moment(value["wake_at"]) is None:
+        raise DocumentError("hibernation.wake_at", "must be a time like 2026-12-31T18:00:00.000000Z")
+    if not isinstance(value.get("plan", ""), str):
+        raise DocumentError("hibernation.plan", "must be a string")
 
 
 def check_segment(key: str, document: Any) -> None:
@@ -314,6 +348,8 @@ def _lines(
     def add(rows: Iterable[FlagConfiguration]) -> None:
         for row in rows:
             definition = definitions.get(row.flag.key) or definition_document(row.flag)
+            if definition.get("archived"):
+                continue  # it is in no snapshot
             document = configurations.get(row.flag.key, row.document)
             lines.setdefault(row.flag.key, flag_line(definition, document, *_LONGEST))
 

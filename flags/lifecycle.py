@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from countersign.document import DocumentError
+from flags.documents import read_moment
 from flags.models import Flag
 
 # Expected lifetime by kind; None: meant to stay.
@@ -24,11 +28,40 @@ def stale(now: datetime) -> QuerySet[Flag]:
     for kind, lifetime in EXPECTED_LIFETIME.items():
         if lifetime is not None:
             older |= Q(kind=kind, created_at__lt=now - lifetime)
-    flags: QuerySet[Flag] = Flag.objects.filter(older, temporary=True)
+    flags: QuerySet[Flag] = Flag.objects.filter(older, temporary=True, archived=False, hibernation={})
     return flags
 
 
 def expired(now: datetime) -> QuerySet[Flag]:
     """Flags whose expiry has passed."""
-    flags: QuerySet[Flag] = Flag.objects.filter(expires_at__lte=now)
+    flags: QuerySet[Flag] = Flag.objects.filter(expires_at__lte=now, archived=False)
     return flags
+
+
+def check_lifetime(definition: Mapping[str, Any], now: datetime) -> None:
+    """Raise `DocumentError` unless a new or edited definition says how long the flag lives.
+
+    A temporary flag expires within the lifetime of its kind, counted from `now`; a permanent one has a
+    reason. What is archived lives no more.
+    """
+    if definition.get("archived"):
+        return
+    if not definition.get("temporary"):
+        if not definition.get("permanent_reason"):
+            raise DocumentError(
+                "permanent_reason", "is missing; say why the flag stays, or make it temporary with an expiry"
+            )
+        return
+    expires_at = read_moment(definition.get("expires_at"))
+    lifetime = EXPECTED_LIFETIME[definition["kind"]]
+    if expires_at is None:
+        within = f" within {lifetime.days} days" if lifetime else ""
+        raise DocumentError(
+            "expires_at", f"is missing; a temporary flag has a day{within} on which it expires"
+        )
+    if lifetime is not None and expires_at > now + lifetime:
+        raise DocumentError(
+            "expires_at",
+            f"is more than {lifetime.days} days from now, which is how long a flag of the kind "
+            f"{definition['kind']} may live; choose an earlier day, or another kind",
+        )

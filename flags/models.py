@@ -171,6 +171,12 @@ class Flag(Tracked):
     temporary = models.BooleanField(default=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     on_expiry = models.CharField(max_length=8, choices=OnExpiry.choices, default=OnExpiry.ALERT)
+    # Why it stays, where it is not temporary.
+    permanent_reason = models.TextField(blank=True)
+    # Archived: off everywhere, in no snapshot and in no list, until somebody restores it.
+    archived = models.BooleanField(default=False)
+    # While what it serves is pinned: {"variant", "wake_at", "plan"?}; empty where it is awake.
+    hibernation = models.JSONField(default=dict, blank=True)
     version = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     history = history()

@@ -8,6 +8,10 @@ from typing import Literal
 Kind = Literal["configuration", "definition", "segment", "environment", "policy", "member"]
 # What governs what is served, and is not served itself.
 GOVERNING: frozenset[Kind] = frozenset({"environment", "policy", "member"})
+_WRITING_ORDER: tuple[Kind, ...] = (
+    *("environment", "segment", "definition", "configuration"),
+    *("policy", "member"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,11 @@ class Subject:
         raise ValueError(
             f"{text!r} is no flag configuration, flag, segment, environment, policy or member's roles"
         )
+
+    @property
+    def writing_rank(self) -> int:
+        """What is written first: a segment, then a flag, then what that flag does somewhere."""
+        return _WRITING_ORDER.index(self.kind)
 
     def __str__(self) -> str:
         match self.kind:

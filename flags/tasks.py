@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from access import notify
+from flags import notices
 from flags.lifecycle import EXPECTED_LIFETIME, stale
 from flags.models import Notice
 
@@ -23,3 +24,11 @@ def alert_stale_flags() -> None:
                 f"{(now - flag.created_at).days} days; {lifetime.days} are usual for its kind. "
                 "Remove it from the code and retire it, or declare it permanent.",
             )
+
+
+@shared_task
+def tell_of_days() -> None:
+    """Tell owners whose flags expire soon, or should wake. May run twice: the notice's row is the claim."""
+    now = timezone.now()
+    notices.tell_of_expiry(now)
+    notices.tell_of_waking(now)

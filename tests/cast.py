@@ -27,6 +27,7 @@ BANNER = {
     "variants": {"on": True, "off": False},
     "kind": "release",
     "fail_safe": "off",
+    "permanent_reason": "It stays: this is a test.",
 }
 
 

@@ -148,6 +148,10 @@ class AskForm(WhyForm):
         return {}
 
 
-def place_error(form: forms.Form, error: InvalidError) -> None:
-    """Put what the gate refused beside the field that it is about, else above the form."""
-    form.add_error(error.member if error.member in form.fields else None, f"{error.member} {error.reason}")
+def place_error(form: forms.Form, error: InvalidError, **fields: str) -> None:
+    """Put what the gate refused beside the field that it is about, else above the form.
+
+    `fields`: by member, the field of another name.
+    """
+    name = fields.get(error.member, error.member)
+    form.add_error(name if name in form.fields else None, f"{error.member} {error.reason}")

@@ -15,6 +15,7 @@ from access.admin.place import place_of
 from access.permissions import display_names
 from approvals import workflow
 from approvals.models import ChangeRequest, Emergency
+from approvals.rollback import inverses_of
 from approvals.waiting import waiting_for
 from approvals.workflow import StateError
 from audit.ledger import current_log
@@ -59,16 +60,26 @@ class RequestListPage(Page):
         if (state := asked.get("state")) in ChangeRequest.State.values:
             rows = rows.filter(state=state)
         page = Paginator(
-            rows.prefetch_related("environments", "reviews").order_by("-pk"), PAGE_SIZE
+            rows.select_related("project", "plan")
+            .prefetch_related("environments", "reviews", "reverted_by", "taken_back")
+            .order_by("-pk"),
+            PAGE_SIZE,
         ).get_page(asked.get("page"))
         debts, log = self._debts(), current_log()
         found = list(page.object_list)
+        inverses = inverses_of(found)
         places = {each.key: each.name for each in environments}
         names = display_names({row.proposer for row in found} | {debt.killed_by for debt in debts})
         return self.show(
             page=page,
             rows=[
-                {"request": row, "who": names[row.proposer], "approvals": _approvals(row)} for row in found
+                {
+                    "request": row,
+                    "who": names[row.proposer],
+                    "approvals": _approvals(row),
+                    "revertible": inverses[row.pk].is_clean,
+                }
+                for row in found
             ],
             which=which,
             tabs=WHICH,
@@ -79,8 +90,7 @@ class RequestListPage(Page):
                 {
                     "emergency": debt,
                     "who": names[debt.killed_by],
-                    "key": Subject.parse(debt.subject).key,
-                    "where": places.get(Subject.parse(debt.subject).environment, ""),
+                    **self._about(debt, places),
                     "is_own": debt.killed_by == self.actor.id,
                     "is_past": debt.event.log_id != log.pk,
                 }
@@ -88,8 +98,17 @@ class RequestListPage(Page):
             ],
         )
 
+    @staticmethod
+    def _about(debt: Emergency, places: dict[str, str]) -> dict[str, Any]:
+        if debt.request is not None:
+            return {"request": debt.request, "name": debt.request.change_id}
+        subject = Subject.parse(debt.subject)
+        return {"key": subject.key, "name": subject.key, "where": places.get(subject.environment, "")}
+
     def _debts(self) -> list[Emergency]:
-        debts = Emergency.objects.filter(project=self.project, reviewed_at=None).select_related("event")
+        debts = Emergency.objects.filter(project=self.project, reviewed_at=None).select_related(
+            "event", "request"
+        )
         # Those of an earlier ledger nobody can review any more; they stay owed, after those that somebody can.
         return list(debts.order_by("-event__log", "killed_at")[:20])
 
@@ -109,7 +128,7 @@ class EmergencyReviewPage(Page):
         except StateError as error:
             self.complain(error)
         else:
-            self.say(_("Reviewed. The kill stands until somebody turns the flag on again."))
+            self.say(_("Reviewed. What was done stands until somebody asks for a change."))
         return self.go("request-list")
 
 

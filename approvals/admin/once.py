@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from approvals import workflow
 from approvals.models import ChangeRequest
+from approvals.standing import standings
 from audit.actor import Actor
 from audit.jcs import canonical
 from audit.recording import recording
@@ -52,8 +53,6 @@ def _asked_before(
 
 def _still_stands(project: Project, request: ChangeRequest) -> bool:
     """Whether nothing changed since the request was applied: else asking again means something."""
-    from flags.admin.standing import standings
-
     standing = standings(project, request.change["base"])
     return all(
         standing[subject].version == version + 1 for subject, version in request.change["base"].items()

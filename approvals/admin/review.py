@@ -13,17 +13,18 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
 from access.permissions import display_names, eligible
-from approvals import again, workflow
+from approvals import again, rollback, workflow
 from approvals.admin import inbox
 from approvals.admin.asking import AT, BY_HAND, AskForm
-from approvals.effects import Effect, effects_of, sentences_of
+from approvals.effects import Effect, effects_of, extent, grouped, sentences_of
+from approvals.inverse import LABEL
 from approvals.models import ChangeRequest, Review
 from approvals.policy_document import Requirements
+from approvals.standing import Standing, standings
 from approvals.waiting import waiting_for
 from approvals.workflow import GateError
 from audit.models import Event
 from flags import personal
-from flags.admin.standing import Standing, standings
 from flags.subjects import Subject
 
 # What happened, as the timeline says it; verdicts come from reviews, which carry the comment.
@@ -31,6 +32,7 @@ EVENT_WORDS = {
     "approvals.v1.change_request.proposed": ("edit_note", _("asked for this")),
     "approvals.v1.change_request.scheduled": ("schedule", _("changed the time")),
     "approvals.v1.change_request.applied": ("check_circle", _("applied it")),
+    "approvals.v1.change_request.reverted": ("undo", _("took it back at once")),
     "approvals.v1.change_request.lapsed": ("history", _("opened a new ledger, and it lapsed")),
 }
 REVIEW_WORDS = {
@@ -118,6 +120,9 @@ class ReviewPage(Page):
                 self.say(_("Applied."))
             case "schedule":
                 self._schedule(row)
+            case "revert-at-once":
+                workflow.revert_at_once(self.actor, row)
+                self.say(_("Taken back. A reviewer owes this a look."))
             case "again":
                 self.made = again.propose_again(self.actor, row)
                 self.say(_("Proposed again, for what stands now. It is reviewed anew."))
@@ -171,11 +176,19 @@ class ReviewPage(Page):
             "who": names[row.proposer],
             "is_own": row.proposer == self.actor.id,
             "where": [each for each in environments if each.pk in reached],
-            "now_effects": [effect for effect in effects if not effect.label],
-            "later_effects": [effect for effect in effects if effect.label],
+            "extent": extent(row.change),
+            "now_groups": grouped(effect for effect in effects if not effect.label),
+            "later_effects": [
+                effect for effect in effects if effect.label and (effect.label != LABEL or row.plan_id)
+            ],
             "approvers": sorted(names[member] for member in standing),
             "lapsed": sorted(names[member] for member in approved - standing),
             "timeline": self._timeline(events, reviews, names),
+            "way_back": rollback.inverse_of(row) if row.state == ChangeRequest.State.APPLIED else None,
+            "back_effects": [effect for effect in effects if effect.label == LABEL and not row.plan_id],
+            "why_not_at_once": workflow.why_not_at_once(row),
+            "reverted_by": list(row.reverted_by.order_by("pk")),
+            "taken_back": row.taken_back.first(),
             "drifts": self._drifts(row, effects) if row.is_open else [],
             "not_before": _time(row.change.get("not_before")),
             "schedule_form": ScheduleForm(

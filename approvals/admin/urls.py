@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from approvals.admin import explain, inbox, plans, policies, review, revise, switch
+from approvals.admin import explain, inbox, plans, policies, review, revise, switch, ways
 
 _FLAG = "p/<str:project>/flags/<str:key>/in/<str:environment>/"
 
@@ -11,6 +11,12 @@ urlpatterns = [
     path(_FLAG, switch.SwitchPage.as_view(), name="switch"),
     path(f"{_FLAG}kill/", switch.KillPage.as_view(), name="kill"),
     path(f"{_FLAG}rollout/", plans.NewPlanPage.as_view(), name="plan-new"),
+    path(f"{_FLAG}promote/", ways.PromotePage.as_view(), name="promote"),
+    path("p/<str:project>/flags/<str:key>/kill/", ways.KillEverywherePage.as_view(), name="kill-everywhere"),
+    path("p/<str:project>/flags/<str:key>/archive/", ways.ArchivePage.as_view(), name="archive"),
+    path("p/<str:project>/flags/<str:key>/hibernate/", ways.HibernatePage.as_view(), name="hibernate"),
+    path("p/<str:project>/restore/<uuid:event>/", ways.RestorePage.as_view(), name="restore"),
+    path("p/<str:project>/requests/<int:number>/revert/", ways.RevertPage.as_view(), name="revert"),
     path("p/<str:project>/requests/", inbox.RequestListPage.as_view(), name="request-list"),
     path("p/<str:project>/requests/<int:number>/", review.ReviewPage.as_view(), name="request"),
     path("p/<str:project>/requests/<int:number>/edit/", revise.RevisePage.as_view(), name="request-edit"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -13,10 +13,12 @@ from rest_framework.response import Response
 
 from access.api.body import Body, Choice, Document, Key, Moment, Text, Whole
 from access.api.endpoint import Endpoint
-from approvals import workflow
-from approvals.effects import effects_of
+from approvals import rollback, workflow
+from approvals.effects import effects_of, extent
 from approvals.models import ChangeRequest, Review
+from approvals.rollback import Inverse
 from approvals.waiting import waiting_for
+from audit.models import Event
 
 _SUBJECT = "project/shop/environment/production/flag/new-checkout"
 
@@ -40,6 +42,14 @@ class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
     ticket = serializers.CharField()
     problem = serializers.CharField(help_text="Why the last attempt to apply it did not succeed.")
     rollout_plan = serializers.SerializerMethodField(help_text="The number of its plan, where it is one.")
+    reverts = serializers.IntegerField(
+        source="reverts_id", allow_null=True, help_text="The number of the request that this takes back."
+    )
+    reverted_by = serializers.SerializerMethodField(help_text="Numbers of requests that take this one back.")
+    taken_back = serializers.SerializerMethodField(help_text="Whether on-call took it back at once.")
+    revertible = serializers.SerializerMethodField(
+        help_text="Whether its inverse applies cleanly now; null: it was not applied."
+    )
 
     class Meta:
         model = ChangeRequest
@@ -59,6 +69,10 @@ class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
             "scheduled_at",
             "problem",
             "rollout_plan",
+            "reverts",
+            "reverted_by",
+            "taken_back",
+            "revertible",
             "created_at",
             "updated_at",
             "applied_at",
@@ -72,16 +86,63 @@ class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
     def get_rollout_plan(self, row: ChangeRequest) -> int | None:
         return row.number if row.plan_id else None
 
+    def get_reverted_by(self, row: ChangeRequest) -> list[int]:
+        return sorted(each.number for each in row.reverted_by.all())
+
+    def get_taken_back(self, row: ChangeRequest) -> bool:
+        return bool(row.taken_back.all())
+
+    def get_revertible(self, row: ChangeRequest) -> bool | None:
+        if row.state != ChangeRequest.State.APPLIED:
+            return None
+        inverses: dict[int, Inverse] = self.context.get("inverses") or {row.pk: rollback.inverse_of(row)}
+        return inverses[row.pk].is_clean
+
+
+class WayBackSerializer(serializers.Serializer[Any]):
+    """How an applied request can be taken back."""
+
+    obstacles = serializers.ListField(
+        child=serializers.CharField(), help_text="Why its inverse does not apply cleanly, a sentence each."
+    )
+    stays = serializers.ListField(child=serializers.CharField(), help_text="What stays all the same.")
+    operations = serializers.ListField(
+        child=serializers.DictField(), help_text="What reverting asks for: `subject` and `after` each."
+    )
+    at_once = serializers.BooleanField(help_text="Whether who may kill may take it back without review.")
+    why_not_at_once = serializers.CharField()
+
 
 class ChangeRequestDetailSerializer(ChangeRequestSerializer):
     """A request with everything a reviewer needs."""
 
     change = serializers.DictField(help_text="What is reviewed: the change of the ledger-bundle format.")
+    extent = serializers.SerializerMethodField(
+        help_text="How much it is about: `2 flags, in 3 environments`."
+    )
     effects = serializers.SerializerMethodField(help_text="The change in words.")
+    way_back = serializers.SerializerMethodField(help_text="Null: it was not applied.")
     reviews = ReviewSerializer(many=True)
 
     class Meta(ChangeRequestSerializer.Meta):
-        fields = (*ChangeRequestSerializer.Meta.fields, "effects", "reviews", "change")
+        fields = (*ChangeRequestSerializer.Meta.fields, "extent", "effects", "way_back", "reviews", "change")
+
+    @extend_schema_field(WayBackSerializer(allow_null=True))
+    def get_way_back(self, row: ChangeRequest) -> dict[str, Any] | None:
+        if row.state != ChangeRequest.State.APPLIED:
+            return None
+        inverse, reason = rollback.inverse_of(row), workflow.why_not_at_once(row)
+        shown = {
+            "obstacles": inverse.obstacles,
+            "stays": inverse.stays,
+            "operations": inverse.operations,
+            "at_once": inverse.is_clean and not reason,
+            "why_not_at_once": reason,
+        }
+        return dict(WayBackSerializer(shown).data)
+
+    def get_extent(self, row: ChangeRequest) -> str:
+        return extent(row.change)
 
     def get_effects(self, row: ChangeRequest) -> list[str]:
         return effects_in_words(row)
@@ -153,6 +214,38 @@ class NewChangeBody(ChangeBody):
     project = Key()
 
 
+class WhyBody(Body):
+    """Why, and when, for a change that is otherwise known."""
+
+    title = Text(required=False, max_length=200, help_text="Left out: one that says what it does.")
+    rationale = Text(required=False, allow_blank=True, max_length=4_000)
+    ticket = Text(required=False, allow_blank=True, max_length=200)
+    scheduled_at = Moment(
+        required=False,
+        allow_null=True,
+        help_text="When to apply it, once approved. Left out: at once. Null: when somebody says so.",
+    )
+
+
+class RevertBody(Body):
+    """Taking back what was applied."""
+
+    rationale = Text(required=False, allow_blank=True, max_length=4_000)
+    ticket = Text(required=False, allow_blank=True, max_length=200)
+
+
+class RestoreBody(WhyBody):
+    """An earlier version to bring back."""
+
+    project = Key()
+    event = serializers.UUIDField(help_text="Of the history: what it put there is asked for again.")
+    base = Whole(
+        required=False,
+        min_value=0,
+        help_text="The version that stands there now, as you saw it; without it, 409.",
+    )
+
+
 class ApproveBody(Body):
     """A verdict on what was seen."""
 
@@ -181,8 +274,43 @@ _CHANGE = {
     ],
     "base": {_SUBJECT: 3},
 }
+_TOUR = "project/shop/environment/{}/flag/guided-tour"
+_CHANGE_SET = {
+    "project": "shop",
+    "title": "A guided tour for beta testers",
+    "rationale": "For newcomers.",
+    "operations": [
+        {
+            "subject": "project/shop/flag/guided-tour",
+            "after": {
+                "name": "Guided tour",
+                "type": "boolean",
+                "kind": "release",
+                "variants": {"on": True, "off": False},
+                "temporary": True,
+                "expires_at": "2027-01-31T00:00:00.000000Z",
+            },
+        },
+        {
+            "subject": _TOUR.format("staging"),
+            "after": {"enabled": True, "off": "off", "default": {"variant": "on"}},
+        },
+        {
+            "subject": _TOUR.format("production"),
+            "after": {"enabled": False, "off": "off", "default": {"variant": "on"}},
+        },
+    ],
+    "base": {
+        "project/shop/flag/guided-tour": 0,
+        _TOUR.format("staging"): 0,
+        _TOUR.format("production"): 0,
+    },
+}
 _EDITED = OpenApiExample("Turn a flag on in production", _CHANGE, request_only=True)
 _PROPOSED = OpenApiExample("Turn a flag on in production", {"project": "shop", **_CHANGE}, request_only=True)
+_TOGETHER = OpenApiExample(
+    "A new flag and what it does in two environments, all or nothing", _CHANGE_SET, request_only=True
+)
 _VERDICT = OpenApiExample(
     "What was seen", {"digest": f"sha256:{'5e' * 32}", "comment": "As agreed."}, request_only=True
 )
@@ -208,10 +336,19 @@ class ChangeRequests(Endpoint):
             # A subquery: a join would show a request once per environment.
             reached = ChangeRequest.objects.filter(environments__key=given["environment"])
             rows = rows.filter(pk__in=reached.values("pk"))
-        return self.page(request, rows.prefetch_related("environments"), ChangeRequestSerializer)
+        pages = self.pagination_class()
+        shown = pages.paginate_queryset(
+            rows.select_related("plan").prefetch_related("environments", "reverted_by", "taken_back"),
+            request,
+            self,
+        )
+        context = {"inverses": rollback.inverses_of(shown)}
+        return pages.get_paginated_response(ChangeRequestSerializer(shown, many=True, context=context).data)
 
     @extend_schema(
-        request=NewChangeBody, responses={201: ChangeRequestDetailSerializer}, examples=[_PROPOSED]
+        request=NewChangeBody,
+        responses={201: ChangeRequestDetailSerializer},
+        examples=[_PROPOSED, _TOGETHER],
     )
     def create(self, request: Request) -> Response:
         """Propose a change; where no approval is asked for, it is applied in the same step."""
@@ -300,6 +437,64 @@ class ChangeRequests(Endpoint):
         row = self._request(request, number)
         review = workflow.comment(self.actor(request), row, given["comment"])
         return Response(ReviewSerializer(review).data, 201)
+
+    @extend_schema(
+        request=RevertBody,
+        responses={201: ChangeRequestDetailSerializer},
+        examples=[
+            OpenApiExample(
+                "Go back", {"rationale": "Orders fail since.", "ticket": "SHOP-124"}, request_only=True
+            )
+        ],
+    )
+    def revert(self, request: Request, number: int) -> Response:
+        """Ask for what stood before an applied request. 409 where that does not apply cleanly any more."""
+        given = self.body(request, RevertBody)
+        row = self._request(request, number)
+        return self._shown(rollback.propose_revert(self.actor(request), row, **given), 201)
+
+    @extend_schema(
+        operation_id="change_requests_revert_at_once",
+        request=None,
+        responses=ChangeRequestDetailSerializer,
+    )
+    def revert_at_once(self, request: Request, number: int) -> Response:
+        """Take back what was applied in the last 24 hours, without review, where policy allows on-call to.
+
+        What is carried out was approved with the change itself; somebody reviews afterwards that it was
+        taken back, as after a kill.
+        """
+        self.body(request)
+        row = self._request(request, number)
+        workflow.revert_at_once(self.actor(request), row)
+        return self._shown(self._request(request, number))
+
+    @extend_schema(
+        request=RestoreBody,
+        responses={201: ChangeRequestDetailSerializer},
+        examples=[
+            OpenApiExample(
+                "As it was before the sale",
+                {
+                    "project": "shop",
+                    "event": "3f2b8a53-7d0c-4f6e-9b1e-2a4f3c5d6e7f",
+                    "rationale": "The sale is over.",
+                    "base": 7,
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def restore(self, request: Request) -> Response:
+        """Ask for an earlier version of a configuration, definition or segment."""
+        given = self.body(request, RestoreBody)
+        project = self.project(request, given.pop("project"))
+        event = Event.objects.filter(pk=given.pop("event"), project=project.key).first()
+        if event is None:
+            raise NotFound(f"There is no such event in {project.key}; take one of the history.")
+        base = self.based(given, event.subject)
+        made = rollback.propose_restore(self.actor(request), project, event, base=base, **given)
+        return self._shown(made, 201)
 
     def _seen(self, request: Request) -> QuerySet[ChangeRequest]:
         return ChangeRequest.objects.filter(project__in=self.visible(request)).select_related("project")

@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,11 +14,12 @@ from access.api.endpoint import Endpoint
 from audit.admin.reading import TYPES, Told, told
 from audit.models import Event
 from flags.api import find_flag
+from flags.models import Segment
 from flags.subjects import Subject
 
 
 class HistorySerializer(serializers.Serializer[Any]):
-    """A change of a flag. To go back, propose its `before` for its `subject`."""
+    """A change. To go back to what it put there, post its `event` to `change-requests/restore`."""
 
     event = serializers.UUIDField(source="event.pk")
     time = serializers.DateTimeField(source="event.time")
@@ -35,6 +37,24 @@ class HistorySerializer(serializers.Serializer[Any]):
 
     def get_change_request(self, row: Told) -> int | None:
         return row.request.number if row.request else None
+
+
+class SegmentHistory(Endpoint):
+    """The ledger's events about one segment, for everybody who sees it."""
+
+    ordering = ("-log_id", "-index")
+
+    @extend_schema(operation_id="segments_history_list", responses=HistorySerializer(many=True))
+    def list(self, request: Request, project: str, segment: str) -> Response:
+        """What happened to a segment, newest first."""
+        self.filters(request)
+        row = Segment.objects.filter(project=self.project(request, project), key=segment).first()
+        if row is None:
+            raise NotFound(f"There is no segment {segment!r} in {project}.")
+        pages = self.pagination_class()
+        events = Event.objects.filter(subject=row.ledger_subject, type__in=TYPES)
+        shown = told(row.project, pages.paginate_queryset(events, request, self), [])
+        return pages.get_paginated_response(HistorySerializer(shown, many=True).data)
 
 
 class FlagHistory(Endpoint):

@@ -15,28 +15,41 @@ from access.api.body import Body, Choice, Key
 from access.api.endpoint import Endpoint
 from approvals import workflow
 from approvals.models import Emergency
+from flags.api import find_flag
 from flags.models import Flag
 from flags.subjects import Subject
 
 
 class EmergencySerializer(serializers.ModelSerializer[Emergency]):
-    """A kill, and whether somebody else has looked at it since."""
+    """A kill, or a change taken back at once, and whether somebody else has looked at it since."""
 
     project = serializers.CharField(source="project.key")
-    event = serializers.UUIDField(source="event_id", help_text="The kill's event; what its address names.")
+    event = serializers.UUIDField(source="event_id", help_text="Its event; what its address names.")
+    kind = serializers.SerializerMethodField(help_text="`kill`, or `revert` of a change by on-call.")
+    change_request = serializers.IntegerField(
+        source="request_id", allow_null=True, help_text="The number of the one that was taken back."
+    )
+    overdue = serializers.BooleanField(source="is_overdue")
 
     class Meta:
         model = Emergency
         fields = (
             "project",
             "event",
+            "kind",
+            "change_request",
             "subject",
             "killed_by",
             "killed_at",
             "digest",
+            "due_at",
+            "overdue",
             "reviewed_by",
             "reviewed_at",
         )
+
+    def get_kind(self, row: Emergency) -> str:
+        return "revert" if row.request_id else "kill"
 
 
 class EmergencyFilter(Body):
@@ -59,6 +72,18 @@ class Kills(Endpoint):
         subject = Subject("configuration", project, flag, environment)
         row = workflow.kill(self.actor(request), subject, where.project)
         return Response(EmergencySerializer(row).data, 201)
+
+    @extend_schema(
+        operation_id="flags_kill",
+        request=None,
+        responses={201: EmergencySerializer(many=True)},
+        filters=False,
+    )
+    def kill_everywhere(self, request: Request, project: str, flag: str) -> Response:
+        """Turn a flag off at once in every environment, all or none; a review is owed for each."""
+        self.body(request)
+        rows = workflow.kill_everywhere(self.actor(request), find_flag(self, request, project, flag))
+        return Response(EmergencySerializer(rows, many=True).data, 201)
 
 
 class Emergencies(Endpoint):

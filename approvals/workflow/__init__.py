@@ -5,12 +5,13 @@ nothing goes the same way, in one step (`change`). Only this package calls `flag
 """
 
 from approvals.workflow.applying import apply, apply_or_explain, carry_out, missing_of, proposers
-from approvals.workflow.emergencies import kill, review_emergency
+from approvals.workflow.emergencies import escalate, kill, kill_everywhere, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.needs import needs_of
 from approvals.workflow.proposing import change, preview, propose, revise
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import is_due
+from approvals.workflow.reverting import revert_at_once, why_not_at_once
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
 from approvals.workflow.roles import access_is_reviewed, give_role, take_role
 
@@ -26,19 +27,23 @@ __all__ = [
     "carry_out",
     "change",
     "comment",
+    "escalate",
     "give_role",
     "is_due",
     "kill",
+    "kill_everywhere",
     "missing_of",
     "needs_of",
     "preview",
     "propose",
     "proposers",
     "reject",
+    "revert_at_once",
     "review_emergency",
     "revise",
     "schedule",
     "take_role",
     "touched_by_request",
+    "why_not_at_once",
     "withdraw",
 ]

@@ -18,7 +18,7 @@ from approvals.workflow.lapsing import require_this_ledger
 from approvals.workflow.needs import missing_approvals, needs_of, unserved
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference, require_open, same, verdicts
-from approvals.workflow.validity import Operation, validate
+from approvals.workflow.validity import Operation, created_flags, validate
 from audit import blobs
 from audit.actor import Actor
 from audit.jcs import digest
@@ -90,12 +90,19 @@ def carry_out(actor: Actor, request: ChangeRequest, number: int) -> None:
         _record_applied(record, request)
 
 
+def carry_out_together(record: Recording, request: ChangeRequest, numbers: Sequence[int]) -> None:
+    """Carry out these labelled operations of a locked, applied request, whose approvals must hold still."""
+    _require_approved(request)
+    _carry_out(record, request, numbers)
+
+
 def _carry_out(record: Recording, request: ChangeRequest, numbers: Sequence[int]) -> None:
     """Write these operations of a request, all or nothing, after comparing what stands there."""
     project = request.project
     operations: dict[int, Operation] = {number: request.change["operations"][number] for number in numbers}
+    created = created_flags(operations.values())
     for number, operation in operations.items():
-        state = subjects.read(project, Subject.parse(operation["subject"]), lock=True)
+        state = subjects.read(project, Subject.parse(operation["subject"]), lock=True, created=created)
         expected = request.change["base"][operation["subject"]]
         admissible = operation["before_any"] if "before_any" in operation else [operation["before"]]
         is_stale = "label" not in operation and state.version != expected
@@ -105,7 +112,10 @@ def _carry_out(record: Recording, request: ChangeRequest, numbers: Sequence[int]
         if not operation.get("repeat") and done.exists():
             raise StateError(f"Operation {number} of {request.change_id} was carried out already.")
     validate(project, list(operations.values()))
-    for number, operation in operations.items():
+    # A flag before what it does somewhere, whatever order the request names them in.
+    for number, operation in sorted(
+        operations.items(), key=lambda pair: Subject.parse(pair[1]["subject"]).writing_rank
+    ):
         named = {"id": request.change_id, "digest": request.digest, "operation": number}
         try:
             event = subjects.write(record, project, operation, request.change_id, {"change_request": named})

@@ -1,21 +1,26 @@
-"""Kills: off at once and without review, which is owed afterwards."""
+"""What is done at once and without review, which is owed afterwards: kills, and reverts by on-call."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
-from access.permissions import eligible, require
-from approvals.models import Emergency
+from access import notify
+from access.models import User
+from access.permissions import eligible, require, who_may
+from approvals.models import ChangeRequest, Emergency
 from approvals.workflow.errors import StateError
-from approvals.workflow.reach import touched_by
+from approvals.workflow.reach import touched_by, touched_by_request
 from audit.actor import Actor
 from audit.jcs import digest
-from audit.ledger import current_log
-from audit.recording import recording
+from audit.ledger import current_log, timestamp
+from audit.recording import PendingEvent, recording
 from flags import changes
-from flags.models import Project
+from flags.models import Flag, FlagConfiguration, Project
 from flags.subjects import Subject
 
 
@@ -46,35 +51,96 @@ def kill(actor: Actor, subject: Subject, project: Project) -> Emergency:
         }
         require(actor, "flag.kill", project, touched_by(project, [operation]))
         event, _ = changes.write(record, project, operation, "")
-        return Emergency.objects.create(
-            project=project,
-            subject=str(subject),
-            event_id=event.id,
-            killed_by=actor.id,
-            digest=digest(event.data),
-        )
+        return owe_review(project, str(subject), event)
+
+
+def kill_everywhere(actor: Actor, flag: Flag) -> list[Emergency]:
+    """Turn a flag off at once in every environment where something is served, all of them or none.
+
+    Raises `ForbiddenError`, also where a limited role does not reach one of them, or `StateError` when
+    there is nothing to kill.
+    """
+    with recording(actor):
+        flag.project.hold()
+        rows = FlagConfiguration.objects.filter(flag=flag).select_related("flag", "environment__project")
+        standing = [row for row in rows.order_by("environment__position") if not row.document.get("killed")]
+        if not standing:
+            require(actor, "flag.kill", flag.project)
+            raise StateError(f"{flag.key} is killed, or was never configured, in every environment.")
+        return [kill(actor, Subject.parse(row.ledger_subject), flag.project) for row in standing]
+
+
+def owe_review(
+    project: Project, subject: str, event: PendingEvent, request: ChangeRequest | None = None
+) -> Emergency:
+    """The debt that an act without review leaves: somebody else looks at its event, until `due_at`."""
+    return Emergency.objects.create(
+        project=project,
+        subject=subject,
+        event_id=event.id,
+        killed_by=event.actor,
+        digest=digest(event.data),
+        request=request,
+        due_at=timezone.now() + timedelta(hours=settings.EMERGENCY_REVIEW_HOURS),
+    )
 
 
 def review_emergency(actor: Actor, emergency: Emergency) -> Emergency:
-    """Review a kill afterwards. Nobody reviews their own."""
+    """Review a kill, or a revert by on-call, afterwards. Nobody reviews their own."""
     with recording(actor) as record:
         emergency = Emergency.objects.select_for_update(no_key=True).get(pk=emergency.pk)
-        touched = touched_by(emergency.project, [{"subject": emergency.subject, "after": {}}])
+        touched = (
+            touched_by_request(emergency.request)
+            if emergency.request
+            else touched_by(emergency.project, [{"subject": emergency.subject, "after": {}}])
+        )
         require(actor, "emergency.review", emergency.project, touched)
         if not eligible({actor.id}, "emergency.review", emergency.project, touched):
-            raise StateError("Only people review kills; a service account does not count as a reviewer.")
+            raise StateError(
+                "Only people review emergencies; a service account does not count as a reviewer."
+            )
         if actor.id == emergency.killed_by:
-            raise StateError("You killed it; somebody else has to review that.")
+            raise StateError("You did it; somebody else has to review that.")
         emergency.project.hold()  # so that no other ledger is opened meanwhile
         if emergency.event.log_id != current_log().pk:
-            raise StateError("It was killed under an earlier ledger, which cannot take its review any more.")
+            raise StateError("It happened under an earlier ledger, which cannot take its review any more.")
         if emergency.reviewed_by:
-            raise StateError("This kill has been reviewed already.")
+            raise StateError("This has been reviewed already.")
+        # The bundle's reviews of emergencies are of kills alone; a revert was approved with its change.
         record.event(
-            "approvals.v1.emergency.reviewed",
+            "approvals.v1.revert.reviewed" if emergency.request else "approvals.v1.emergency.reviewed",
             data={"event": str(emergency.event_id), "digest": emergency.digest},
             project=emergency.project.key,
         )
         emergency.reviewed_by, emergency.reviewed_at = actor.id, timezone.now()
         emergency.save()
     return emergency
+
+
+def escalate(actor: Actor, emergency: Emergency) -> bool:
+    """Tell of a review that is overdue: in the ledger, and by mail to all who may give it; at most daily.
+
+    Whether it was told now: not where another task was faster, or no ledger takes the review any more.
+    """
+    now = timezone.now()
+    if not emergency.is_overdue or emergency.event.log_id != current_log().pk:
+        return False
+    with recording(actor) as record:
+        require(actor, "change.apply", emergency.project)
+        told = Q(escalated_at=None) | Q(escalated_at__lte=now - Emergency.REMINDER)
+        claim = Emergency.objects.filter(told, pk=emergency.pk, reviewed_at=None)
+        if not claim.update(escalated_at=now):
+            return False
+        record.event(
+            "approvals.v1.emergency.overdue",
+            data={"event": str(emergency.event_id), "due_at": timestamp(emergency.due_at)},
+            project=emergency.project.key,
+        )
+    members = {each.member for each in who_may("emergency.review", emergency.project)}
+    notify.mail(
+        User.objects.filter(pseudonym__in=members - {emergency.killed_by}),
+        f"Overdue in {emergency.project}: the review of the {emergency}",
+        f"The {emergency} at {emergency.killed_at:%Y-%m-%d %H:%M} UTC was to be reviewed by "
+        f"{emergency.due_at:%Y-%m-%d %H:%M} UTC, and nobody has. Look at it in the list of change requests.",
+    )
+    return True

@@ -11,7 +11,7 @@ from django.utils import timezone
 from access.limits import Touched
 from access.permissions import require
 from access.roles import VERBS
-from approvals import planned
+from approvals import inverse, planned, policies
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
 from approvals.workflow.applying import apply
@@ -27,7 +27,7 @@ from approvals.workflow.request import (
     require_open,
     same,
 )
-from approvals.workflow.validity import Operation, environments_of, validate
+from approvals.workflow.validity import Operation, created_flags, environments_of, validate
 from audit import blobs
 from audit.actor import Actor
 from audit.jcs import canonical, digest
@@ -187,6 +187,8 @@ def _draft(
     validate(project, whole)
     _require_may_ask(record.actor, project, whole, touched_by(project, whole))
     environments = environments_of(project, whole)
+    if policies.on_call_may_revert(project, environments):
+        whole += _valid_way_back(project, whole)
     needs = needs_of(project, whole)
     where = ", ".join(environment.name for environment in environments) or project.name
     if not texts["title"]:
@@ -226,12 +228,24 @@ def _draft(
     )
 
 
+def _valid_way_back(project: Project, whole: Sequence[Operation]) -> list[Operation]:
+    """The way back to be approved with a change; none where what stood before could not stand again."""
+    now = [operation for operation in whole if "label" not in operation]
+    back = inverse.way_back(now)
+    try:
+        validate(project, [*now, *back])
+    except InvalidError:
+        return []
+    return back
+
+
 def _operations(
     project: Project, operations: Sequence[Mapping[str, Any]], base: Mapping[str, int] | None
 ) -> tuple[list[Operation], dict[str, int]]:
     """The operations with `before` and `type`, and the versions they are based on."""
     whole: list[Operation] = []
     versions: dict[str, int] = {}
+    created = created_flags(operations)
     for index, given in enumerate(operations):
         member = f"operations[{index}]"
         if not isinstance(given, Mapping):
@@ -256,7 +270,7 @@ def _operations(
             )
         refuse_unstorable(f"{member}.after", after)
         try:
-            state = subjects.read(project, subject)
+            state = subjects.read(project, subject, created=created)
             after = after if after is None else subjects.normal(project, subject, after)
         except NotFoundError as error:
             raise InvalidError(f"{member}.subject", str(error)) from error

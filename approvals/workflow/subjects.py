@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from access import grants
@@ -46,8 +46,8 @@ def event_type(subject: Subject, state: State) -> str:
     return kind.replace(".updated", ".created") if is_first else kind
 
 
-def read(project: Project, subject: Subject, *, lock: bool = False) -> State:
-    """What stands there. Raises `NotFoundError` where nothing can stand."""
+def read(project: Project, subject: Subject, *, lock: bool = False, created: Collection[str] = ()) -> State:
+    """What stands there; `created` as in `changes.read`. Raises `NotFoundError` where nothing can stand."""
     if subject.kind == "policy":
         row = ApprovalPolicy.objects.filter(project=project, key=subject.key).first()
         return State(row.document, row.version) if row else State(None, 0)
@@ -55,7 +55,7 @@ def read(project: Project, subject: Subject, *, lock: bool = False) -> State:
         held = Membership.objects.filter(project=project, member=subject.key)
         written = Membership.history.filter(project=project, member=subject.key).count()
         return State(grants.roles_document(held), written)
-    return changes.read(project, subject, lock=lock)
+    return changes.read(project, subject, lock=lock, created=created)
 
 
 def standing(project: Project, subject: Subject) -> State:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from django.utils import timezone
+
 from approvals import planned
+from approvals.inverse import is_way_back
 from approvals.workflow import subjects
+from approvals.workflow.archiving import archived_flags, blockers
 from approvals.workflow.errors import InvalidError
 from countersign.document import DocumentError
-from flags import documents
+from flags import documents, lifecycle
 from flags.models import KEY, Environment, Project
 from flags.subjects import GOVERNING, Subject
 
@@ -20,13 +24,37 @@ Operation = dict[str, Any]
 def validate(project: Project, operations: Sequence[Operation]) -> None:
     """Refuse documents that break the evaluation specification, alone or together with what else is served.
 
-    Operations without a label take effect together, each labelled one at a time of its own, after them.
+    Operations without a label take effect together, the way back too, after them; each other labelled one
+    at a time of its own.
     """
     now = [operation for operation in operations if "label" not in operation]
+    back = [operation for operation in operations if is_way_back(operation)]
     _validate_together(project, now)
+    _check_lifetimes(now)
+    if back:
+        _validate_together(project, [*now, *back])
     for operation in operations:
-        if "label" in operation:
+        if "label" in operation and not is_way_back(operation):
             _validate_together(project, [*now, operation])
+
+
+def _check_lifetimes(operations: Iterable[Operation]) -> None:
+    """Refuse a new or edited definition that does not say how long the flag lives."""
+    try:
+        for operation in operations:
+            if Subject.parse(operation["subject"]).kind == "definition":
+                lifecycle.check_lifetime(operation["after"], timezone.now())
+    except DocumentError as error:
+        raise InvalidError(error.member, error.reason) from error
+
+
+def created_flags(operations: Iterable[Any]) -> set[str]:
+    """Keys of flags whose definition is among these operations, which nobody may have checked yet.
+
+    A configuration of such a flag can come with it.
+    """
+    texts = (str(each.get("subject")).split("/") for each in operations if isinstance(each, Mapping))
+    return {parts[3] for parts in texts if len(parts) == 4 and parts[2] == "flag"}
 
 
 def _validate_together(project: Project, operations: Sequence[Operation]) -> None:
@@ -51,6 +79,7 @@ def _validate_together(project: Project, operations: Sequence[Operation]) -> Non
                 if operation["before"] is not None and operation["before"]["type"] != after["type"]:
                     raise DocumentError("type", "cannot change: callers ask for it by type; make a new flag")
                 definitions[subject.key] = after
+        _check_archived(project, definitions, configurations)
         for environment in Environment.objects.filter(project=project):
             changed = configurations.get(environment.key, {})
             if changed or definitions:
@@ -58,6 +87,20 @@ def _validate_together(project: Project, operations: Sequence[Operation]) -> Non
             documents.check_segments_fit(environment, changed, segments)
     except DocumentError as error:
         raise InvalidError(error.member, error.reason) from error
+
+
+def _check_archived(
+    project: Project, definitions: dict[str, Any], configurations: dict[str, dict[str, Any]]
+) -> None:
+    """Refuse to archive what is in use, and to change what an archived flag does."""
+    keys = {*definitions, *(key for documents in configurations.values() for key in documents)}
+    archived = archived_flags(project, keys)
+    for key in sorted(keys):
+        now = bool(definitions[key].get("archived")) if key in definitions else key in archived
+        if now and key in archived:
+            raise DocumentError("archived", f"{key} is archived; restore it first, then change it")
+        if now and (reasons := blockers(project, key, configurations)):
+            raise DocumentError("archived", f"{key} cannot be archived. {' '.join(reasons)}")
 
 
 def _check_key(project: Project, subject: Subject, *, is_new: bool) -> None:

@@ -38,8 +38,11 @@ TYPES: dict[str, tuple[str, Any]] = {
     "approvals.v1.change_request.scheduled": ("schedule", _("Change scheduled")),
     "approvals.v1.change_request.applied": ("check_circle", _("Change applied")),
     "approvals.v1.change_request.lapsed": ("history", _("Change lapsed with a new ledger")),
+    "approvals.v1.change_request.reverted": ("undo", _("Change taken back at once")),
     "approvals.v1.policy.changed": ("policy", _("Policy changed")),
     "approvals.v1.emergency.reviewed": ("fact_check", _("Kill reviewed")),
+    "approvals.v1.emergency.overdue": ("alarm", _("Review overdue")),
+    "approvals.v1.revert.reviewed": ("fact_check", _("Revert at once reviewed")),
     "access.v1.membership.changed": ("badge", _("Role given or taken")),
     "access.v1.organisation_membership.changed": (
         "shield_person",
@@ -74,6 +77,8 @@ TYPES: dict[str, tuple[str, Any]] = {
     "ledger.v1.created": ("menu_book", _("Ledger opened")),
     "ledger.v1.log_key.changed": ("key", _("Ledger's signing key changed")),
 }
+_OF_VERSIONS = ("flags.v1.configuration.", "flags.v1.flag.", "flags.v1.segment.")
+VERSIONS = frozenset(each for each in TYPES if each.startswith(_OF_VERSIONS))
 DOORS = {"ui": _("web"), "api": _("API"), "task": _("task"), "cli": _("command line")}
 _NUMBER = re.compile(r"\ACR-(\d{1,18})(?:\.\d+)?\Z")
 
@@ -95,6 +100,11 @@ class Told:
     data: dict[str, Any] = field(default_factory=dict)
     request: ChangeRequest | None = None
     approvers: list[str] = field(default_factory=list)
+
+    @property
+    def is_version(self) -> bool:
+        """Whether it put a version of a flag, configuration or segment there, which can be restored."""
+        return self.has_documents and self.event.type in VERSIONS and isinstance(self.after, dict)
 
 
 def told(project: Project, events: Sequence[Event], environments: Iterable[Environment]) -> list[Told]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
@@ -67,7 +68,16 @@ class DefinitionForm(WhyForm):
         label=_("Expires on"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}),
-        help_text=_("At 00:00 UTC. Empty: no date."),
+        help_text=_(
+            "At 00:00 UTC. A temporary flag has a date: within 40 days for a release, 60 for an experiment."
+        ),
+    )
+    permanent_reason = forms.CharField(
+        label=_("Why it stays"),
+        required=False,
+        max_length=4_000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("For a flag that is not temporary."),
     )
     on_expiry = forms.ChoiceField(
         label=_("Then"),
@@ -100,6 +110,7 @@ class DefinitionForm(WhyForm):
             document[name] = given[name]
         document |= {
             "docs_url": given["docs_url"],
+            "permanent_reason": given["permanent_reason"],
             "client_side": given["client_side"],
             "temporary": given["temporary"],
             "on_expiry": given["on_expiry"],
@@ -143,6 +154,10 @@ class NewFlagForm(DefinitionForm):
         return VARIANTS.get(self.data.get("type", ""), VARIANTS["boolean"])
 
 
+def _in_a_month() -> date:
+    return (timezone.now() + timedelta(days=30)).date()
+
+
 class NewFlagPage(Page):
     """Asks for a new flag. It is off everywhere, so nothing has to be approved."""
 
@@ -151,7 +166,9 @@ class NewFlagPage(Page):
     title = _("New flag")
 
     def get(self, request: HttpRequest, project: str) -> HttpResponse:
-        return self._show(NewFlagForm(project=self.project, initial={"owner": self.actor.id}))
+        return self._show(
+            NewFlagForm(project=self.project, initial={"owner": self.actor.id, "expires": _in_a_month()})
+        )
 
     def post(self, request: HttpRequest, project: str) -> HttpResponse:
         form = NewFlagForm(request.POST, project=self.project)
@@ -173,7 +190,7 @@ class NewFlagPage(Page):
             form.add_error("key", _("There is a flag with this key already; choose another one."))
             return self._show(form, 409)
         except InvalidError as error:
-            place_error(form, error)
+            place_error(form, error, expires_at="expires")
             return self._show(form, 422)
         self.say(_("%s is there, off everywhere. Turn it on where you want it.") % key)
         return self.go("flag", key)
@@ -192,6 +209,7 @@ class EditFlagPage(Page):
         flag = self._find(key)
         initial = {
             **{name: getattr(flag, name) for name in ("name", "description", "kind", "team", "purpose")},
+            "permanent_reason": flag.permanent_reason,
             "variants": flag.variants,
             "owner": flag.owner_id or "",
             "tags": ", ".join(flag.tags),
@@ -226,7 +244,7 @@ class EditFlagPage(Page):
             if error.member.endswith(".after"):
                 form.add_error(None, _("This is how it stands already; change something first."))
             else:
-                place_error(form, error)
+                place_error(form, error, expires_at="expires")
             return self._show(flag, form, 422)
         if made.state == ChangeRequest.State.APPLIED:
             self.say(_("Saved (%s).") % made.change_id)

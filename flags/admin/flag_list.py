@@ -20,6 +20,7 @@ from access.models import User
 from approvals.admin.pending import Pending, open_by_subject
 from approvals.policies import Rules, requirements_of, touched_flag
 from approvals.policy_document import Requirements
+from approvals.waiting import overdue_in
 from flags import lifecycle, wording
 from flags.documents import Document
 from flags.models import Environment, Flag, FlagConfiguration, Project, RolloutPlan
@@ -155,6 +156,7 @@ class FlagListPage(Page):
             kinds=Flag.Kind.choices,
             owners=[(user.pseudonym, str(user)) for user in owners],
             states=_states(environments),
+            overdue=overdue_in(self.project).count(),
         )
 
     def _rows(self, flags: list[Flag], environments: list[Environment]) -> list[Row]:
@@ -179,6 +181,7 @@ class FlagListPage(Page):
         flags: QuerySet[Flag] = Flag.objects.filter(project=self.project).select_related("project", "owner")
         asked = self.request.GET
         filtered = False
+        flags = flags.filter(archived=asked.get("state") == "archived")
         if text := asked.get("q", "").strip()[:200]:
             filtered = True
             flags = flags.annotate(tag_text=Cast("tags", CharField())).filter(
@@ -220,6 +223,8 @@ class FlagListPage(Page):
                 )
             case "stale":
                 return flags.filter(pk__in=lifecycle.stale(timezone.now()).values("pk"))
+            case "hibernating":
+                return flags.exclude(hibernation={})
             case "expired":
                 return flags.filter(expires_at__lte=timezone.now())
         return flags
@@ -239,4 +244,6 @@ def _states(environments: Iterable[Environment]) -> list[tuple[str, str]]:
         ("killed", str(_("killed"))),
         ("stale", str(_("stale"))),
         ("expired", str(_("expired"))),
+        ("hibernating", str(_("hibernating"))),
+        ("archived", str(_("archived"))),
     ]

@@ -11,6 +11,7 @@ from audit.admin.reading import told
 from audit.models import Event
 from flags import lifecycle
 from flags.admin.flag_list import cells_of
+from flags.documents import read_moment
 from flags.models import Flag, RolloutPlan
 from flags.subjects import Subject
 
@@ -50,10 +51,13 @@ class FlagPage(Page):
         ]
         events = Event.objects.filter(subject__in=subjects).order_by("-log_id", "-index")[:HISTORY]
         now = timezone.now()
+        cells = cells_of(self.project, [flag], environments, pending)[flag.pk]
         return self.show(
             title=flag.key,
             flag=flag,
-            cells=cells_of(self.project, [flag], environments, pending)[flag.pk],
+            cells=cells,
+            is_on_somewhere=any(cell.is_on for cell in cells),
+            wake_at=read_moment(flag.hibernation.get("wake_at")),
             pending=pending.get(str(flag.subject), []),
             history=told(self.project, list(events), environments),
             snippet=snippet(flag),

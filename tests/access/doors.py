@@ -87,6 +87,17 @@ PAGES = [
     Door(_REQUEST, "POST", "change.apply", {"verb": "apply"}, REQUEST),
     Door(f"{_P}plans/<int:number>/", "POST", "rollout.pause", {"verb": "pause"}, PLAN),
     Door(f"{_P}plans/<int:number>/", "POST", "rollout.pause", {"verb": "abort"}, PLAN),
+    *_pages(_FLAG, "change.propose", "archive/", "hibernate/", "in/<str:environment>/promote/"),
+    Door(f"{_FLAG}archive/", "POST", "change.propose", {}),
+    Door(f"{_FLAG}hibernate/", "POST", "change.propose", {}),
+    Door(f"{_IN}promote/", "POST", "change.propose", {}),
+    Door(f"{_REQUEST}revert/", "GET", "change.propose", at=REQUEST),
+    Door(f"{_REQUEST}revert/", "POST", "change.propose", {}, REQUEST),
+    Door(_REQUEST, "POST", "flag.kill", {"verb": "revert-at-once"}, REQUEST),
+    Door(f"{_P}restore/<uuid:event>/", "GET", "change.propose"),
+    Door(f"{_P}restore/<uuid:event>/", "POST", "change.propose", {}),
+    Door(f"{_FLAG}kill/", "GET", "flag.kill"),
+    Door(f"{_FLAG}kill/", "POST", "flag.kill", {}),
     Door(f"{_IN}kill/", "GET", "flag.kill"),
     Door(f"{_IN}kill/", "POST", "flag.kill", {}),
     Door(f"{_P}kills/<int:number>/review/", "POST", "emergency.review", {}, {"number": "{kill}"}),
@@ -247,6 +258,7 @@ def _lists(verb: str, *names: str) -> list[Door]:
     return [Door(f"{_V1}{name}", "GET", NARROWED, query=verb) for name in names]
 
 
+_FLAG_V1 = f"{_V1}flags/<str:project>/<str:flag>"
 _CONFIGURATION = f"{_V1}configurations/<str:project>/<str:environment>/<str:flag>"
 API = [
     *_lists(
@@ -274,6 +286,8 @@ API = [
         "flags/<str:project>/<str:flag>/history",
         "configurations/<str:project>/<str:environment>/<str:flag>",
         "segments/<str:project>/<str:segment>",
+        "segments/<str:project>/<str:segment>/history",
+        "flags/<str:project>/<str:flag>/archive",
         "policies/<str:project>/<str:policy>",
         "rollout-templates/<str:project>/<str:template>",
     ),
@@ -307,6 +321,14 @@ API = [
     Door(f"{_CR}/comment", "POST", "change.comment", "comment", REQUEST),
     Door(f"{_CR}/schedule", "POST", "change.schedule", "schedule", REQUEST),
     Door(f"{_CR}/apply", "POST", "change.apply", None, REQUEST),
+    Door(f"{_CR}/revert", "POST", "change.propose", {}, REQUEST),
+    Door(f"{_CR}/revert-at-once", "POST", "flag.kill", None, REQUEST),
+    Door(f"{_V1}change-requests/restore", "POST", "change.propose", "restore"),
+    Door(f"{_FLAG_V1}/promote", "GET", "project.view", query="environment=development"),
+    Door(f"{_FLAG_V1}/promote", "POST", "change.propose", {"environment": "development", "base": 0}),
+    Door(f"{_FLAG_V1}/hibernate", "POST", "change.propose", "hibernate"),
+    *(Door(f"{_FLAG_V1}/{act}", "POST", "change.propose", {}) for act in ("archive", "unarchive", "wake")),
+    Door(f"{_FLAG_V1}/kill", "POST", "flag.kill"),
     Door(f"{_V1}rollout-plans", "POST", "change.propose", beside="as any change"),
     *(
         Door(f"{_V1}rollout-plans/<int:number>/{act}", "POST", "rollout.pause", None, PLAN)

@@ -166,7 +166,8 @@ def test_a_second_date_that_does_not_fit_is_asked_about_again(cast: Cast, later:
 
 
 def test_the_owner_of_a_stale_flag_hears_once_a_month(cast: Cast, later: Clock) -> None:
-    cast.flag(owner=cast.users["author"].pseudonym, temporary=True)
+    expires_at = timestamp(timezone.now() + 40 * DAY)
+    cast.flag(owner=cast.users["author"].pseudonym, temporary=True, expires_at=expires_at)
     cast.flag("kept", owner=cast.users["author"].pseudonym)
     alert_stale_flags()
     assert mail.outbox == []
@@ -208,7 +209,7 @@ def test_a_mail_server_that_fails_holds_up_nothing(
 
 
 def test_a_flag_without_an_owner_or_an_address_is_nobodys_mail(cast: Cast, later: Clock) -> None:
-    cast.flag(temporary=True)
+    cast.flag(temporary=True, expires_at=timestamp(timezone.now() + 40 * DAY))
     cast.users["author"].email = ""
     cast.users["author"].save()
     expiring(cast, "other")
@@ -221,7 +222,11 @@ def test_a_flag_without_an_owner_or_an_address_is_nobodys_mail(cast: Cast, later
 
 @pytest.mark.parametrize(
     "members",
-    [{"on_expiry": "alert"}, {"expires_at": None}, {"expires_at": timestamp(timezone.now() + 900 * DAY)}],
+    [
+        {"on_expiry": "alert"},
+        {"expires_at": None, "temporary": False},
+        {"expires_at": timestamp(timezone.now() + 30 * DAY)},
+    ],
     ids=["tell only", "no date", "later"],
 )
 def test_an_approved_end_is_not_taken_away_without_approval(cast: Cast, members: dict[str, Any]) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
+from django.core import mail
 
 from access import grants, machines
+from access.limits import Limits
 from access.permissions import ForbiddenError, service_actor
 from access.roles import Role
 from approvals import workflow
 from approvals.models import ChangeRequest, Emergency
+from approvals.tasks import escalate_overdue_reviews
 from approvals.workflow import ConflictError, StateError
+from audit.ledger import timestamp
 from audit.models import Event
-from flags.models import FlagConfiguration
+from flags.models import Flag, FlagConfiguration
 from flags.subjects import Subject
-from tests.cast import OFF, ON, Cast, split
+from tests.cast import OFF, ON, Cast, _user, split
 
 BANNER = Subject("configuration", "shop", "banner", "production")
 
@@ -125,3 +131,49 @@ def test_a_service_account_pays_no_debt_of_a_review(shop: Cast) -> None:
     with pytest.raises(StateError, match="Only people review"):
         workflow.review_emergency(service_actor(account), emergency)
     assert not Event.objects.filter(type="approvals.v1.emergency.reviewed").exists()
+
+
+def test_one_act_kills_everywhere_or_nowhere(shop: Cast) -> None:
+    shop.propose(OFF, environment="development")
+    banner = Flag.objects.select_related("project").get()
+    night = shop.users["night"] = _user("night")
+    limits = Limits(frozenset({"development"}))
+    grants.grant(shop.actor("administrator"), shop.project, night.pseudonym, Role.ON_CALL, limits=limits)
+    with pytest.raises(ForbiddenError):
+        workflow.kill_everywhere(shop.actor("night"), banner)
+    assert not Emergency.objects.exists()
+    made = workflow.kill_everywhere(shop.actor("on_call"), banner)
+    assert [each.subject.split("/")[3] for each in made] == ["development", "production"]
+    assert all(row.document["killed"] for row in FlagConfiguration.objects.all())
+    with pytest.raises(StateError, match="in every environment"):
+        workflow.kill_everywhere(shop.actor("on_call"), banner)
+
+
+def test_a_review_that_is_overdue_is_told_at_the_deadline_and_daily_until_somebody_looks(
+    shop: Cast, later: Callable[[timedelta], datetime]
+) -> None:
+    emergency = kill(shop)
+    assert emergency.due_at - emergency.killed_at == pytest.approx(
+        timedelta(hours=24), abs=timedelta(minutes=1)
+    )
+    escalate_overdue_reviews()
+    assert mail.outbox == []
+    for told in (1, 2):
+        later(timedelta(hours=25))
+        escalate_overdue_reviews()
+        escalate_overdue_reviews()
+        assert Event.objects.filter(type="approvals.v1.emergency.overdue").count() == told
+    data = json.loads(Event.objects.filter(type="approvals.v1.emergency.overdue").latest("index").line)[
+        "data"
+    ]
+    assert (data["event"], data["due_at"]) == (str(emergency.event_id), timestamp(emergency.due_at))
+    reached = {address for letter in mail.outbox for address in letter.to}
+    assert reached == {
+        f"{name}@example.com" for name in ("reviewer", "second_reviewer", "administrator", "root")
+    }
+    assert "the review of the kill of project/shop" in mail.outbox[0].subject
+    emergency.refresh_from_db()
+    workflow.review_emergency(shop.actor("reviewer"), emergency)
+    later(timedelta(days=2))
+    escalate_overdue_reviews()
+    assert Event.objects.filter(type="approvals.v1.emergency.overdue").count() == 2

@@ -463,7 +463,7 @@ def test_a_change_too_large_for_an_event_is_refused_by_name(shop: Cast) -> None:
 
 def test_what_the_ledger_carries_is_what_stands_there_afterwards(cast: Cast) -> None:
     """Else the next event's `before` would not be this one's `after`, and no verifier accept the log."""
-    cast.flag(description="", tags=[], critical=False, temporary=True)
+    cast.flag(description="", tags=[], critical=False, temporary=False)
     cast.flag(name="Summer banner")
     first, second = Event.objects.filter(subject="project/shop/flag/banner").order_by("index")
     assert json.loads(first.line)["data"]["after"] == json.loads(second.line)["data"]["before"]

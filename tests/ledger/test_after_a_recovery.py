@@ -207,7 +207,7 @@ def test_a_kill_that_still_owes_its_review_stays_listed_and_says_that_nobody_can
     assert "Mark as reviewed" in browser.get("/admin/p/shop/requests/").content.decode()
     manage("recover", "--anyway", "--yes")
     page = browser.get("/admin/p/shop/requests/").content.decode()
-    assert "1 kill owes a review" in page
+    assert "1 review is owed" in page
     assert "earlier ledger" in page
     assert "Mark as reviewed" not in page
 

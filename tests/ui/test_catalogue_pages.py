@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.http import HttpResponse
+from django.utils import timezone
 
 from access.models import Membership
 from approvals.models import ApprovalPolicy, ChangeRequest
@@ -15,6 +17,8 @@ from tests.cast import ON, Cast
 from tests.ui.conftest import Browser
 
 NEW = "/admin/p/shop/new-flag/"
+# Within the lifetime of a release.
+EXPIRES = f"{timezone.now() + timedelta(days=30):%Y-%m-%d}"
 
 
 def flag_form(**members: str) -> dict[str, str]:
@@ -27,7 +31,7 @@ def flag_form(**members: str) -> dict[str, str]:
         "owner": "",
         "tags": "a, b, a",
         "temporary": "on",
-        "expires": "2099-12-31",
+        "expires": EXPIRES,
         "on_expiry": "off",
         "purpose": "the launch",
     }
@@ -41,7 +45,7 @@ def test_a_flag_is_created_off_everywhere(cast: Cast, browser: Browser) -> None:
     assert flag.variants == {"on": True, "off": False}
     assert flag.tags == ["a", "b"]
     assert flag.owner == cast.users["author"]
-    assert (flag.expires_at.isoformat(), flag.on_expiry) == ("2099-12-31T00:00:00+00:00", "off")
+    assert (flag.expires_at.isoformat(), flag.on_expiry) == (f"{EXPIRES}T00:00:00+00:00", "off")
     assert not flag.configurations.exists()
 
 
@@ -76,7 +80,7 @@ def test_a_double_click_makes_one_flag(cast: Cast, browser: Browser) -> None:
 def test_a_description_is_saved_at_once_and_keeps_what_the_form_does_not_show(
     cast: Cast, browser: Browser
 ) -> None:
-    cast.flag(critical=True, exit_criteria="when done", expires_at="2099-12-31T18:30:00.000000Z")
+    cast.flag(critical=True, exit_criteria="when done", expires_at=f"{EXPIRES}T18:30:00.000000Z")
     page = "/admin/p/shop/flags/banner/edit/"
     form = flag_form(base="1", variants='{"on": true, "off": false}', on_expiry="alert", name="New name")
     form.pop("key")
@@ -89,9 +93,7 @@ def test_a_description_is_saved_at_once_and_keeps_what_the_form_does_not_show(
 def test_variants_that_production_serves_are_reviewed(cast: Cast, browser: Browser) -> None:
     cast.flag()
     cast.approve(cast.propose(ON))
-    form = flag_form(
-        base="1", variants='{"on": true, "off": false, "also": true}', rationale="third", expires=""
-    )
+    form = flag_form(base="1", variants='{"on": true, "off": false, "also": true}', rationale="third")
     answer = browser("author").post("/admin/p/shop/flags/banner/edit/", form)
     assert re.fullmatch(r"/admin/p/shop/requests/\d+/", answer["Location"])
     assert "also" not in Flag.objects.get().variants

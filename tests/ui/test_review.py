@@ -223,7 +223,7 @@ def test_a_kill_stands_on_top_until_somebody_else_reviewed_it(cast: Cast, browse
     )
     debt = Emergency.objects.get()
     page, button = "/admin/p/shop/requests/", f"/admin/p/shop/kills/{debt.pk}/review/"
-    assert "1 kill owes a review" in browser("viewer").get(page).content.decode()
+    assert "1 review is owed" in browser("viewer").get(page).content.decode()
     own = browser("administrator")
     assert "somebody else reviews it" in own.get(page).content.decode()
     own.post(button)
@@ -234,4 +234,4 @@ def test_a_kill_stands_on_top_until_somebody_else_reviewed_it(cast: Cast, browse
     debt.refresh_from_db()
     assert debt.reviewed_by == cast.users["reviewer"].pseudonym
     assert debt.reviewed_at <= timezone.now()
-    assert "owes a review" not in browser("viewer").get(page).content.decode()
+    assert "review is owed" not in browser("viewer").get(page).content.decode()

@@ -24,6 +24,7 @@ from config.demo_catalogue import PEOPLE, PROJECTS, SEGMENTS, Demo, on, split
 from config.demo_clock import HISTORY, Clock, clock_from
 from distribution import keys, publish
 from flags import catalogue
+from flags.lifecycle import EXPECTED_LIFETIME
 from flags.models import Environment, Flag, FlagConfiguration, Project
 from flags.subjects import Subject
 
@@ -118,6 +119,8 @@ class Command(BaseCommand):
             definition["owner"] = self.cast[owner].pseudonym
         if "expires_in" in flag:
             definition["expires_at"] = timestamp(now + timedelta(days=flag["expires_in"]))
+        elif definition["temporary"] and (lifetime := EXPECTED_LIFETIME[definition["kind"]]):
+            definition["expires_at"] = timestamp(timezone.now() + lifetime)
         key = flag["key"]
         self._change(
             flag.get("author", "mara"),

@@ -1,4 +1,4 @@
-"""What stands at subjects now, read for pages: without locks, and for many subjects at once."""
+"""What stands at subjects now, read to show or compare it: without locks, for many subjects at once."""
 
 from __future__ import annotations
 

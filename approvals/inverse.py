@@ -1,0 +1,69 @@
+"""The way back of a change: the operations that bring back what stood before, known before it is applied.
+
+inverse(inverse(operation)) puts there what the operation put there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flags.subjects import GOVERNING, Subject
+
+Operation = dict[str, Any]
+Document = dict[str, Any]
+# By this label an operation is the way back, approved together with the change itself.
+LABEL = "revert"
+_STAYING = frozenset({"segment", "environment"})
+
+
+def can_go_back(operation: Mapping[str, Any]) -> bool:
+    """Whether something can stand there once it is taken back: a new segment or environment stays."""
+    return operation["before"] is not None or Subject.parse(operation["subject"]).kind not in _STAYING
+
+
+def document_before(operation: Mapping[str, Any]) -> Document | None:
+    """What should stand there once the operation is taken back; None: a policy, or roles, that go again.
+
+    Nothing that was served is ever removed. A configuration that was the first one becomes one that is off
+    and gives callers their own default, as before; a new flag is archived.
+    """
+    before: Document | None = operation["before"]
+    subject, after = Subject.parse(operation["subject"]), operation["after"]
+    if before is not None:
+        return before
+    match subject.kind:
+        case "configuration":
+            return {**{name: value for name, value in after.items() if name != "off"}, "enabled": False}
+        case "definition":
+            return {**after, "archived": True}
+    return None
+
+
+def way_back(operations: Iterable[Mapping[str, Any]]) -> list[Operation]:
+    """The operations labelled `revert` that take these back, the last one first; none for what governs.
+
+    Each starts from exactly what was put there. Not repeated: what was taken back once is over.
+    """
+    found = []
+    operations = list(operations)
+    if any(Subject.parse(each["subject"]).kind in GOVERNING for each in operations):
+        return []  # on-call makes things safe; who governs is not theirs to say
+    for operation in reversed(operations):
+        after = document_before(operation)
+        if can_go_back(operation) and after != operation["after"]:
+            found.append(
+                {
+                    "subject": operation["subject"],
+                    "type": operation["type"].replace(".created", ".updated"),
+                    "before": operation["after"],
+                    "after": after,
+                    "label": LABEL,
+                }
+            )
+    return found
+
+
+def is_way_back(operation: Mapping[str, Any]) -> bool:
+    """Whether the operation is of a change's way back. A rollout plan's own, which is repeated, is not."""
+    return operation.get("label") == LABEL and not operation.get("repeat")
