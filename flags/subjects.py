@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["configuration", "definition", "segment", "environment", "policy", "member"]
+Kind = Literal["configuration", "definition", "segment", "expectations", "environment", "policy", "member"]
 # What governs what is served, and is not served itself.
 GOVERNING: frozenset[Kind] = frozenset({"environment", "policy", "member"})
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is served (a flag's configuration or definition, a segment), or what governs it.
+    """What is served (a flag's configuration or definition, a segment), what is expected of it, or what governs it.
 
     That is an environment's settings, a policy, or a member's roles. `key`: of the flag, segment, environment
     or policy, or the member's pseudonym.
@@ -35,6 +35,8 @@ class Subject:
                 return cls("definition", project, key)
             case ["project", project, "segment", key] if project and key:
                 return cls("segment", project, key)
+            case ["project", project, "expectations", key] if project and key:
+                return cls("expectations", project, key)
             case ["project", project, "environment-settings", key] if project and key:
                 return cls("environment", project, key)
             case ["project", project, "policy", key] if project and key:
@@ -42,7 +44,7 @@ class Subject:
             case ["access", "project", project, "member", key] if project and key:
                 return cls("member", project, key)
         raise ValueError(
-            f"{text!r} is no flag configuration, flag, segment, environment, policy or member's roles"
+            f"{text!r} is no flag configuration, flag, segment, expectations, environment, policy or member's roles"
         )
 
     def __str__(self) -> str:

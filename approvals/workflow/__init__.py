@@ -5,17 +5,23 @@ nothing goes the same way, in one step (`change`). Only this package calls `flag
 """
 
 from approvals.workflow.applying import apply, apply_or_explain, carry_out, missing_of, proposers
+from approvals.workflow.checks import BlockedError, Finding, foresee
 from approvals.workflow.emergencies import kill, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
+from approvals.workflow.findings import check_request
 from approvals.workflow.needs import needs_of
 from approvals.workflow.proposing import change, preview, propose, revise
 from approvals.workflow.reach import touched_by_request
+from approvals.workflow.rebasing import Divergence, divergences, rebase
 from approvals.workflow.request import is_due
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
 from approvals.workflow.roles import access_is_reviewed, give_role, take_role
 
 __all__ = [
+    "BlockedError",
     "ConflictError",
+    "Divergence",
+    "Finding",
     "GateError",
     "InvalidError",
     "StateError",
@@ -25,7 +31,10 @@ __all__ = [
     "approve",
     "carry_out",
     "change",
+    "check_request",
     "comment",
+    "divergences",
+    "foresee",
     "give_role",
     "is_due",
     "kill",
@@ -34,6 +43,7 @@ __all__ = [
     "preview",
     "propose",
     "proposers",
+    "rebase",
     "reject",
     "review_emergency",
     "revise",

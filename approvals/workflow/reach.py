@@ -24,13 +24,22 @@ def touched_by(project: Project, operations: Sequence[Mapping[str, Any]]) -> lis
         for subject, operation in subjects
         if subject.kind == "definition"
     }
-    keys = {subject.key for subject, _ in subjects if subject.kind == "configuration"} - set(drafts)
+    of_flags = ("configuration", "expectations")
+    keys = {subject.key for subject, _ in subjects if subject.kind in of_flags} - set(drafts)
     flags = {flag.key: flag for flag in Flag.objects.filter(project=project, key__in=keys)}
     touched: list[Touched] = []
     for subject, operation in subjects:
         if subject.kind == "configuration":
             found = drafts.get(subject.key) or [_as_document(flags[subject.key])]
             touched += [_touched(subject.environment, document) for document in found]
+        elif subject.kind == "expectations":
+            found = drafts.get(subject.key) or [_as_document(flags[subject.key])]
+            named = {
+                each["environment"]
+                for document in (operation.get("before"), operation["after"])
+                for each in (document or {}).get("expectations", ())
+            }
+            touched += [_touched(where, document) for where in named for document in found]
         elif subject.kind == "definition":
             reached = environments_of(project, [dict(operation)])
             for document in drafts[subject.key]:

@@ -27,6 +27,8 @@ TYPES: dict[str, tuple[str, Any]] = {
     "flags.v1.flag.updated": ("edit", _("Flag definition changed")),
     "flags.v1.segment.created": ("group_add", _("Segment created")),
     "flags.v1.segment.updated": ("groups", _("Segment changed")),
+    "flags.v1.expectations.created": ("fact_check", _("Expectations of a flag set")),
+    "flags.v1.expectations.updated": ("fact_check", _("Expectations of a flag changed")),
     "flags.v1.project.created": ("folder", _("Project created")),
     "flags.v1.environment.created": ("dns", _("Environment created")),
     "flags.v1.environment.updated": ("dns", _("Environment changed")),
@@ -39,6 +41,9 @@ TYPES: dict[str, tuple[str, Any]] = {
     "approvals.v1.change_request.applied": ("check_circle", _("Change applied")),
     "approvals.v1.change_request.lapsed": ("history", _("Change lapsed with a new ledger")),
     "approvals.v1.policy.changed": ("policy", _("Policy changed")),
+    "approvals.v1.freeze.created": ("ac_unit", _("Freeze planned")),
+    "approvals.v1.freeze.updated": ("ac_unit", _("Freeze changed")),
+    "approvals.v1.freeze.lifted": ("ac_unit", _("Freeze lifted")),
     "approvals.v1.emergency.reviewed": ("fact_check", _("Kill reviewed")),
     "access.v1.membership.changed": ("badge", _("Role given or taken")),
     "access.v1.organisation_membership.changed": (
