@@ -42,7 +42,7 @@ PURPOSES: Mapping[str, str] = {
     _V: "sees flags, requests and environments",
     _E: "asks for changes, and carries them out once they are approved",
     _R: "approves and rejects other people's changes",
-    _M: "plans when approved changes and rollouts happen, and carries them out",
+    _M: "plans when approved changes, rollouts and freezes happen, and carries changes out",
     _O: "turns a flag off at once in an emergency; asks for changes",
     _A: "reads the ledger and exports evidence",
     _ADMIN: "everything here, and environments, policies, keys and people",
@@ -102,6 +102,7 @@ VERBS: Mapping[str, Verb] = {
         "pause, resume and abort a rollout", _E, _R, _M, _O, _ADMIN, SYSTEM, limitable=True
     ),
     "rollout_template.manage": _verb("make and change templates of rollout plans", _M, _ADMIN),
+    "freeze.manage": _verb("plan, change and lift freezes", _M, _ADMIN),
     # make safe
     "flag.kill": _verb(
         "turn a flag off at once, or take a change back where policy lets", _O, _ADMIN, limitable=True

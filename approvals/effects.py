@@ -63,6 +63,8 @@ def sentences_of(subject: Subject, place: str, before: Any, after: Any) -> tuple
             return tuple(wording.segment_effects(subject.key, before, after))
         if subject.kind in GOVERNING:
             return governing_words(subject, before, after)
+        if subject.kind == "expectations":
+            return tuple(wording.expectation_effects(subject.key, before, after))
         return tuple(wording.definition_effects(subject.key, before, after))
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
         return (f"{subject.key}: changed; see the documents",)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals.models import ChangeRequest, Emergency, Review
+from approvals.resulting import Resulting
 from countersign import evaluate
 from countersign.constraints import Scope, read_constraint
 from countersign.context import Predicate
@@ -115,8 +116,8 @@ def explain(
     `region`: of the client's static context, as in the SDK; None where it has none. The caller has checked
     that whoever asks may see the project. Nothing of the context is kept.
     """
-    rows = _with_prerequisites(environment, flag.key)
-    snapshot = _unsigned(environment, rows.values())
+    rows = Resulting(environment.project).with_prerequisites(environment, [flag.key])
+    snapshot = unsigned(environment, rows.values())
     result = evaluate(snapshot, flag.key, context, region=region)
     row = rows.get(flag.key)
     if row is None:
@@ -145,7 +146,7 @@ def explain(
         environment,
         row,
         result,
-        _sentence(row.document, result),
+        sentence_of(row.document, result),
         behind.get(row.change_id),
         _kill(environment, flag.key) if row.document.get("killed") else None,
         tuple(tracer.steps),
@@ -190,8 +191,27 @@ def _with_prerequisites(environment: Environment, key: str) -> dict[str, FlagCon
     return found
 
 
-def _unsigned(environment: Environment, rows: Iterable[FlagConfiguration]) -> Snapshot:
-    """These lines as a snapshot at the version that stands; never published, so nobody signs it."""
+def steps_of(
+    document: Mapping[str, Any],
+    result: Result,
+    context: Mapping[str, Any],
+    segments: Mapping[str, Segment],
+) -> tuple[Step, ...]:
+    """The way of an answer through a configuration, up to the step that decided."""
+    tracer = _Tracer(document, result, context, segments)
+    tracer.trace()
+    return tuple(tracer.steps)
+
+
+def unsigned(
+    environment: Environment,
+    rows: Iterable[FlagConfiguration],
+    drafts: Mapping[str, Segment] | None = None,
+) -> Snapshot:
+    """These lines as a snapshot at the version that stands; never published, so nobody signs it.
+
+    `drafts`: segments, by key, in place of the project's own.
+    """
     head = {
         "origin": "",
         "environment": environment.path,
@@ -201,7 +221,7 @@ def _unsigned(environment: Environment, rows: Iterable[FlagConfiguration]) -> Sn
         "root": "",
         "hash": "",
     }
-    return Snapshot(body_of(rows, environment.project_id), 0, "", head)
+    return Snapshot(body_of(rows, environment.project_id, drafts or {}), 0, "", head)
 
 
 @dataclass(slots=True)
@@ -285,7 +305,7 @@ class _Tracer:
         return self._predicates[name]
 
 
-def _sentence(document: Mapping[str, Any], result: Result) -> str:
+def sentence_of(document: Mapping[str, Any], result: Result) -> str:
     """The answer in words: `It gets *on*, by rule r1 (segment beta get *on*).`"""
     if result.error_code is not None:
         return f"It gets the caller's default: {result.error_message}."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import models
 from django.utils import timezone
 
 from audit.history import Tracked, history
+from audit.ledger import timestamp
 from audit.models import Event
 from flags.models import Environment, Project, RolloutPlan, validate_key
 from flags.subjects import Subject
@@ -32,6 +34,59 @@ class ApprovalPolicy(Tracked):
     @property
     def ledger_subject(self) -> str:
         return str(Subject("policy", self.project.key, self.key))
+
+
+class FreezeWindow(Tracked):
+    """A time in which nothing is applied: once, or whenever a rule recurs."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="freezes")
+    key = models.CharField(max_length=128, validators=[validate_key])
+    reason = models.CharField(max_length=200)
+    # What it covers; an empty list: all there are.
+    environments = models.JSONField(default=list, blank=True)
+    regions = models.JSONField(default=list, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    # Of a recurring one, the first time; its wall clock in `zone` is what recurs.
+    starts_at = models.DateTimeField()
+    # Of one that happens once.
+    ends_at = models.DateTimeField(null=True, blank=True)
+    # RFC 5545, such as `FREQ=WEEKLY;BYDAY=FR`; empty: once.
+    rrule = models.CharField(max_length=200, blank=True)
+    zone = models.CharField(max_length=64, default="UTC")
+    # Seconds that each recurrence lasts; whole days of it are days of the calendar.
+    duration = models.PositiveIntegerField(null=True, blank=True)
+    # {"members": [pseudonyms], "roles": [keys], "tags": [tags]}: whom and what it does not stop.
+    exempt = models.JSONField(default=dict, blank=True)
+    # Who made it does not loosen it alone.
+    made_by = models.CharField(max_length=64)
+    history = history()
+
+    class Meta(Tracked.Meta):
+        ordering = ("starts_at", "pk")
+        constraints = (models.UniqueConstraint(fields=["project", "key"], name="freeze_key_once"),)
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def ledger_subject(self) -> str:
+        return f"project/{self.project.key}/freeze/{self.key}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        whole = {
+            "reason": self.reason,
+            "environments": self.environments,
+            "regions": self.regions,
+            "tags": self.tags,
+            "starts_at": timestamp(self.starts_at),
+            "ends_at": timestamp(self.ends_at) if self.ends_at else None,
+            "rrule": self.rrule,
+            "zone": self.zone,
+            "duration": self.duration,
+            "exempt": self.exempt,
+        }
+        return {name: value for name, value in whole.items() if value not in ("", None, [], {})}
 
 
 class ChangeRequest(models.Model):

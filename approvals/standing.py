@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from approvals.workflow.subjects import standing
 from flags.documents import Document, definition_document
-from flags.models import Flag, FlagConfiguration, Project, Segment
+from flags.models import Expectations, Flag, FlagConfiguration, Project, Segment
 from flags.subjects import GOVERNING, Subject
 
 
@@ -42,7 +42,12 @@ def standings(project: Project, subjects: Iterable[str]) -> dict[str, Standing]:
         if governed.kind in GOVERNING:
             state = standing(project, governed)
             found[text] = Standing(state.document, state.version)
+    if keys["expectations"]:
+        tests = Expectations.objects.filter(flag__project=project, flag__key__in=keys["expectations"])
+        for row in tests.select_related("flag"):
+            subject = Subject("expectations", project.key, row.flag.key)
+            found[str(subject)] = Standing(row.document, row.version, row.change_id)
     return {text: found.get(text, Standing()) for text in parsed}
 
 
-_KINDS = ("configuration", "definition", "segment")
+_KINDS = ("configuration", "definition", "segment", "expectations")

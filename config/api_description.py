@@ -34,6 +34,8 @@ TAGS = [
     {"name": "configurations", "description": "What flags do, by environment; and the kill."},
     {"name": "segments", "description": "Named groups of contexts."},
     {"name": "explain", "description": "Is it on, for whom, and why."},
+    {"name": "expectations", "description": "A flag's own tests, which every change is held to."},
+    {"name": "freezes", "description": "Times in which nothing is applied."},
     {"name": "change-requests", "description": "The way in for every change of what is served."},
     {"name": "rollout-plans", "description": "Stages that one approval covers."},
     {"name": "rollout-templates", "description": "A project's usual stages, to start plans from."},

@@ -19,7 +19,9 @@ from access.api.teams import OrganisationMemberships, Teams
 from access.api.tokens import Tokens
 from access.api.trust import TrustRules
 from approvals.api.change_requests import ChangeRequests
+from approvals.api.expectations import Expectations
 from approvals.api.explain import Explain
+from approvals.api.freezes import Freezes
 from approvals.api.history import FlagHistory, SegmentHistory
 from approvals.api.kills import Emergencies, Kills
 from approvals.api.policies import Policies
@@ -92,7 +94,7 @@ urlpatterns = [
     _v1("change-requests/<int:number>", ChangeRequests, get="retrieve", put="update"),
     *(
         _v1(f"change-requests/<int:number>/{verb}", ChangeRequests, post=verb)
-        for verb in ("approve", "reject", "withdraw", "apply", "schedule", "comment", "revert")
+        for verb in ("approve", "reject", "withdraw", "rebase", "apply", "schedule", "comment", "revert")
     ),
     _v1("emergencies", Emergencies, get="list"),
     _v1("emergencies/<uuid:event>/review", Emergencies, post="review"),
@@ -112,6 +114,10 @@ urlpatterns = [
     ),
     _v1("policies", Policies, get="list"),
     _v1("policies/<str:project>/<str:policy>", Policies, get="retrieve", put="update", delete="destroy"),
+    _v1("freezes", Freezes, get="list"),
+    _v1("freezes/<str:project>/<str:freeze>", Freezes, get="retrieve", put="update", delete="destroy"),
+    _v1("expectations", Expectations, get="list"),
+    _v1("expectations/<str:project>/<str:flag>", Expectations, get="retrieve"),
     _v1("events", Events, get="list"),
     _v1("events/<uuid:id>", Events, get="retrieve"),
     _v1("events/<uuid:id>/proof", Events, get="proof"),

@@ -110,6 +110,7 @@ UNFOLD: dict[str, Any] = {
                             "switch",
                             "kill",
                             "plan-new",
+                            "expectations",
                         ),
                     },
                     {
@@ -158,6 +159,12 @@ UNFOLD: dict[str, Any] = {
                         "icon": "policy",
                         "link": _page("policy-list"),
                         "active": _is_at("policy-list", "policy-new", "policy-edit"),
+                    },
+                    {
+                        "title": _("Freezes"),
+                        "icon": "ac_unit",
+                        "link": _page("freeze-list"),
+                        "active": _is_at("freeze-list", "freeze-new", "freeze"),
                     },
                     {
                         "title": _("People"),

@@ -18,10 +18,12 @@ from flags.documents import (
     environments_using,
     fill_definition,
 )
-from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
+from flags.models import Environment, Expectations, Flag, FlagConfiguration, Project, Segment
 from flags.revisions import raise_revisions
 from flags.settings import fill_settings
 from flags.subjects import Subject
+
+Row = Flag | FlagConfiguration | Segment | Environment | Expectations
 
 
 class NotFoundError(LookupError):
@@ -88,7 +90,8 @@ def write(
         row.document, row.change_id, row.changed_at = after, change_id, timezone.now()
     row.version = before.version + 1
     row.save()
-    raise_revisions(reached)
+    if subject.kind != "expectations":  # which no snapshot has
+        raise_revisions(reached)
     return event, reached
 
 
@@ -97,12 +100,17 @@ def environments_reached(
 ) -> list[Environment]:
     """The environments that `after` at `subject` is about, in order of promotion.
 
-    They serve something else then; or it is their settings, by which everything else there is held.
+    They serve something else then; or it is their settings, by which everything else there is held. Of
+    expectations, those that one is taken from or altered in: an additional one asks for more, not for less.
     """
     if subject.kind in ("configuration", "environment"):
         return [_environment(project, subject.environment or subject.key)]
     if subject.kind == "segment":
         return environments_using(subject.key, project.pk)
+    if subject.kind == "expectations":
+        kept = (after or {}).get("expectations", ())
+        gone = [each for each in (before or {}).get("expectations", ()) if each not in kept]
+        return [_environment(project, key) for key in sorted({each["environment"] for each in gone})]
     if before is None or after is None or _served(before) == _served(after):
         return []
     return list(
@@ -116,9 +124,7 @@ def _served(definition: Document) -> Document:
     return {name: definition.get(name) for name in (*SERVED_MEMBERS, "archived")}
 
 
-def _row(
-    project: Project, subject: Subject, *, lock: bool = False
-) -> Flag | FlagConfiguration | Segment | Environment | None:
+def _row(project: Project, subject: Subject, *, lock: bool = False) -> Row | None:
     rows: QuerySet[Any]
     if subject.kind == "segment":
         rows = Segment.objects.filter(project=project, key=subject.key)
@@ -127,20 +133,22 @@ def _row(
         rows = Environment.objects.filter(project=project, key=subject.key)
     elif subject.kind == "definition":
         rows = Flag.objects.filter(project=project, key=subject.key)
+    elif subject.kind == "expectations":
+        rows = Expectations.objects.filter(flag=_flag(project, subject.key))
     else:
         flag, environment = _flag(project, subject.key), _environment(project, subject.environment)
         rows = FlagConfiguration.objects.filter(flag=flag, environment=environment)
-    row: Flag | FlagConfiguration | Segment | Environment | None = (
-        rows.select_for_update(no_key=True) if lock else rows
-    ).first()
+    row: Row | None = (rows.select_for_update(no_key=True) if lock else rows).first()
     return row
 
 
-def _new_row(project: Project, subject: Subject) -> Flag | FlagConfiguration | Segment:
+def _new_row(project: Project, subject: Subject) -> Row:
     if subject.kind == "segment":
         return Segment(project=project, key=subject.key)
     if subject.kind == "definition":
         return Flag(project=project, key=subject.key)
+    if subject.kind == "expectations":
+        return Expectations(flag=_flag(project, subject.key))
     return FlagConfiguration(
         flag=_flag(project, subject.key), environment=_environment(project, subject.environment)
     )

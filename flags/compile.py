@@ -15,6 +15,8 @@ _LEFT_OUT = frozenset(
     | {"missing", "included", "excluded", "off", "change"}
 )
 
+_NO_DRAFTS: Mapping[str, Segment] = {}
+
 
 def body(environment: Environment) -> bytes:
     """JCS lines: the segments that this environment's rules name, then a line per configured flag.
@@ -27,8 +29,13 @@ def body(environment: Environment) -> bytes:
     return body_of(rows.iterator(chunk_size=2_000), environment.project_id)
 
 
-def body_of(configurations: Iterable[FlagConfiguration], project_id: int) -> bytes:
-    """The lines of these configurations, whose flags are at hand, after the segments that they name."""
+def body_of(
+    configurations: Iterable[FlagConfiguration], project_id: int, drafts: Mapping[str, Segment] = _NO_DRAFTS
+) -> bytes:
+    """The lines of these configurations, whose flags are at hand, after the segments that they name.
+
+    `drafts`: segments, by key, that stand in place of the project's own.
+    """
     lines: dict[str, bytes] = {}
     names: set[str] = set()
     for configuration in configurations:
@@ -37,10 +44,9 @@ def body_of(configurations: Iterable[FlagConfiguration], project_id: int) -> byt
         line = flag_line(definition, configuration.document, configuration.version, configuration.change_id)
         lines[key] = canonical([key, _flag(line)])
         names |= segments_named(configuration.document)
-    segments = {
-        segment.key: _segment(segment_line(segment))
-        for segment in Segment.objects.filter(project_id=project_id, key__in=names)
-    }
+    found = {each.key: each for each in Segment.objects.filter(project_id=project_id, key__in=names)}
+    found |= {key: each for key, each in drafts.items() if key in names}
+    segments = {key: _segment(segment_line(each)) for key, each in found.items()}
     ordered = [canonical({"segments": segments}), *(lines[key] for key in sorted(lines, key=str.encode))]
     return b"".join(line + b"\n" for line in ordered)
 

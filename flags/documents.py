@@ -14,10 +14,12 @@ from audit.jcs import canonical
 from audit.ledger import timestamp
 from countersign.document import DocumentError, validate_environment, validate_flag, validate_segment
 from countersign.jsonline import DEEPEST, LONGEST_LINE, check_json
-from flags.models import Environment, Flag, FlagConfiguration, Segment
+from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
 
 Document = dict[str, Any]
 LARGEST_NUMBER = 2**53 - 1
+MOST_EXPECTATIONS = 100
+_EXPECTATION_MEMBERS = ("sentence", "environment", "context", "variant")
 
 # A definition's members that a snapshot carries; the others describe.
 SERVED_MEMBERS = ("type", "variants", "client_side", "fail_safe")
@@ -248,6 +250,65 @@ def check_segment(key: str, document: Any) -> None:
         if name in document:
             raise DocumentError(name, "is set by the server; leave it out")
     validate_segment(key, {"version": 1, **document})
+
+
+def check_expectations(
+    project: Project, key: str, document: Any, definitions: Mapping[str, Document]
+) -> None:
+    """Raise `DocumentError` unless this is a document of expectations of the flag `key`.
+
+    `definitions`: those that would stand in place of the project's own.
+    """
+    if not isinstance(document, dict) or set(document) != {"expectations"}:
+        raise DocumentError("expectations", "must be an object with the member `expectations`, a list")
+    refuse_unstorable("expectations", document)
+    entries = document["expectations"]
+    if not isinstance(entries, list) or len(entries) > MOST_EXPECTATIONS:
+        raise DocumentError("expectations", f"must be a list of at most {MOST_EXPECTATIONS}")
+    definition = definitions.get(key)
+    if definition is None:
+        flag = Flag.objects.filter(project=project, key=key).first()
+        if flag is None:
+            raise DocumentError("expectations", f"there is no flag {key} in this project; create it first")
+        definition = definition_document(flag)
+    environments = {each.key: each for each in Environment.objects.filter(project=project)}
+    for index, entry in enumerate(entries):
+        _check_expectation(f"expectations[{index}]", entry, definition["variants"], environments)
+
+
+def _check_expectation(
+    member: str, entry: Any, variants: Mapping[str, Any], environments: Mapping[str, Environment]
+) -> None:
+    if not isinstance(entry, dict):
+        raise DocumentError(member, "must be an object")
+    for name in (*_EXPECTATION_MEMBERS, *entry):
+        if name not in entry:
+            raise DocumentError(f"{member}.{name}", "is missing")
+        if name not in (*_EXPECTATION_MEMBERS, "region"):
+            known = ", ".join((*_EXPECTATION_MEMBERS, "region"))
+            raise DocumentError(f"{member}.{name}", f"is unknown; an expectation has {known}")
+    sentence = entry["sentence"]
+    if not isinstance(sentence, str) or not 0 < len(sentence.strip()) <= 200:
+        raise DocumentError(f"{member}.sentence", "must say in at most 200 characters who gets what")
+    if not isinstance(entry["environment"], str) or entry["environment"] not in environments:
+        known = ", ".join(environments) or "none"
+        raise DocumentError(
+            f"{member}.environment", f"{entry['environment']!r} is no environment here; there are: {known}"
+        )
+    regions = environments[entry["environment"]].regions
+    if "region" in entry and entry["region"] not in regions:
+        known = ", ".join(regions) or "none"
+        raise DocumentError(
+            f"{member}.region", f"{entry['region']!r} is no region of {entry['environment']}; it has: {known}"
+        )
+    if not isinstance(entry["context"], dict):
+        raise DocumentError(f"{member}.context", 'must be an object such as {"targetingKey": "customer-1"}')
+    variant = entry["variant"]
+    if variant is not None and (not isinstance(variant, str) or variant not in variants):
+        raise DocumentError(
+            f"{member}.variant",
+            f"{variant!r} is no variant of the flag; it has {', '.join(variants)} (null: the caller's default)",
+        )
 
 
 def check_environment(

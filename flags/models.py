@@ -246,6 +246,28 @@ class Segment(Tracked):
         return str(Subject("segment", self.project.key, self.key))
 
 
+class Expectations(Tracked):
+    """A flag's own tests: who gets what, where. Every change that could alter an answer is held to them."""
+
+    flag = models.OneToOneField(Flag, on_delete=models.PROTECT, related_name="expectations")
+    # {"expectations": [{"sentence", "environment", "region"?, "context", "variant": name or null}…]}
+    document = models.JSONField()
+    version = models.PositiveIntegerField(default=0)
+    change_id = models.CharField(max_length=64, blank=True)
+    changed_at = models.DateTimeField()
+    history = history()
+
+    class Meta(Tracked.Meta):
+        verbose_name_plural = "expectations"
+
+    def __str__(self) -> str:
+        return f"expectations of {self.flag.key}"
+
+    @property
+    def ledger_subject(self) -> str:
+        return str(Subject("expectations", self.flag.project.key, self.flag.key))
+
+
 class RolloutPlan(Tracked):
     """Stages that are approved once, as a whole, and then carried out by a task one after the other."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["configuration", "definition", "segment", "environment", "policy", "member"]
+Kind = Literal["configuration", "definition", "segment", "expectations", "environment", "policy", "member"]
 # What governs what is served, and is not served itself.
 GOVERNING: frozenset[Kind] = frozenset({"environment", "policy", "member"})
 _WRITING_ORDER: tuple[Kind, ...] = (
@@ -16,7 +16,7 @@ _WRITING_ORDER: tuple[Kind, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is served (a flag's configuration or definition, a segment), or what governs it.
+    """What is served (a flag's configuration or definition, a segment), what is expected of it, or what governs it.
 
     That is an environment's settings, a policy, or a member's roles. `key`: of the flag, segment, environment
     or policy, or the member's pseudonym.
@@ -39,6 +39,8 @@ class Subject:
                 return cls("definition", project, key)
             case ["project", project, "segment", key] if project and key:
                 return cls("segment", project, key)
+            case ["project", project, "expectations", key] if project and key:
+                return cls("expectations", project, key)
             case ["project", project, "environment-settings", key] if project and key:
                 return cls("environment", project, key)
             case ["project", project, "policy", key] if project and key:
@@ -46,7 +48,7 @@ class Subject:
             case ["access", "project", project, "member", key] if project and key:
                 return cls("member", project, key)
         raise ValueError(
-            f"{text!r} is no flag configuration, flag, segment, environment, policy or member's roles"
+            f"{text!r} is no flag configuration, flag, segment, expectations, environment, policy or member's roles"
         )
 
     @property

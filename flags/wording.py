@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -170,6 +171,22 @@ def segment_effects(key: str, before: Document | None, after: Document | None) -
     return [f"Segment {key}: {segment(before)} → {segment(after)}"]
 
 
+def expectation(entry: Mapping[str, Any]) -> str:
+    """`in production (region eu), {"targetingKey": "customer-1"} gets *on*: Customer 1 has it`."""
+    where = entry["environment"] + (f" (region {entry['region']})" if entry.get("region") else "")
+    context = json.dumps(entry["context"], ensure_ascii=False, sort_keys=True)
+    what = f"*{entry['variant']}*" if entry["variant"] is not None else "the caller's default"
+    return f"in {where}, {_shortened(context)} gets {what}: {entry['sentence']}"
+
+
+def expectation_effects(key: str, before: Document | None, after: Document | None) -> list[str]:
+    """What a change of a flag's expectations does, one sentence for each that comes or goes."""
+    old, new = ((document or {}).get("expectations", ()) for document in (before, after))
+    found = [f"{key} is expected no more: {expectation(each)}" for each in old if each not in new]
+    found += [f"{key} is expected from now on: {expectation(each)}" for each in new if each not in old]
+    return found or [f"{key}: the order of its expectations changes"]
+
+
 def definition_effects(key: str, before: Document | None, after: Document) -> list[str]:
     """What a change of a flag's definition does, one sentence per member that changes."""
     if before is None:
@@ -193,7 +210,10 @@ def _value(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = ", ".join(map(str, value)) if isinstance(value, list | dict) else str(value)
+    return _shortened(", ".join(map(str, value)) if isinstance(value, list | dict) else str(value))
+
+
+def _shortened(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 

@@ -40,6 +40,7 @@ _IN_PATHS = {
     "environment": ("The key of an environment in it.", "production"),
     "flag": ("The key of a flag in it.", "new-checkout"),
     "segment": ("The key of a segment in it.", "beta-testers"),
+    "freeze": ("The key of a freeze in it.", "holidays"),
     "member": ("The id of a person, service account or team, as in the lists.", "user:3f9a0c1d2e4b"),
     "role": ("The key of a role.", "editor"),
     "team": ("The key of a team.", "payments"),

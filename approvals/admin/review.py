@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,11 +19,12 @@ from approvals.admin import inbox
 from approvals.admin.asking import AT, BY_HAND, AskForm
 from approvals.effects import Effect, effects_of, extent, grouped, sentences_of
 from approvals.inverse import LABEL
+from approvals.merging import ABSENT
 from approvals.models import ChangeRequest, Review
 from approvals.policy_document import Requirements
-from approvals.standing import Standing, standings
+from approvals.standing import standings
 from approvals.waiting import waiting_for
-from approvals.workflow import GateError
+from approvals.workflow import Divergence, GateError
 from audit.models import Event
 from flags import personal
 from flags.subjects import Subject
@@ -61,10 +63,10 @@ class Drift:
     """A subject that changed since the request was made for it."""
 
     subject: Subject
-    expected: int
-    standing: Standing
+    found: Divergence
+    change_id: str
     sentences: tuple[str, ...]
-    before: Any
+    members: tuple[dict[str, Any], ...]
 
 
 class ReviewPage(Page):
@@ -123,6 +125,12 @@ class ReviewPage(Page):
             case "revert-at-once":
                 workflow.revert_at_once(self.actor, row)
                 self.say(_("Taken back. A reviewer owes this a look."))
+            case "rebase":
+                made = workflow.rebase(self.actor, row)
+                self.say(
+                    _("%s has what changed meanwhile and what was asked for. It is reviewed anew.")
+                    % made.change_id
+                )
             case "again":
                 self.made = again.propose_again(self.actor, row)
                 self.say(_("Proposed again, for what stands now. It is reviewed anew."))
@@ -161,6 +169,7 @@ class ReviewPage(Page):
             {row.proposer, *(r.reviewer for r in reviews), *(event.actor for event in events)}
         )
         possible = self._possible(row, {r.reviewer for r in current if r.verdict != Review.Verdict.COMMENTED})
+        drifts = self._drifts(row, effects) if row.is_open else []
         typed, is_verdict = self.request.POST.get("comment", ""), "digest" in self.request.POST
         shown: dict[str, Any] = {
             "title": f"{row.change_id} {row.title}",
@@ -189,7 +198,9 @@ class ReviewPage(Page):
             "why_not_at_once": workflow.why_not_at_once(row),
             "reverted_by": list(row.reverted_by.order_by("pk")),
             "taken_back": row.taken_back.first(),
-            "drifts": self._drifts(row, effects) if row.is_open else [],
+            "drifts": drifts,
+            "can_rebase": bool(drifts) and not any(drift.found.collisions for drift in drifts),
+            "findings": workflow.check_request(row, self.actor) if row.is_open else [],
             "not_before": _time(row.change.get("not_before")),
             "schedule_form": ScheduleForm(
                 needs=Requirements(row.required_approvals),
@@ -226,17 +237,22 @@ class ReviewPage(Page):
 
     def _drifts(self, row: ChangeRequest, effects: list[Effect]) -> list[Drift]:
         """What changed under an open request: it cannot be applied as it is."""
-        base = row.change["base"]
-        now = standings(self.project, base)
         first = {effect.text: effect for effect in reversed(effects)}
+        diverged = workflow.divergences(row)
+        now = standings(self.project, [each.subject for each in diverged])
         found = []
-        for text, expected in base.items():
-            standing = now[text]
-            if standing.version == expected:
-                continue
-            effect = first[text]
+        for each in diverged:
+            effect, standing = first[each.subject], now[each.subject]
             said = sentences_of(effect.subject, effect.place, effect.before, standing.document)
-            found.append(Drift(effect.subject, expected, standing, said, effect.before))
+            members = tuple(
+                {
+                    "pointer": member.pointer,
+                    "collides": member.collides,
+                    **{name: _told(getattr(member, name)) for name in ("seen", "now", "proposed")},
+                }
+                for member in each.members
+            )
+            found.append(Drift(effect.subject, each, standing.change_id, said, members))
         return found
 
     def _timeline(self, events: list[Event], reviews: list[Review], names: dict[str, str]) -> list[Moment]:
@@ -286,6 +302,10 @@ class BadTimeError(Exception):
     def __init__(self, form: ScheduleForm) -> None:
         super().__init__()
         self.form = form
+
+
+def _told(value: Any) -> str:
+    return "–" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _time(text: str | None) -> datetime | None:

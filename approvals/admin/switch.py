@@ -20,7 +20,7 @@ from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
 from approvals.policies import requirements, touched_flag
-from approvals.workflow import ConflictError, InvalidError, StateError
+from approvals.workflow import BlockedError, ConflictError, Finding, InvalidError, StateError
 from flags import personal, wording
 from flags.admin import drafts
 from flags.documents import Document
@@ -179,6 +179,9 @@ class SwitchPage(ConfigurationPage):
             )
         except ConflictError:
             return self._conflict(request.POST, form)
+        except BlockedError as error:
+            form.add_error(None, str(error))
+            return self._show(form, 409)
         except InvalidError as error:
             if error.member.endswith(".after"):
                 form.add_error(None, _("This is what stands there already; choose something else."))
@@ -242,10 +245,17 @@ class SwitchPage(ConfigurationPage):
             "nothing": nothing,
             "addresses": personal.addresses_in([after], [str(form["rationale"].value() or "")]),
             "button": self._verb(form, after, when),
+            "findings": [] if nothing else self._findings(form, after),
             "before": self.document,
             "after": after,
             "needs": form.needs,
         }
+
+    def _findings(self, form: SwitchForm, after: Document) -> list[Finding]:
+        """What the checks would say; policy and conflicts are told elsewhere in the dialog."""
+        planned = form.cleaned_data.get("moment") if form.is_bound and form.is_valid() else None
+        wanted = [{"subject": str(self.subject), "after": after}]
+        return workflow.foresee(self.actor, self.project, wanted, planned)
 
     def _verb(self, form: SwitchForm, after: Document | None, when: str) -> str:
         if form.needs.approvals:

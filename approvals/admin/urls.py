@@ -2,12 +2,28 @@
 
 from django.urls import path
 
-from approvals.admin import explain, inbox, plans, policies, review, revise, switch, ways
+from approvals.admin import (
+    expectations,
+    explain,
+    freezes,
+    inbox,
+    plans,
+    policies,
+    review,
+    revise,
+    switch,
+    ways,
+)
 
 _FLAG = "p/<str:project>/flags/<str:key>/in/<str:environment>/"
 
 urlpatterns = [
     path("p/<str:project>/flags/<str:key>/explain/", explain.ExplainPage.as_view(), name="explain"),
+    path(
+        "p/<str:project>/flags/<str:key>/expectations/",
+        expectations.ExpectationsPage.as_view(),
+        name="expectations",
+    ),
     path(_FLAG, switch.SwitchPage.as_view(), name="switch"),
     path(f"{_FLAG}kill/", switch.KillPage.as_view(), name="kill"),
     path(f"{_FLAG}rollout/", plans.NewPlanPage.as_view(), name="plan-new"),
@@ -25,6 +41,9 @@ urlpatterns = [
         inbox.EmergencyReviewPage.as_view(),
         name="emergency-review",
     ),
+    path("p/<str:project>/freezes/", freezes.FreezeListPage.as_view(), name="freeze-list"),
+    path("p/<str:project>/new-freeze/", freezes.NewFreezePage.as_view(), name="freeze-new"),
+    path("p/<str:project>/freezes/<str:key>/", freezes.FreezePage.as_view(), name="freeze"),
     path("p/<str:project>/plans/", plans.PlanListPage.as_view(), name="plan-list"),
     path("p/<str:project>/plans/<int:number>/", plans.PlanPage.as_view(), name="plan"),
     path("p/<str:project>/policies/", policies.PolicyListPage.as_view(), name="policy-list"),

@@ -15,6 +15,7 @@ from access.api.body import Body, Choice, Document, Key, Moment, Text, Whole
 from access.api.endpoint import Endpoint
 from approvals import rollback, workflow
 from approvals.effects import effects_of, extent
+from approvals.merging import ABSENT, Member
 from approvals.models import ChangeRequest, Review
 from approvals.rollback import Inverse
 from approvals.waiting import waiting_for
@@ -113,6 +114,53 @@ class WayBackSerializer(serializers.Serializer[Any]):
     why_not_at_once = serializers.CharField()
 
 
+class FindingSerializer(serializers.Serializer[Any]):
+    """What a check says of a change."""
+
+    check = serializers.CharField(
+        help_text="`conflict`, `policy`, `validity`, `freeze` or `expectation`; of warnings `unreachable-rule`, "
+        "`segment`, `re-deal` or `prerequisite`."
+    )
+    severity = serializers.ChoiceField(
+        choices=[("block", "refuses to apply"), ("warn", "for people to weigh")]
+    )
+    subject = serializers.CharField(help_text="What it is about; empty: the request.")
+    member = serializers.CharField(help_text="A JSON pointer into the document there; empty: all of it.")
+    text = serializers.CharField()
+    next = serializers.CharField(help_text="What can be done, and who can.")
+    open_slot = serializers.DateTimeField(
+        allow_null=True, help_text="When a freeze would let it through; null: no freeze, or none in a year."
+    )
+
+
+class MemberSerializer(serializers.Serializer[Any]):
+    """A member of a document, three ways. Null also where there is none."""
+
+    pointer = serializers.CharField(help_text="A JSON pointer (RFC 6901).")
+    seen = serializers.SerializerMethodField(help_text="In the version that the request was made for.")
+    now = serializers.SerializerMethodField(help_text="In the version that stands.")
+    proposed = serializers.SerializerMethodField(help_text="In what the request asks for.")
+    collides = serializers.BooleanField(help_text="Whether both changed it, to different values.")
+
+    def get_seen(self, row: Member) -> Any:
+        return None if row.seen is ABSENT else row.seen
+
+    def get_now(self, row: Member) -> Any:
+        return None if row.now is ABSENT else row.now
+
+    def get_proposed(self, row: Member) -> Any:
+        return None if row.proposed is ABSENT else row.proposed
+
+
+class DivergenceSerializer(serializers.Serializer[Any]):
+    """A subject that changed since the request was made for it."""
+
+    subject = serializers.CharField()
+    seen_version = serializers.IntegerField()
+    version = serializers.IntegerField(help_text="That stands now.")
+    members = MemberSerializer(many=True, help_text="Those in which the three documents differ.")
+
+
 class ChangeRequestDetailSerializer(ChangeRequestSerializer):
     """A request with everything a reviewer needs."""
 
@@ -123,9 +171,24 @@ class ChangeRequestDetailSerializer(ChangeRequestSerializer):
     effects = serializers.SerializerMethodField(help_text="The change in words.")
     way_back = serializers.SerializerMethodField(help_text="Null: it was not applied.")
     reviews = ReviewSerializer(many=True)
+    checks = serializers.SerializerMethodField(
+        help_text="What stands in its way now, first what blocks; empty once it is closed."
+    )
+    conflicts = serializers.SerializerMethodField(
+        help_text="What changed since it was made: where no member collides, `rebase` brings it up to date."
+    )
 
     class Meta(ChangeRequestSerializer.Meta):
-        fields = (*ChangeRequestSerializer.Meta.fields, "extent", "effects", "way_back", "reviews", "change")
+        fields = (
+            *ChangeRequestSerializer.Meta.fields,
+            "extent",
+            "effects",
+            "checks",
+            "conflicts",
+            "way_back",
+            "reviews",
+            "change",
+        )
 
     @extend_schema_field(WayBackSerializer(allow_null=True))
     def get_way_back(self, row: ChangeRequest) -> dict[str, Any] | None:
@@ -143,6 +206,15 @@ class ChangeRequestDetailSerializer(ChangeRequestSerializer):
 
     def get_extent(self, row: ChangeRequest) -> str:
         return extent(row.change)
+
+    @extend_schema_field(FindingSerializer(many=True))
+    def get_checks(self, row: ChangeRequest) -> Any:
+        found = workflow.check_request(row, self.context.get("actor")) if row.is_open else []
+        return FindingSerializer(found, many=True).data
+
+    @extend_schema_field(DivergenceSerializer(many=True))
+    def get_conflicts(self, row: ChangeRequest) -> Any:
+        return DivergenceSerializer(workflow.divergences(row) if row.is_open else [], many=True).data
 
     def get_effects(self, row: ChangeRequest) -> list[str]:
         return effects_in_words(row)
@@ -164,6 +236,7 @@ class ChangePreviewSerializer(serializers.Serializer[Any]):
     required_approvals = serializers.IntegerField()
     applied_at_once = serializers.BooleanField(help_text="Whether proposing it would apply it.")
     effects = serializers.ListField(child=serializers.CharField(), help_text="The change in words.")
+    checks = FindingSerializer(many=True, help_text="What would stand in its way, first what blocks.")
     change = serializers.DictField(help_text="What would be reviewed. Its `id` is none that it will have.")
 
 
@@ -362,12 +435,13 @@ class ChangeRequests(Endpoint):
         """What a change would do and need: refused as it would be when proposed. Nothing is kept."""
         given = self.body(request, NewChangeBody)
         project = self.project(request, given.pop("project"))
-        made, environments = workflow.preview(self.actor(request), project, **_change(given))
+        made, environments, findings = workflow.preview(self.actor(request), project, **_change(given))
         shown = {
             "environments": [environment.key for environment in environments],
             "required_approvals": made.required_approvals,
             "applied_at_once": made.state == ChangeRequest.State.APPROVED and workflow.is_due(made),
             "effects": effects_in_words(made),
+            "checks": findings,
             "change": made.change,
         }
         return Response(ChangePreviewSerializer(shown).data)
@@ -405,6 +479,13 @@ class ChangeRequests(Endpoint):
         self.body(request)
         row = self._request(request, number)
         return self._shown(workflow.withdraw(self.actor(request), row))
+
+    @extend_schema(request=None, responses=ChangeRequestDetailSerializer)
+    def rebase(self, request: Request, number: int) -> Response:
+        """Make a new revision for what stands now, where no member collides. The proposer may."""
+        self.body(request)
+        row = self._request(request, number)
+        return self._shown(workflow.rebase(self.actor(request), row))
 
     @extend_schema(request=None, responses=ChangeRequestDetailSerializer)
     def apply(self, request: Request, number: int) -> Response:
@@ -506,7 +587,8 @@ class ChangeRequests(Endpoint):
         return row
 
     def _shown(self, row: ChangeRequest, status: int = 200) -> Response:
-        return Response(ChangeRequestDetailSerializer(row).data, status)
+        context = {"actor": self.actor(self.request)}
+        return Response(ChangeRequestDetailSerializer(row, context=context).data, status)
 
 
 def _change(given: dict[str, Any]) -> dict[str, Any]:

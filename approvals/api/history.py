@@ -68,7 +68,7 @@ class FlagHistory(Endpoint):
         self.filters(request)
         row = find_flag(self, request, project, flag)
         environments = list(row.project.environments.all())
-        subjects = [str(row.subject)] + [
+        subjects = [str(row.subject), str(Subject("expectations", project, flag))] + [
             str(Subject("configuration", project, flag, each.key)) for each in environments
         ]
         pages = self.pagination_class()

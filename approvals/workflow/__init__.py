@@ -5,18 +5,24 @@ nothing goes the same way, in one step (`change`). Only this package calls `flag
 """
 
 from approvals.workflow.applying import apply, apply_or_explain, carry_out, missing_of, proposers
+from approvals.workflow.checks import BlockedError, Finding, foresee
 from approvals.workflow.emergencies import escalate, kill, kill_everywhere, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
+from approvals.workflow.findings import check_request
 from approvals.workflow.needs import needs_of
 from approvals.workflow.proposing import change, preview, propose, revise
 from approvals.workflow.reach import touched_by_request
+from approvals.workflow.rebasing import Divergence, divergences, rebase
 from approvals.workflow.request import is_due
 from approvals.workflow.reverting import revert_at_once, why_not_at_once
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
 from approvals.workflow.roles import access_is_reviewed, give_role, take_role
 
 __all__ = [
+    "BlockedError",
     "ConflictError",
+    "Divergence",
+    "Finding",
     "GateError",
     "InvalidError",
     "StateError",
@@ -26,8 +32,11 @@ __all__ = [
     "approve",
     "carry_out",
     "change",
+    "check_request",
     "comment",
+    "divergences",
     "escalate",
+    "foresee",
     "give_role",
     "is_due",
     "kill",
@@ -37,6 +46,7 @@ __all__ = [
     "preview",
     "propose",
     "proposers",
+    "rebase",
     "reject",
     "revert_at_once",
     "review_emergency",

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from access.machines import keepers_of
 from access.permissions import eligible, require
-from approvals import planned
 from approvals.models import CarriedOut, ChangeRequest, Review
 from approvals.policy_document import Requirements
 from approvals.workflow import subjects
+from approvals.workflow.checks import require_nothing_blocks, takes_effect_at_once
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.lapsing import require_this_ledger
 from approvals.workflow.needs import missing_approvals, needs_of, unserved
@@ -35,7 +35,7 @@ State = ChangeRequest.State
 def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
     """Carry out an approved request, all of it or nothing, in one transaction.
 
-    Policy, reviewers' standing, time and base versions are checked again. Raises `StateError`,
+    Policy, reviewers' standing, time, base versions, freezes and expectations are checked again. Raises `StateError`,
     `ConflictError`, `InvalidError`, `ForbiddenError` or the ledger's error; then nothing changed.
     """
     with recording(actor) as record:
@@ -49,7 +49,7 @@ def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
         numbers = [
             number
             for number, operation in enumerate(request.change["operations"])
-            if "label" not in operation or planned.is_stage(operation, 1)
+            if takes_effect_at_once(operation)
         ]
         _require_served(request, numbers)
         _carry_out(record, request, numbers)
@@ -112,6 +112,7 @@ def _carry_out(record: Recording, request: ChangeRequest, numbers: Sequence[int]
         if not operation.get("repeat") and done.exists():
             raise StateError(f"Operation {number} of {request.change_id} was carried out already.")
     validate(project, list(operations.values()))
+    require_nothing_blocks(record.actor, request, list(operations.values()))
     # A flag before what it does somewhere, whatever order the request names them in.
     for number, operation in sorted(
         operations.items(), key=lambda pair: Subject.parse(pair[1]["subject"]).writing_rank

@@ -22,10 +22,15 @@ def needs_of(project: Project, operations: Sequence[Operation]) -> Requirements:
     """What the policies ask for, all of the operations together.
 
     Who gives roles is asked for what policies that cover access say; a policy is changed under what it asks
-    for itself, whatever flags it is about.
+    for itself, whatever flags it is about. Expecting more of a flag asks for nothing.
     """
     rules = Rules(project)
-    needs = rules.ask(environments_of(project, operations), touched_by(project, operations))
+    asking = [
+        each
+        for each in operations
+        if Subject.parse(each["subject"]).kind != "expectations" or environments_of(project, [each])
+    ]
+    needs = rules.ask(environments_of(project, asking), touched_by(project, asking))
     for operation in operations:
         kind = Subject.parse(operation["subject"]).kind
         if kind == "member":

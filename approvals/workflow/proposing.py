@@ -15,7 +15,9 @@ from approvals import inverse, planned, policies
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
 from approvals.workflow.applying import apply
+from approvals.workflow.checks import BlockedError, Finding
 from approvals.workflow.errors import ConflictError, InvalidError, StateError
+from approvals.workflow.findings import check_request
 from approvals.workflow.needs import needs_of
 from approvals.workflow.reach import touched_by
 from approvals.workflow.request import (
@@ -112,13 +114,20 @@ def change(
 ) -> ChangeRequest:
     """Propose, and apply at once where the policies ask for no approval and no later time was named.
 
-    One transaction: an unprotected environment has the same door, but no half-open one.
+    One transaction: an unprotected environment has the same door, but no half-open one. What falls into a
+    freeze is kept, and waits; what another check refuses is not.
     """
     with recording(actor):
         options.setdefault("scheduled_at", timezone.now())
         request = propose(actor, project, operations, **options)
         if request.state == State.APPROVED and is_due(request):
-            return apply(actor, request)
+            try:
+                return apply(actor, request)
+            except BlockedError as error:
+                if not error.is_freeze:
+                    raise
+                request.problem, request.scheduled_at = str(error), None
+                request.save()
     return request
 
 
@@ -128,20 +137,21 @@ class _UndoneError(Exception):
 
 def preview(
     actor: Actor, project: Project, operations: Sequence[Mapping[str, Any]], **options: Any
-) -> tuple[ChangeRequest, list[Environment]]:
-    """What `change` would make of this, and the environments that it would reach; nothing of it is kept.
+) -> tuple[ChangeRequest, list[Environment], list[Finding]]:
+    """What `change` would make of this, the environments that it would reach, and what the checks say.
 
-    It is proposed and taken back in one transaction, so that it cannot tell anything else than `propose`.
-    Its number is none that a request will have. Raises what `propose` raises.
+    It is proposed and taken back in one transaction, so that it cannot tell anything else than `propose`, and
+    nothing of it is kept. Its number is none that a request will have. Raises what `propose` raises.
     """
     options.setdefault("scheduled_at", timezone.now())
     try:
         with recording(actor):
             request = propose(actor, project, operations, **options)
             environments = list(request.environments.order_by("position", "key"))
+            findings = check_request(request, actor)
             raise _UndoneError
     except _UndoneError:
-        return request, environments
+        return request, environments, findings
 
 
 def _require_may_ask(

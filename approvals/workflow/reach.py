@@ -24,7 +24,8 @@ def touched_by(project: Project, operations: Sequence[Mapping[str, Any]]) -> lis
         for subject, operation in subjects
         if subject.kind == "definition"
     }
-    keys = {subject.key for subject, _ in subjects if subject.kind == "configuration"} - set(drafts)
+    of_flags = ("configuration", "expectations")
+    keys = {subject.key for subject, _ in subjects if subject.kind in of_flags} - set(drafts)
     flags = {flag.key: flag for flag in Flag.objects.filter(project=project, key__in=keys)}
     protected = set(Environment.objects.filter(project=project, protected=True).values_list("key", flat=True))
     touched: list[Touched] = []
@@ -32,6 +33,14 @@ def touched_by(project: Project, operations: Sequence[Mapping[str, Any]]) -> lis
         if subject.kind == "configuration":
             found = drafts.get(subject.key) or [_as_document(flags[subject.key])]
             touched += [_touched(subject.environment, document, protected) for document in found]
+        elif subject.kind == "expectations":
+            found = drafts.get(subject.key) or [_as_document(flags[subject.key])]
+            named = {
+                each["environment"]
+                for document in (operation.get("before"), operation["after"])
+                for each in (document or {}).get("expectations", ())
+            }
+            touched += [_touched(where, document, protected) for where in named for document in found]
         elif subject.kind == "definition":
             reached = environments_of(project, [dict(operation)])
             for document in drafts[subject.key]:

@@ -113,7 +113,8 @@ def schedule(actor: Actor, request: ChangeRequest, at: datetime | None) -> Chang
         if at is not None and timestamp(at) < not_before:
             raise InvalidError("scheduled_at", f"is before {not_before}, from when the approval holds")
         before = _schedule_document(request)
-        request.scheduled_at = at
+        # Why it was not applied before says nothing about the next time.
+        request.scheduled_at, request.problem = at, ""
         record.event(
             "approvals.v1.change_request.scheduled",
             f"change/{request.change_id}",

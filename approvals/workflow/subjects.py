@@ -23,6 +23,7 @@ VERBS: Mapping[Kind, str] = {
     "configuration": "change.propose",
     "definition": "change.propose",
     "segment": "change.propose",
+    "expectations": "change.propose",
     "environment": "project.administer",
     "policy": "policy.change",
     "member": "access.manage",
@@ -31,6 +32,7 @@ _TYPES: Mapping[Kind, str] = {
     "configuration": "flags.v1.configuration.updated",
     "definition": "flags.v1.flag.updated",
     "segment": "flags.v1.segment.updated",
+    "expectations": "flags.v1.expectations.updated",
     "environment": "flags.v1.environment.updated",
     "policy": "approvals.v1.policy.changed",
     "member": "access.v1.membership.changed",
@@ -42,7 +44,7 @@ REMOVABLE: frozenset[Kind] = frozenset({"policy", "member"})
 def event_type(subject: Subject, state: State) -> str:
     """The type of the event that a change of what stands there is."""
     kind = _TYPES[subject.kind]
-    is_first = state.version == 0 and subject.kind in ("definition", "segment")
+    is_first = state.version == 0 and subject.kind in ("definition", "segment", "expectations")
     return kind.replace(".updated", ".created") if is_first else kind
 
 

@@ -59,6 +59,7 @@ def created_flags(operations: Iterable[Any]) -> set[str]:
 
 def _validate_together(project: Project, operations: Sequence[Operation]) -> None:
     definitions: dict[str, Any] = {}
+    expectations: dict[str, Any] = {}
     segments: dict[str, Any] = {}
     configurations: dict[str, dict[str, Any]] = {}
     try:
@@ -70,6 +71,9 @@ def _validate_together(project: Project, operations: Sequence[Operation]) -> Non
             if subject.kind == "configuration":
                 configurations.setdefault(subject.environment, {})[subject.key] = after
                 continue
+            if subject.kind == "expectations":
+                expectations[subject.key] = after
+                continue
             _check_key(project, subject, is_new=operation["before"] is None)
             if subject.kind == "segment":
                 documents.check_segment(subject.key, after)
@@ -80,6 +84,8 @@ def _validate_together(project: Project, operations: Sequence[Operation]) -> Non
                     raise DocumentError("type", "cannot change: callers ask for it by type; make a new flag")
                 definitions[subject.key] = after
         _check_archived(project, definitions, configurations)
+        for key, document in expectations.items():
+            documents.check_expectations(project, key, document, definitions)
         for environment in Environment.objects.filter(project=project):
             changed = configurations.get(environment.key, {})
             if changed or definitions:

@@ -16,7 +16,7 @@ from approvals.admin.asking import DocumentField, WhyForm, place_error
 from approvals.admin.once import change_once
 from approvals.models import ChangeRequest
 from approvals.policy_document import Requirements
-from approvals.workflow import ConflictError, InvalidError
+from approvals.workflow import BlockedError, ConflictError, InvalidError
 from audit.ledger import timestamp
 from flags import wording
 from flags.documents import Document, definition_document
@@ -189,6 +189,9 @@ class NewFlagPage(Page):
         except ConflictError:
             form.add_error("key", _("There is a flag with this key already; choose another one."))
             return self._show(form, 409)
+        except BlockedError as error:
+            form.add_error(None, str(error))
+            return self._show(form, 409)
         except InvalidError as error:
             place_error(form, error, expires_at="expires")
             return self._show(form, 422)
@@ -240,6 +243,9 @@ class EditFlagPage(Page):
             )
         except ConflictError:
             return self._conflict(flag, form)
+        except BlockedError as error:
+            form.add_error(None, str(error))
+            return self._show(flag, form, 409)
         except InvalidError as error:
             if error.member.endswith(".after"):
                 form.add_error(None, _("This is how it stands already; change something first."))

@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from access.admin.pages import Page
 from approvals.admin.pending import open_by_subject
+from approvals.expectations import outcomes
+from approvals.resulting import Resulting
 from audit.admin.reading import told
 from audit.models import Event
 from flags import lifecycle
@@ -46,7 +48,7 @@ class FlagPage(Page):
             raise Http404
         environments = list(self.project.environments.all())
         pending = open_by_subject(self.project)
-        subjects = [str(flag.subject)] + [
+        subjects = [str(flag.subject), str(Subject("expectations", self.project.key, key))] + [
             str(Subject("configuration", self.project.key, key, each.key)) for each in environments
         ]
         events = Event.objects.filter(subject__in=subjects).order_by("-log_id", "-index")[:HISTORY]
@@ -60,6 +62,7 @@ class FlagPage(Page):
             wake_at=read_moment(flag.hibernation.get("wake_at")),
             pending=pending.get(str(flag.subject), []),
             history=told(self.project, list(events), environments),
+            outcomes=list(outcomes(Resulting(self.project), [key])),
             snippet=snippet(flag),
             plans=list(
                 RolloutPlan.objects.filter(flag=flag).select_related("environment").order_by("-pk")[:5]

@@ -17,7 +17,7 @@ from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
 from approvals.policies import requirements
 from approvals.policy_document import Requirements
-from approvals.workflow import ConflictError, InvalidError
+from approvals.workflow import BlockedError, ConflictError, InvalidError
 from flags import personal, wording
 from flags.documents import Document, configurations_with, environments_using, segments_named
 from flags.models import FlagConfiguration, Project, Segment, validate_key
@@ -154,6 +154,9 @@ class NewSegmentPage(Page):
         except ConflictError:
             form.add_error("key", _("There is a segment with this key already; choose another one."))
             return self._show(form, 409)
+        except BlockedError as error:
+            form.add_error(None, str(error))
+            return self._show(form, 409)
         except InvalidError as error:
             place_error(form, error)
             return self._show(form, 422)
@@ -196,6 +199,9 @@ class EditSegmentPage(Page):
             data["base"] = str(segment.version)
             conflict = {"effects": said, "seen": form.cleaned_data["base"]}
             return self._show(segment, self._form(segment, data), 409, conflict=conflict)
+        except BlockedError as error:
+            form.add_error(None, str(error))
+            return self._show(segment, form, 409)
         except InvalidError as error:
             if error.member.endswith(".after"):
                 form.add_error(None, _("This is how it stands already; change something first."))

@@ -49,6 +49,16 @@ REQUEST, PLAN, TEAM, ROLE = (
 PERSON, PROGRAM, KEY = {"number": "{person}"}, {"number": "{program}"}, {"number": "{sdk_key}"}
 ENVIRONMENT = {"key": "development"}
 POLICY = {"key": "staging"}
+FREEZE = {"key": "holidays", "freeze": "holidays"}
+EXPECTED = {
+    "base": "0",
+    "e-TOTAL_FORMS": "1",
+    "e-INITIAL_FORMS": "0",
+    "e-0-sentence": "Somebody has it",
+    "e-0-environment": "development",
+    "e-0-context": "{}",
+    "e-0-variant": "on",
+}
 
 
 PAGES = [
@@ -60,16 +70,23 @@ PAGES = [
         "environments/",
         "requests/",
         "plans/",
+        "freezes/",
         "people/",
         "who-may/",
         "flags/<str:key>/",
         "flags/<str:key>/explain/",
+        "flags/<str:key>/expectations/",
         "flags/<str:key>/in/<str:environment>/",
     ),
     Door(f"{_P}segments/<str:key>/", "GET", "project.view", at={"key": "beta"}),
     Door(f"{_P}environments/<str:key>/flagd/", "GET", "project.view", at=ENVIRONMENT),
     Door(_REQUEST, "GET", "project.view", at=REQUEST),
     Door(f"{_P}plans/<int:number>/", "GET", "project.view", at=PLAN),
+    Door(f"{_P}freezes/<str:key>/", "GET", "project.view", at=FREEZE),
+    Door(f"{_FLAG}expectations/", "POST", "change.propose", EXPECTED),
+    *_pages(_P, "freeze.manage", "new-freeze/"),
+    Door(f"{_P}new-freeze/", "POST", "freeze.manage", {}),
+    Door(f"{_P}freezes/<str:key>/", "POST", "freeze.manage", {"lift": "1"}, FREEZE),
     Door(f"{_P}standing/<str:member>/", "GET", "project.view"),
     *_pages(_P, "change.propose", "new-flag/", "new-segment/", "flags/<str:key>/edit/"),
     Door(f"{_P}segments/<str:key>/edit/", "GET", "change.propose", at={"key": "beta"}),
@@ -273,6 +290,8 @@ API = [
         "rollout-plans",
         "rollout-templates",
         "policies",
+        "freezes",
+        "expectations",
         "sdk-keys",
         "memberships",
     ),
@@ -290,7 +309,18 @@ API = [
         "flags/<str:project>/<str:flag>/archive",
         "policies/<str:project>/<str:policy>",
         "rollout-templates/<str:project>/<str:template>",
+        "expectations/<str:project>/<str:flag>",
     ),
+    Door(f"{_V1}freezes/<str:project>/<str:freeze>", "GET", "project.view", at=FREEZE),
+    Door(f"{_V1}freezes/<str:project>/<str:freeze>", "DELETE", "freeze.manage", at=FREEZE),
+    Door(
+        f"{_V1}freezes/<str:project>/<str:freeze>",
+        "PUT",
+        "freeze.manage",
+        {"reason": "Sale", "starts_at": "2026-12-01T00:00:00Z", "ends_at": "2026-12-02T00:00:00Z"},
+        {"freeze": "sale"},
+    ),
+    Door(f"{_CR}/rebase", "POST", "change.propose", at=REQUEST, beside="only the proposer rebases"),
     Door(_CR, "GET", "project.view", at=REQUEST),
     Door(f"{_V1}rollout-plans/<int:number>", "GET", "project.view", at=PLAN),
     Door(f"{_V1}who-may", "GET", "project.view", query="project=shop&verb=flag.kill"),

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from access import grants, machines, teams, workload
 from access.limits import Limits
@@ -19,12 +21,14 @@ from access.models import Membership
 from access.permissions import user_actor
 from access.roles import VERBS, OrganisationRole, Role
 from approvals import rollout_templates, workflow
+from approvals.freezes import save_freeze
 from distribution import keys
 from tests.access.doors import API, NARROWED, PAGES, PUBLIC, SIGNED_IN, Door
 from tests.api.conftest import Api
 from tests.api.test_permissions import Stage
 from tests.cast import Cast, _user
 
+NEXT_YEAR = timezone.now() + timedelta(days=365)
 CUSTOM = {"flag.kill", "change.comment", "policy.change", "project.view"}
 NOBODY = ("nobody", "")
 # What somebody is: in the shop (their own project), or in the other one, whose roles are alike here: nothing.
@@ -75,6 +79,25 @@ class Doors:
         teams.save_custom_role(root, "night-watch", name="Night watch", verbs=sorted(CUSTOM))
         teams.save_custom_role(root, "unheld", name="Unheld", verbs=["flag.kill"])
         grants.appoint(root, viewer.pseudonym, OrganisationRole.ORGANISATION_AUDITOR)
+        save_freeze(
+            cast.actor("administrator"),
+            cast.project,
+            "holidays",
+            {"reason": "Holidays", "starts_at": NEXT_YEAR, "ends_at": NEXT_YEAR + timedelta(days=9)},
+        )
+        expected = {
+            "sentence": "Nobody has it",
+            "environment": "production",
+            "context": {},
+            "variant": None,
+        }
+        workflow.change(
+            cast.actor("author"),
+            cast.project,
+            [{"subject": "project/shop/expectations/banner", "after": {"expectations": [expected]}}],
+            title="Expected",
+            rationale="planned",
+        )
         program = machines.create_service_account(root, "pipeline")
         token, _ = machines.issue_token(root, program, "deploy")
         trust_rule = workload.trust(

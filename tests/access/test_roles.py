@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from access import accounts, erasure, grants, machines, teams
 from access.models import Membership
@@ -13,6 +15,7 @@ from access.permissions import ForbiddenError, may, projects_where, require, sys
 from access.roles import SYSTEM, VERBS, OrganisationRole, Role
 from access.signin import factors
 from approvals import rollout_templates, rollouts, workflow
+from approvals.freezes import lift_freeze, save_freeze
 from approvals.models import ChangeRequest, Emergency
 from audit.actor import Actor
 from distribution import keys
@@ -23,6 +26,8 @@ from tests.cast import OFF, ON, Cast, _user
 
 WHO = [*Role, SYSTEM]
 STAGES = [{"weights": [["on", on], ["off", 100 - on]], "hold": 60} for on in (1, 2)]
+DAY = timedelta(days=1)
+LATER = timezone.now() + 9 * DAY
 BANNER = Subject("configuration", "shop", "banner", "production")
 
 
@@ -82,6 +87,23 @@ OWNERS: dict[str, list[tuple[Callable[[Cast], Any], Callable[[Cast, Actor, Any],
     "rollout.pause": [
         (plan, lambda cast, who, made: rollouts.pause(who, made)),
         (plan, lambda cast, who, made: rollouts.abort(who, made)),
+    ],
+    "freeze.manage": [
+        (
+            lambda cast: None,
+            lambda cast, who, _: save_freeze(
+                who, cast.project, "sale", {"reason": "Sale", "starts_at": LATER, "ends_at": LATER + DAY}
+            ),
+        ),
+        (
+            lambda cast: save_freeze(
+                cast.actor("administrator"),
+                cast.project,
+                "sale",
+                {"reason": "Sale", "starts_at": LATER, "ends_at": LATER + DAY},
+            ),
+            lambda cast, who, made: lift_freeze(who, made),
+        ),
     ],
     "flag.kill": [
         (

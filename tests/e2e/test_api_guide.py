@@ -1,4 +1,4 @@
-"""The examples of docs/api.md, run as they stand."""
+"""The examples of docs/api.md and docs/checks.md, run as they stand, one after the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from tests.e2e.installation import ROOT, Installation
 
 
 def test_the_guide_to_the_api_runs_as_it_stands(embedded: Installation, tmp_path: Path) -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / "api.md").read_text(), re.M | re.S)
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("api.md", "checks.md"))
+    blocks = re.findall(r"^```sh\n(.*?)^```$", pages, re.M | re.S)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
         cwd=tmp_path,
@@ -25,5 +26,9 @@ def test_the_guide_to_the_api_runs_as_it_stands(embedded: Installation, tmp_path
     assert printed.count("applied") >= 2
     assert "by rule germany" in printed
     assert "colour: is unknown here" in printed
+    assert "Nothing was applied. Development is frozen until" in printed
+    assert "would fail: in Development" in printed
+    assert "unreachable-rule" in printed
+    assert "CR-" in printed.rpartition("rebased as ")[2]
     status, found = embedded.api("viewer", "GET", "configurations/shop/production/guided-tour")
     assert (status, found["on"]) == (200, False)

@@ -1,0 +1,85 @@
+"""Everything that stands in an open request's way, in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils import timezone
+
+from approvals.models import ChangeRequest
+from approvals.workflow import subjects
+from approvals.workflow.applying import missing_of
+from approvals.workflow.checks import (
+    BLOCK,
+    WARN,
+    Finding,
+    check,
+    expected,
+    invalid,
+    is_way_back,
+    takes_effect_at_once,
+)
+from approvals.workflow.needs import needs_of, unserved
+from audit.actor import Actor
+from flags.subjects import Subject
+
+
+def check_request(request: ChangeRequest, actor: Actor | None = None) -> list[Finding]:
+    """All that stands in a request's way now, and what is worth knowing; an open request.
+
+    `actor`: who would apply it, for exemptions of freezes; None: our task.
+    """
+    project, operations = request.project, request.change["operations"]
+    found = [*_conflicts(request), *_policy(request)]
+    now = [operation for operation in operations if takes_effect_at_once(operation)]
+    if fault := invalid(project, operations):
+        return [*found, fault]
+    moment = max(timezone.now(), request.scheduled_at or timezone.now())
+    found += check(project, now, actor=actor, moment=moment)
+    for operation in operations:
+        if not takes_effect_at_once(operation) and not is_way_back(operation):
+            state = [*(each for each in now if each["subject"] != operation["subject"]), operation]
+            said = expected(project, state)
+            found += [_labelled(each, operation["label"]) for each in said if each.blocks]
+    return sorted(found, key=lambda each: not each.blocks)
+
+
+def _labelled(finding: Finding, label: str) -> Finding:
+    return Finding(
+        finding.check, WARN, f"At {label}: {finding.text}", finding.next, finding.subject, finding.member
+    )
+
+
+def _conflicts(request: ChangeRequest) -> Iterator[Finding]:
+    for text, seen in request.change["base"].items():
+        found = subjects.standing(request.project, Subject.parse(text)).version
+        if found != seen and any(
+            operation["subject"] == text and "label" not in operation
+            for operation in request.change["operations"]
+        ):
+            yield Finding(
+                "conflict",
+                BLOCK,
+                f"{text} is at version {found}; this was made for version {seen}.",
+                "Who proposed it can rebase it, where nothing collides, or edit it.",
+                text,
+            )
+
+
+def _policy(request: ChangeRequest) -> Iterator[Finding]:
+    operations = request.change["operations"]
+    needs = needs_of(request.project, operations)
+    for missing in missing_of(request, needs):
+        yield Finding("policy", BLOCK, f"It has {missing}.", "Ask a reviewer of the project.")
+    if request.required_approvals < needs.approvals:
+        yield Finding(
+            "policy",
+            BLOCK,
+            f"It was proposed when {request.required_approvals} approvals were needed; now {needs.approvals} are.",
+            "Edit it, so that it is reviewed under the present policy.",
+        )
+    now = [operation for operation in operations if takes_effect_at_once(operation)]
+    for waiting in unserved(request.project, needs_of(request.project, now), now):
+        yield Finding(
+            "policy", BLOCK, f"{waiting}.", "Turn it on there first, or wait until the time is over."
+        )

@@ -1,0 +1,113 @@
+"""What changed under an open request, three ways, and bringing the request up to what stands now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from access.permissions import require
+from approvals.merging import ABSENT, Member, three_way
+from approvals.models import ChangeRequest
+from approvals.workflow import subjects
+from approvals.workflow.errors import StateError
+from approvals.workflow.proposing import revise
+from approvals.workflow.request import locked, require_open, same
+from audit.actor import Actor
+from audit.recording import recording
+from flags.documents import read_moment
+from flags.subjects import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """A subject that changed since the request was made for it."""
+
+    subject: str
+    seen_version: int
+    version: int
+    members: tuple[Member, ...]
+    # What stands now with what was asked for.
+    together: Any
+
+    @property
+    def collisions(self) -> list[Member]:
+        return [member for member in self.members if member.collides]
+
+
+def divergences(request: ChangeRequest) -> list[Divergence]:
+    """What changed under a request since it was made; empty: it can be applied as it is."""
+    found = []
+    for operation in request.change["operations"]:
+        subject = operation["subject"]
+        state = subjects.standing(request.project, Subject.parse(subject))
+        seen = request.change["base"][subject]
+        if "label" in operation or state.version == seen:
+            continue
+        members, together = three_way(operation["before"], state.document, operation["after"])
+        found.append(Divergence(subject, seen, state.version, tuple(members), together))
+    return found
+
+
+def rebase(actor: Actor, request: ChangeRequest) -> ChangeRequest:
+    """Make a new revision for what stands now, with what changed meanwhile and what was asked for.
+
+    Only where no member was changed by both; approvals do not carry over. Only the proposer may. Raises
+    `StateError` (also where members collide, naming them and both values) and what `revise` raises.
+    """
+    with recording(actor):
+        require(actor, "change.propose", request.project)
+        request = locked(request)
+        if request.proposer != actor.id:
+            raise StateError(
+                f"{request.change_id} is somebody else's; they can rebase it, edit it or withdraw it."
+            )
+        require_open(request)
+        request.project.hold()
+        found = {each.subject: each for each in divergences(request)}
+        if not found:
+            raise StateError(f"Nothing changed under {request.change_id}; there is nothing to rebase.")
+        if collisions := [(each, member) for each in found.values() for member in each.collisions]:
+            raise StateError(
+                f"{request.change_id} cannot be rebased by itself: "
+                + "; ".join(_collision(each, member) for each, member in collisions[:5])
+                + ". Edit it, and say which should stand."
+            )
+        operations = []
+        base = {}
+        for operation in request.change["operations"]:
+            subject = operation["subject"]
+            if "label" in operation:
+                continue
+            state = subjects.standing(request.project, Subject.parse(subject))
+            after = found[subject].together if subject in found else operation["after"]
+            if not same(state.document, after):
+                operations.append({"subject": subject, "after": after})
+                base[subject] = state.version
+        if not operations:
+            raise StateError(f"What {request.change_id} asks for stands there already; withdraw it.")
+        return revise(
+            actor,
+            request,
+            operations,
+            title=request.title,
+            rationale=request.rationale,
+            ticket=request.ticket,
+            base=base,
+            not_before=read_moment(request.change.get("not_before")),
+            scheduled_at=request.scheduled_at,
+        )
+
+
+def _collision(divergence: Divergence, member: Member) -> str:
+    return (
+        f"{member.pointer or 'the whole document'} of {divergence.subject} is {_told(member.now)} now, "
+        f"and {_told(member.proposed)} was asked for"
+    )
+
+
+def _told(value: Any) -> str:
+    if value is ABSENT:
+        return "absent"
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= 120 else f"{text[:119]}…"
