@@ -14,6 +14,8 @@ Operation = dict[str, Any]
 Document = dict[str, Any]
 # By this label an operation is the way back, approved together with the change itself.
 LABEL = "revert"
+# With a time: it is carried out then.
+END = "end"
 _STAYING = frozenset({"segment", "environment"})
 
 
@@ -62,6 +64,11 @@ def way_back(operations: Iterable[Mapping[str, Any]]) -> list[Operation]:
                 }
             )
     return found
+
+
+def planned_end(operations: Iterable[Mapping[str, Any]], at: str) -> list[Operation]:
+    """The same operations, to be carried out at a time (as the ledger writes it) instead of when asked."""
+    return [{**operation, "label": f"{END} {at}"} for operation in way_back(operations)]
 
 
 def is_way_back(operation: Mapping[str, Any]) -> bool:

@@ -16,12 +16,17 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def carry_out_due() -> None:
-    """Apply approved requests whose time has come, and the next stage of each rollout plan that is due."""
+    """Do what is due: approved requests, what goes back by itself, the next stages of rollout plans."""
     now = timezone.now()
     actor = system_actor("scheduler")
     due = ChangeRequest.objects.filter(state=ChangeRequest.State.APPROVED, scheduled_at__lte=now)
     for request in due.order_by("scheduled_at"):
         _go_on(f"{request.change_id}", workflow.apply_or_explain, actor, request)
+    applied = ChangeRequest.objects.filter(state=ChangeRequest.State.APPLIED)
+    for request in applied.filter(confirm_by__lte=now):
+        _go_on(f"{request.change_id}", workflow.take_back_unconfirmed, actor, request)
+    for request in ChangeRequest.objects.filter(ends_at__lte=now):
+        _go_on(f"{request.change_id}", workflow.end, actor, request)
     for plan in RolloutPlan.objects.filter(state=RolloutPlan.State.RUNNING, next_at__lte=now):
         _go_on(str(plan), rollouts.advance, actor, plan)
 

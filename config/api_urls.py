@@ -94,7 +94,17 @@ urlpatterns = [
     _v1("change-requests/<int:number>", ChangeRequests, get="retrieve", put="update"),
     *(
         _v1(f"change-requests/<int:number>/{verb}", ChangeRequests, post=verb)
-        for verb in ("approve", "reject", "withdraw", "rebase", "apply", "schedule", "comment", "revert")
+        for verb in (
+            "approve",
+            "reject",
+            "withdraw",
+            "rebase",
+            "apply",
+            "confirm",
+            "schedule",
+            "comment",
+            "revert",
+        )
     ),
     _v1("emergencies", Emergencies, get="list"),
     _v1("emergencies/<uuid:event>/review", Emergencies, post="review"),

@@ -9,7 +9,7 @@ Kind = Literal["configuration", "definition", "segment", "expectations", "enviro
 # What governs what is served, and is not served itself.
 GOVERNING: frozenset[Kind] = frozenset({"environment", "policy", "member"})
 _WRITING_ORDER: tuple[Kind, ...] = (
-    *("environment", "segment", "definition", "configuration"),
+    *("environment", "segment", "definition", "configuration", "expectations"),
     *("policy", "member"),
 )
 
@@ -53,7 +53,7 @@ class Subject:
 
     @property
     def writing_rank(self) -> int:
-        """What is written first: a segment, then a flag, then what that flag does somewhere."""
+        """What is written first: a segment, then a flag, then what that flag does somewhere, then its tests."""
         return _WRITING_ORDER.index(self.kind)
 
     def __str__(self) -> str:

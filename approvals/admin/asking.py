@@ -95,6 +95,18 @@ class AskForm(WhyForm):
     at = forms.CharField(
         label=_("At"), required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
+    confirm_minutes = forms.IntegerField(
+        label=_("Undo unless confirmed within so many minutes"),
+        required=False,
+        min_value=1,
+        max_value=7 * 24 * 60,
+    )
+    ends = forms.CharField(
+        label=_("End it again at"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+        help_text=_("What stands there now comes back then, under the same approval."),
+    )
     # The browser's zone, filled in by our script; without it, UTC.
     zone = forms.CharField(label=_("Zone"), required=False, max_length=64, initial="UTC")
 
@@ -122,30 +134,37 @@ class AskForm(WhyForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("when") == AT and "zone" in cleaned:
-            cleaned["moment"] = self._moment(cleaned.get("at", ""), cleaned["zone"])
+            cleaned["moment"] = self._moment("at", cleaned["zone"])
+        if cleaned.get("ends") and "zone" in cleaned:
+            cleaned["end"] = self._moment("ends", cleaned["zone"])
         return cleaned
 
-    def _moment(self, text: str, zone: ZoneInfo) -> datetime | None:
+    def _moment(self, field: str, zone: ZoneInfo) -> datetime | None:
         try:
-            moment = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(self.cleaned_data.get(field) or "")
         except ValueError:
-            self.add_error("at", _("Say when: a date and a time."))
+            self.add_error(field, _("Say when: a date and a time."))
             return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=zone)
         if moment <= timezone.now():
-            self.add_error("at", _("This is in the past; choose a later time."))
+            self.add_error(field, _("This is in the past; choose a later time."))
         return moment
 
     @property
     def timing(self) -> dict[str, Any]:
-        """The option of `workflow.change` for what was chosen; valid forms only."""
+        """The options of `workflow.change` for what was chosen; valid forms only."""
+        options: dict[str, Any] = {}
+        if minutes := self.cleaned_data.get("confirm_minutes"):
+            options["confirm_within"] = minutes * 60
+        if self.cleaned_data.get("end"):
+            options["ends_at"] = self.cleaned_data["end"]
         match self.cleaned_data["when"]:
             case "at":
-                return {"scheduled_at": self.cleaned_data["moment"]}
+                options["scheduled_at"] = self.cleaned_data["moment"]
             case "by-hand":
-                return {"scheduled_at": None}
-        return {}
+                options["scheduled_at"] = None
+        return options
 
 
 def place_error(form: forms.Form, error: InvalidError, **fields: str) -> None:

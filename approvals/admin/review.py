@@ -34,7 +34,8 @@ EVENT_WORDS = {
     "approvals.v1.change_request.proposed": ("edit_note", _("asked for this")),
     "approvals.v1.change_request.scheduled": ("schedule", _("changed the time")),
     "approvals.v1.change_request.applied": ("check_circle", _("applied it")),
-    "approvals.v1.change_request.reverted": ("undo", _("took it back at once")),
+    "approvals.v1.change_request.reverted": ("undo", _("took it back")),
+    "approvals.v1.change_request.confirmed": ("task_alt", _("confirmed it: it stays")),
     "approvals.v1.change_request.lapsed": ("history", _("opened a new ledger, and it lapsed")),
 }
 REVIEW_WORDS = {
@@ -122,6 +123,9 @@ class ReviewPage(Page):
                 self.say(_("Applied."))
             case "schedule":
                 self._schedule(row)
+            case "confirm":
+                workflow.confirm(self.actor, row)
+                self.say(_("Confirmed: it stays."))
             case "revert-at-once":
                 workflow.revert_at_once(self.actor, row)
                 self.say(_("Taken back. A reviewer owes this a look."))
@@ -226,6 +230,7 @@ class ReviewPage(Page):
             "can_review": row.is_open and may_review,
             "why_not": why_not,
             "reviewers": holders(self.project, "change.approve", row.proposer) if row.is_open else [],
+            "can_confirm": row.confirm_by is not None and self.holds("change.apply"),
             "can_apply": ready and self.holds("change.apply"),
             "can_schedule": row.is_open and self.holds("change.schedule"),
             "can_withdraw": row.is_open and own and self.holds("change.propose"),
@@ -285,10 +290,12 @@ class ReviewPage(Page):
 
 
 class ScheduleForm(AskForm):
-    """When an open request is applied; why and for which ticket are part of the request already."""
+    """When an open request is applied; why, for which ticket and until when are part of the request already."""
 
     rationale = None  # type: ignore[assignment]
     ticket = None  # type: ignore[assignment]
+    confirm_minutes = None  # type: ignore[assignment]
+    ends = None  # type: ignore[assignment]
 
     def __init__(self, *args: Any, needs: Requirements, **kwargs: Any) -> None:
         forms.Form.__init__(self, *args, **kwargs)

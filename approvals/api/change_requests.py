@@ -77,6 +77,8 @@ class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
             "created_at",
             "updated_at",
             "applied_at",
+            "confirm_by",
+            "ends_at",
         )
 
     def get_environments(self, row: ChangeRequest) -> list[str]:
@@ -279,6 +281,13 @@ class ChangeBody(Body):
         allow_null=True,
         help_text="When to apply it, once approved. Left out: at once. Null: when somebody says so.",
     )
+    confirm_within = Whole(
+        required=False,
+        min_value=60,
+        max_value=604_800,
+        help_text="Seconds after which it is taken back, unless somebody confirmed it.",
+    )
+    ends_at = Moment(required=False, help_text="When it is taken back as planned, under the same approval.")
 
 
 class NewChangeBody(ChangeBody):
@@ -493,6 +502,13 @@ class ChangeRequests(Endpoint):
         self.body(request)
         row = self._request(request, number)
         return self._shown(workflow.apply(self.actor(request), row))
+
+    @extend_schema(request=None, responses=ChangeRequestDetailSerializer)
+    def confirm(self, request: Request, number: int) -> Response:
+        """Keep what would be taken back because nobody confirmed it."""
+        self.body(request)
+        row = self._request(request, number)
+        return self._shown(workflow.confirm(self.actor(request), row))
 
     @extend_schema(
         request=ScheduleBody,

@@ -9,6 +9,7 @@ from approvals.workflow.checks import BlockedError, Finding, foresee
 from approvals.workflow.emergencies import escalate, kill, kill_everywhere, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.findings import check_request
+from approvals.workflow.going_back import confirm, end, take_back_unconfirmed
 from approvals.workflow.needs import needs_of
 from approvals.workflow.proposing import change, preview, propose, revise
 from approvals.workflow.reach import touched_by_request
@@ -34,7 +35,9 @@ __all__ = [
     "change",
     "check_request",
     "comment",
+    "confirm",
     "divergences",
+    "end",
     "escalate",
     "foresee",
     "give_role",
@@ -52,6 +55,7 @@ __all__ = [
     "review_emergency",
     "revise",
     "schedule",
+    "take_back_unconfirmed",
     "take_role",
     "touched_by_request",
     "why_not_at_once",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 
 from django.utils import timezone
 
@@ -54,6 +55,8 @@ def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
         _require_served(request, numbers)
         _carry_out(record, request, numbers)
         request.state, request.applied_at, request.problem = State.APPLIED, timezone.now(), ""
+        if (seconds := request.change.get("confirm_within")) is not None:
+            request.confirm_by = request.applied_at + timedelta(seconds=seconds)
         request.save()
         _record_applied(record, request)
         if request.plan is not None:

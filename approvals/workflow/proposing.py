@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +44,7 @@ from flags.subjects import Subject
 State = ChangeRequest.State
 # Bytes of a change in its event, whose own members need the rest of the 65,535.
 _LARGEST_CHANGE = 60_000
+SHORTEST_CONFIRMATION, LONGEST_CONFIRMATION = 60, 7 * 86_400
 
 
 def propose(
@@ -56,6 +58,8 @@ def propose(
     base: Mapping[str, int] | None = None,
     not_before: datetime | None = None,
     scheduled_at: datetime | None = None,
+    confirm_within: int | None = None,
+    ends_at: datetime | None = None,
     labelled: Sequence[Operation] = (),
 ) -> ChangeRequest:
     """Store a change request with what would change, and record its proposal.
@@ -63,8 +67,9 @@ def propose(
     `operations`: `{"subject", "after"}` each, of different subjects. `base`: the version of each subject
     that the proposer saw, all of them; None: what stands now. `not_before`: the approval holds from then on.
     `scheduled_at`: our task applies it then (with `not_before`: not before that), or as soon as it is
-    approved afterwards; None: when somebody does. `labelled`: further operations carried out later under
-    the same approval (stages, expiry, revert).
+    approved afterwards; None: when somebody does. `confirm_within`: seconds after which it is taken back unless
+    somebody confirmed it. `ends_at`: when it is taken back as planned. `labelled`: further operations carried
+    out later under the same approval (stages, expiry, revert).
 
     Raises `ForbiddenError`, `InvalidError` (also for what the policies ask for), `ConflictError`.
     """
@@ -72,9 +77,8 @@ def propose(
         _require_may_ask(actor, project, operations)
         request = ChangeRequest(project=project, proposer=actor.id, change={}, required_approvals=0)
         request.save()  # for its number, which is part of what is reviewed
-        _draft(
-            record, request, operations, title, rationale, ticket, base, not_before, scheduled_at, labelled
-        )
+        times = Times(not_before, scheduled_at, confirm_within, ends_at)
+        _draft(record, request, operations, title, rationale, ticket, base, times, labelled)
     return request
 
 
@@ -89,6 +93,8 @@ def revise(
     base: Mapping[str, int] | None = None,
     not_before: datetime | None = None,
     scheduled_at: datetime | None = None,
+    confirm_within: int | None = None,
+    ends_at: datetime | None = None,
 ) -> ChangeRequest:
     """Replace an open request by a new revision, with an id and digest of its own.
 
@@ -105,7 +111,8 @@ def revise(
         record_verdict(record, request, "rejected")
         request.revision += 1
         request.state, request.problem = State.IN_REVIEW, ""
-        _draft(record, request, operations, title, rationale, ticket, base, not_before, scheduled_at, ())
+        times = Times(not_before, scheduled_at, confirm_within, ends_at)
+        _draft(record, request, operations, title, rationale, ticket, base, times, ())
     return request
 
 
@@ -129,6 +136,36 @@ def change(
                 request.problem, request.scheduled_at = str(error), None
                 request.save()
     return request
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a change holds, happens and goes back; see `propose`. Raises `InvalidError` naming the member."""
+
+    not_before: datetime | None = None
+    scheduled_at: datetime | None = None
+    confirm_within: int | None = None
+    ends_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        seconds = self.confirm_within
+        if seconds is not None and not SHORTEST_CONFIRMATION <= seconds <= LONGEST_CONFIRMATION:
+            raise InvalidError("confirm_within", "must be from a minute to a week, in seconds")
+        begins = max(timezone.now(), self.not_before or timezone.now(), self.scheduled_at or timezone.now())
+        if self.ends_at is not None and self.ends_at <= begins:
+            raise InvalidError("ends_at", "is not after the change begins; name a later time")
+
+    @property
+    def due(self) -> datetime | None:
+        """When our task applies it, not before the approval holds."""
+        if self.scheduled_at is None or self.not_before is None:
+            return self.scheduled_at
+        return max(self.scheduled_at, self.not_before)
+
+    @property
+    def end(self) -> str:
+        """The planned end as the ledger writes it; empty for none."""
+        return timestamp(self.ends_at) if self.ends_at is not None else ""
 
 
 class _UndoneError(Exception):
@@ -176,8 +213,7 @@ def _draft(
     rationale: str,
     ticket: str,
     base: Mapping[str, int] | None,
-    not_before: datetime | None,
-    scheduled_at: datetime | None,
+    times: Times,
     labelled: Sequence[Operation],
 ) -> None:
     project = request.project
@@ -197,8 +233,7 @@ def _draft(
     validate(project, whole)
     _require_may_ask(record.actor, project, whole, touched_by(project, whole))
     environments = environments_of(project, whole)
-    if policies.on_call_may_revert(project, environments):
-        whole += _valid_way_back(project, whole)
+    whole += _ways_back(project, whole, times, asked=policies.on_call_may_revert(project, environments))
     needs = needs_of(project, whole)
     where = ", ".join(environment.name for environment in environments) or project.name
     if not texts["title"]:
@@ -214,17 +249,18 @@ def _draft(
         "base": versions,
         "operations": whole,
     }
-    if not_before is not None:
-        request.change["not_before"] = timestamp(not_before)
-        if scheduled_at is not None:
-            scheduled_at = max(scheduled_at, not_before)
+    if times.not_before is not None:
+        request.change["not_before"] = timestamp(times.not_before)
+    if times.confirm_within is not None:
+        request.change["confirm_within"] = times.confirm_within
     shown = blobs.event_change(request.change)
     if (size := len(canonical(shown))) > _LARGEST_CHANGE:
         raise InvalidError(
             "operations", f"take {size} bytes in the ledger, more than {_LARGEST_CHANGE}; split the request"
         )
     request.title, request.digest = texts["title"], digest(shown)
-    request.required_approvals, request.scheduled_at = needs.approvals, scheduled_at
+    request.required_approvals, request.scheduled_at = needs.approvals, times.due
+    request.ends_at = times.ends_at
     request.state = State.APPROVED if needs.approvals == 0 else State.IN_REVIEW
     request.save()
     request.environments.set(environments)
@@ -238,14 +274,30 @@ def _draft(
     )
 
 
-def _valid_way_back(project: Project, whole: Sequence[Operation]) -> list[Operation]:
-    """The way back to be approved with a change; none where what stood before could not stand again."""
+def _ways_back(project: Project, whole: Sequence[Operation], times: Times, *, asked: bool) -> list[Operation]:
+    """The ways back to be approved with a change: to be taken when asked, unless confirmed, or at its end.
+
+    `asked`: on-call may take one; left out where what stood before could not stand again. Whoever names a time
+    is told instead: raises `InvalidError`.
+    """
     now = [operation for operation in whole if "label" not in operation]
-    back = inverse.way_back(now)
-    try:
-        validate(project, [*now, *back])
-    except InvalidError:
-        return []
+    back: list[Operation] = []
+    for member, wanted, found in (
+        ("", asked and times.confirm_within is None, inverse.way_back(now)),
+        ("confirm_within", times.confirm_within is not None, inverse.way_back(now)),
+        ("ends_at", times.ends_at is not None, inverse.planned_end(now, times.end)),
+    ):
+        if not wanted:
+            continue
+        if member and (any("label" in each for each in whole) or len(found) < len(now)):
+            raise InvalidError(member, "cannot be: not all of this can go back by itself")
+        try:
+            validate(project, [*now, *found])
+        except InvalidError as error:
+            if member:
+                raise InvalidError(member, f"cannot be, for what stood before: {error}") from error
+            continue
+        back += found
     return back
 
 

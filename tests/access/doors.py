@@ -351,6 +351,7 @@ API = [
     Door(f"{_CR}/comment", "POST", "change.comment", "comment", REQUEST),
     Door(f"{_CR}/schedule", "POST", "change.schedule", "schedule", REQUEST),
     Door(f"{_CR}/apply", "POST", "change.apply", None, REQUEST),
+    Door(f"{_CR}/confirm", "POST", "change.apply", None, REQUEST),
     Door(f"{_CR}/revert", "POST", "change.propose", {}, REQUEST),
     Door(f"{_CR}/revert-at-once", "POST", "flag.kill", None, REQUEST),
     Door(f"{_V1}change-requests/restore", "POST", "change.propose", "restore"),

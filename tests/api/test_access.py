@@ -23,6 +23,7 @@ def test_me_says_who_and_what_i_am(api: Api, pipeline: Any) -> None:
         "organisation_administrator": False,
         "organisation_roles": [],
         "teams": [],
+        "second_factor_needed": False,
         "projects": [{"project": "shop", "roles": ["editor"]}],
     }
     account = api.get("pipeline", "me").body
