@@ -176,21 +176,6 @@ def explain(
     )
 
 
-def _with_prerequisites(environment: Environment, key: str) -> dict[str, FlagConfiguration]:
-    """The flag's configuration and those of all that it needs: a query per link of the longest chain."""
-    found: dict[str, FlagConfiguration] = {}
-    wanted = {key}
-    while wanted:
-        rows = FlagConfiguration.objects.filter(
-            environment=environment, flag__key__in=wanted, flag__archived=False
-        )
-        new = {row.flag.key: row for row in rows.select_related("flag")}
-        found |= new
-        needed = {each["flag"] for row in new.values() for each in row.document.get("prerequisites", ())}
-        wanted = needed - set(found) - wanted
-    return found
-
-
 def steps_of(
     document: Mapping[str, Any],
     result: Result,

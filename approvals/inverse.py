@@ -39,6 +39,8 @@ def document_before(operation: Mapping[str, Any]) -> Document | None:
             return {**{name: value for name, value in after.items() if name != "off"}, "enabled": False}
         case "definition":
             return {**after, "archived": True}
+        case "expectations":
+            return {"expectations": []}
     return None
 
 

@@ -47,15 +47,18 @@ class Resulting:
         rows = FlagConfiguration.objects.filter(environment=environment, flag__key__in=keys)
         found = {row.flag.key: row for row in rows.select_related("flag")}
         set_here = {key: after for key, after in self.configured(environment).items() if key in keys}
-        new = Flag.objects.filter(project=self.project, key__in=set(set_here) - set(found))
-        found |= {flag.key: FlagConfiguration(flag=flag, environment=environment) for flag in new}
+        unset = set(set_here) - set(found)
+        flags = {flag.key: flag for flag in Flag.objects.filter(project=self.project, key__in=unset)}
+        for key in unset:
+            # One that is not there yet is made by the same operations.
+            flag = flags.get(key) or Flag(project=self.project, key=key)
+            found[key] = FlagConfiguration(flag=flag, environment=environment)
         for key, after in set_here.items():
-            if key in found:
-                found[key].document = after
+            found[key].document = after
         for subject, after in self._of("definition"):
             if subject.key in found:
                 fill_definition(found[subject.key].flag, after)
-        return found
+        return {key: row for key, row in found.items() if not row.flag.archived}  # those are not served
 
     def with_prerequisites(
         self, environment: Environment, keys: Collection[str]
@@ -92,7 +95,7 @@ class Resulting:
                 definition_document(flag),
                 drafts[Subject("definition", self.project.key, flag.key)],
             )
-            if any(before.get(name) != after.get(name) for name in SERVED_MEMBERS):
+            if any(before.get(name) != after.get(name) for name in (*SERVED_MEMBERS, "archived")):
                 found.add(flag.key)
         if self.segment_drafts:
             found |= {

@@ -41,11 +41,12 @@ class State:
 def read(project: Project, subject: Subject, *, lock: bool = False, created: Collection[str] = ()) -> State:
     """The state at a subject. `lock` holds the row until the transaction ends (SQLite: the transaction does).
 
-    `created`: keys of flags that the same change makes, so that their configurations stand nowhere yet.
+    `created`: keys of flags that the same change makes, so that nothing about them stands anywhere yet.
     Raises `NotFoundError` when the flag or environment of a configuration does not exist.
     """
-    if subject.kind == "configuration" and subject.key in created:
-        _environment(project, subject.environment)
+    if subject.kind in ("configuration", "expectations") and subject.key in created:
+        if subject.kind == "configuration":
+            _environment(project, subject.environment)
         if not Flag.objects.filter(project=project, key=subject.key).exists():
             return State(None, 0)
     row = _row(project, subject, lock=lock)

@@ -192,6 +192,15 @@ class ChangeRequestDetailSerializer(ChangeRequestSerializer):
             "change",
         )
 
+    @extend_schema_field(FindingSerializer(many=True))
+    def get_checks(self, row: ChangeRequest) -> Any:
+        found = workflow.check_request(row, self.context.get("actor")) if row.is_open else []
+        return FindingSerializer(found, many=True).data
+
+    @extend_schema_field(DivergenceSerializer(many=True))
+    def get_conflicts(self, row: ChangeRequest) -> Any:
+        return DivergenceSerializer(workflow.divergences(row) if row.is_open else [], many=True).data
+
     @extend_schema_field(WayBackSerializer(allow_null=True))
     def get_way_back(self, row: ChangeRequest) -> dict[str, Any] | None:
         if row.state != ChangeRequest.State.APPLIED:
@@ -208,15 +217,6 @@ class ChangeRequestDetailSerializer(ChangeRequestSerializer):
 
     def get_extent(self, row: ChangeRequest) -> str:
         return extent(row.change)
-
-    @extend_schema_field(FindingSerializer(many=True))
-    def get_checks(self, row: ChangeRequest) -> Any:
-        found = workflow.check_request(row, self.context.get("actor")) if row.is_open else []
-        return FindingSerializer(found, many=True).data
-
-    @extend_schema_field(DivergenceSerializer(many=True))
-    def get_conflicts(self, row: ChangeRequest) -> Any:
-        return DivergenceSerializer(workflow.divergences(row) if row.is_open else [], many=True).data
 
     def get_effects(self, row: ChangeRequest) -> list[str]:
         return effects_in_words(row)

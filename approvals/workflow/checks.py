@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from access.roles import Role, label_of, roles_that_may
-from approvals import planned
+from approvals import inverse, planned
 from approvals.advice import advice
 from approvals.expectations import Outcome, outcomes
 from approvals.freezes.covering import Frozen, Reached, concerning, freezing, next_open_slot
@@ -20,7 +20,7 @@ from approvals.resulting import Resulting
 from approvals.workflow import subjects
 from approvals.workflow.errors import InvalidError, StateError
 from approvals.workflow.reach import touched_by
-from approvals.workflow.validity import Operation, validate
+from approvals.workflow.validity import Operation, created_flags, validate
 from audit.actor import Actor
 from flags.changes import NotFoundError
 from flags.models import Environment, Project
@@ -98,8 +98,9 @@ def takes_effect_at_once(operation: Mapping[str, Any]) -> bool:
 
 
 def is_way_back(operation: Mapping[str, Any]) -> bool:
-    """Whether the operation undoes or turns off: a revert, an abort, an expiry."""
-    return bool(operation.get("repeat")) or str(operation.get("label", "")).startswith("expiry ")
+    """Whether the operation undoes or turns off: a revert, an abort, a planned end, an expiry."""
+    label = str(operation.get("label", ""))
+    return label == inverse.LABEL or label.startswith((f"{inverse.END} ", "expiry "))
 
 
 def foresee(
@@ -110,10 +111,11 @@ def foresee(
     Empty for what cannot be: the gate says why when it is asked for. Reads only.
     """
     operations: list[Operation] = []
+    created = created_flags(wanted)
     for each in wanted:
         subject = Subject.parse(each["subject"])
         try:
-            before = subjects.read(project, subject).document
+            before = subjects.read(project, subject, created=created).document
         except NotFoundError:
             return []
         operations.append({**each, "before": before})

@@ -18,7 +18,7 @@ from approvals.workflow import BlockedError, InvalidError
 from audit.models import Event
 from flags.models import Expectations, FlagConfiguration
 from flags.subjects import Subject
-from tests.cast import OFF, ON, Cast, _user
+from tests.cast import BANNER, OFF, ON, Cast, _user
 
 State = ChangeRequest.State
 SUBJECT = "project/shop/expectations/banner"
@@ -143,6 +143,20 @@ def test_flag_and_expectation_change_in_one_request(shop: Cast) -> None:
     )
     assert not blocking(request)
     assert shop.approve(request).state == State.APPLIED
+
+
+def test_a_new_flag_comes_with_what_is_expected_of_it(cast: Cast) -> None:
+    operations = [
+        {"subject": SUBJECT, "after": {"expectations": [expected("on", environment="development")]}},
+        {"subject": cast.subject(environment="development"), "after": OFF},
+        {"subject": "project/shop/flag/banner", "after": BANNER},
+    ]
+    options = {"title": "New", "rationale": "planned"}
+    with pytest.raises(BlockedError, match="would get off"):
+        workflow.change(cast.actor("author"), cast.project, operations, **options)
+    operations[1]["after"] = ON
+    made = workflow.change(cast.actor("author"), cast.project, operations, **options)
+    assert made.state == State.APPLIED
 
 
 def test_after_a_kill_what_fails_already_holds_nothing_up(shop: Cast) -> None:
