@@ -184,6 +184,13 @@ def may_in_organisation(actor: Actor, verb: str) -> bool:
     )
 
 
+def holding_in_organisation(actor: Actor, verb: str) -> Q:
+    """The same as a condition, true or false for every row: for asking it within another query."""
+    if not scope_of(actor).admits_everywhere(verb):
+        return Q(pk__in=[])
+    return _holds_everywhere(actor, verb)
+
+
 def require_in_organisation(actor: Actor, verb: str, *, reading: bool = False) -> None:
     """Raise `ForbiddenError` unless the actor holds the verb in the whole installation.
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from access.models import Delivery, User
 from access.notifications.kinds import KINDS, Channel
-from access.permissions import may, may_in_organisation, projects_where, user_actor
+from access.permissions import holding_in_organisation, may, may_in_organisation, projects_where, user_actor
 from access.roles import VERBS
 from audit.actor import Actor
 
@@ -23,8 +23,8 @@ def inbox(actor: Actor) -> QuerySet[Delivery]:
     for verb in _RESTS_ON:
         if VERBS[verb].is_of_project:
             seen |= Q(rests_on=verb, notification__project__in=projects_where(actor, verb))
-        elif may_in_organisation(actor, verb):
-            seen |= Q(rests_on=verb)
+        else:
+            seen |= Q(rests_on=verb) & holding_in_organisation(actor, verb)
     return Delivery.objects.filter(seen, person__pseudonym=actor.id, channel=Channel.APP)
 
 

@@ -252,7 +252,7 @@ def test_a_receiver_whose_name_leads_to_a_private_address_by_now_is_not_asked(
         ("https://2130706433/", "not public"),
         ("https:///nowhere", "must be an address"),
         ("https://example.com:99999/", "is no address"),
-        ("https://exa\nmple.com/", ""),
+        ("https://exa\nmple.com/", "plain characters"),
     ],
 )
 def test_a_webhook_goes_to_public_hosts_over_https_only(url: str, reason: str) -> None:
