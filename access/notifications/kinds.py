@@ -84,6 +84,14 @@ KINDS: Mapping[str, Kind] = {
         _LOUD,
         more="{problem}",
     ),
+    "request.went_back": Kind(
+        "the time came at which a change goes back by itself: nobody confirmed it, or its planned end",
+        "its proposer, and who may kill there",
+        "{change} was to go back by itself: {title}",
+        _LOUD,
+        verb="flag.kill",
+        more="{problem}",
+    ),
     "request.lapsed": Kind(
         "a request lapsed, because a new ledger was opened",
         "its proposer",

@@ -213,3 +213,13 @@ def test_alarms_of_accounts_reach_the_person_even_of_their_own_doing_and_adminis
     subjects = {(mail.to[0], mail.subject) for mail in mailoutbox}
     assert ("viewer@example.com", "[Countersign] Your account: an app was added") in subjects
     assert ("root@example.com", "[Countersign] Viewer took away the second factors of Viewer") in subjects
+
+
+def test_what_goes_back_by_itself_is_told_to_on_call_and_its_author(shop: Cast, later: Any) -> None:
+    shop.approve(shop.propose(OFF))
+    shop.approve(shop.propose(ON, confirm_within=600))
+    later(timedelta(minutes=11))
+    carry_out_due()
+    assert told("request.went_back") == {"on_call", "author", "administrator", "root"}
+    [found] = Notification.objects.filter(kind="request.went_back")
+    assert found.about["problem"] == "It was not confirmed in time, and it was taken back."
