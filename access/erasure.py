@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from access import grants, teams
 from access.models import ApiToken, Membership, ServiceAccount, StoredAnswer, TeamMember, User
+from access.notifications import inbox
 from access.permissions import is_last_organisation_administrator, require_in_organisation
 from access.roles import Role
 from audit.actor import Actor
@@ -90,6 +91,7 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
         SocialAccount.objects.filter(user=person).delete()
         Authenticator.objects.filter(user=person).delete()
         person.signed_in_sessions.all().delete()
+        inbox.forget(person)
         AccessAttempt.objects.filter(username=person.username).delete()
         Session.objects.filter(pk__in=_sessions(person)).delete()
         _forget_answers(person)

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.apps import apps
 from django.db.models import Q
+from django.urls import reverse
 
+from access import notify
 from access.limits import Limits, LimitsError
 from access.models import (
     CustomRole,
@@ -201,7 +203,18 @@ def change_roles(
     for role, row in rows.items():
         if role not in wanted:
             row.delete()
+    _tell(record, project, member)
     return event
+
+
+def _tell(record: Recording, project: Any, member: str) -> None:
+    """Tell the project's administrators who holds what now."""
+    held = Membership.objects.filter(project=project, member=member).order_by("role")
+    roles = ", ".join(f"{row.role_name} ({row.reach})" if row.limits else row.role_name for row in held)
+    link = reverse("admin:people", args=[project.key])
+    notify.tell(
+        record, "access.changed", project, about={"member": member, "roles": roles or "none"}, link=link
+    )
 
 
 def require_another_administrator(membership: Membership) -> None:

@@ -1,16 +1,8 @@
-"""The keys of identity providers: discovered and fetched over HTTPS, kept for a while, and nothing else fetched.
-
-Safe against being sent elsewhere: no redirects, no proxy, the address that was looked up and found public is
-the one that is connected to, and an answer has a longest size and time.
-"""
+"""The keys of identity providers: discovered and fetched over HTTPS, kept for a while, and nothing else fetched."""
 
 from __future__ import annotations
 
-import http.client
-import ipaddress
 import json
-import socket
-import ssl
 import threading
 import time
 from collections import defaultdict
@@ -21,11 +13,10 @@ from urllib.parse import urlsplit
 import jwt
 from django.conf import settings
 
+from access import outgoing
 from access.limits import LimitsError
 
 LONGEST_ANSWER = 256 * 1024
-TIMEOUT = 5.0
-"""Seconds for each step of a request."""
 KEPT = 600.0
 """Seconds for which an issuer's keys are believed without asking again."""
 PAUSE = 30.0
@@ -125,47 +116,16 @@ def _get(issuer: str, address: str) -> dict[str, Any]:
     if parts.scheme != "https" and not (private and parts.scheme == "http"):
         raise IssuerError("iss: the issuer's keys are not at an https:// address.")
     try:
-        connection = _connect(parts.hostname or "", parts.port, parts.scheme == "https", private)
-        try:
-            connection.request("GET", parts.path or "/", headers={"Accept": "application/json"})
-            response = connection.getresponse()
-            body = _read(response)
-        finally:
-            connection.close()
-        if response.status != 200 or len(body) > LONGEST_ANSWER:
-            raise IssuerError(f"iss: the issuer answers {response.status}, or too much; try again later.")
-        document = json.loads(body)
-    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        answer = outgoing.ask(
+            "GET", address, headers={"Accept": "application/json"}, longest=LONGEST_ANSWER, private=private
+        )
+        if answer.status != 200 or len(answer.body) > LONGEST_ANSWER:
+            raise IssuerError(f"iss: the issuer answers {answer.status}, or too much; try again later.")
+        document = json.loads(answer.body)
+    except outgoing.PrivateAddressError as error:
+        raise IssuerError("iss: the issuer's host has an address that is not public.") from error
+    except (outgoing.NoAnswerError, ValueError, RecursionError) as error:
         raise IssuerError("iss: the issuer's keys cannot be fetched now; try again later.") from error
     if not isinstance(document, dict):
         raise IssuerError("iss: the issuer answers no JSON object.")
     return document
-
-
-def _read(response: http.client.HTTPResponse) -> bytes:
-    """At most one byte more than the longest answer; `OSError` where it trickles."""
-    deadline, body = time.monotonic() + 2 * TIMEOUT, b""
-    while len(body) <= LONGEST_ANSWER and (part := response.read1(LONGEST_ANSWER + 1 - len(body))):
-        body += part
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer trickles")
-    return body
-
-
-def _connect(host: str, port: int | None, secure: bool, private: bool) -> http.client.HTTPConnection:
-    """A connection to an address that was looked up once, and is public unless the issuer may be private."""
-    port = port or (443 if secure else 80)
-    addresses = {str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    if not private and not all(ipaddress.ip_address(each.partition("%")[0]).is_global for each in addresses):
-        raise IssuerError("iss: the issuer's host has an address that is not public.")
-    plain = socket.create_connection((sorted(addresses)[0], port), timeout=TIMEOUT)
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
-    if secure:
-        try:
-            connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-        except BaseException:
-            plain.close()
-            raise
-    else:
-        connection.sock = plain
-    return connection

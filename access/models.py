@@ -15,6 +15,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from access.limits import Limits
+from access.notifications.models import Attempt as Attempt
+from access.notifications.models import Chat as Chat
+from access.notifications.models import Choice as Choice
+from access.notifications.models import Delivery as Delivery
+from access.notifications.models import Notification as Notification
+from access.notifications.models import Webhook as Webhook
 from access.roles import OrganisationRole, label_of
 from access.scopes import Bearer, Scope, read_networks
 from access.signin.models import FactorPolicy as FactorPolicy

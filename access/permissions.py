@@ -163,12 +163,32 @@ def eligible(members: set[str], verb: str, project: Any, touched: Iterable[Touch
     return set(active.values_list("pseudonym", flat=True))
 
 
+def people_who_may(verb: str, project: Any | None, touched: Iterable[Touched] = ()) -> list[User]:
+    """The active people who hold the verb in the project now, for all that is touched; None: in the organisation."""
+    touched = list(touched)
+    holding = set(_organisation_memberships(verb).values_list("member", flat=True))
+    if project is not None:
+        rows = _memberships(verb).filter(project=project)
+        holding |= {row.member for row in rows if row.reach.admit(touched)}
+    teams = TeamMember.objects.filter(team__pseudonym__in=holding)
+    holding |= set(teams.values_list("member", flat=True))
+    people = User.objects.filter(Q(pseudonym__in=holding) | Q(pk__in=_superusers(verb).values("pk")))
+    return list(people.filter(is_active=True).order_by("pk"))
+
+
 def may_in_organisation(actor: Actor, verb: str) -> bool:
     """Whether the actor holds a verb that concerns the whole installation."""
     return scope_of(actor).admits_everywhere(verb) and (
         _organisation_memberships(verb).filter(held_by(actor)).exists()
         or _superusers(verb).filter(superuser_counted_for(actor), pseudonym=actor.id).exists()
     )
+
+
+def holding_in_organisation(actor: Actor, verb: str) -> Q:
+    """The same as a condition, true or false for every row: for asking it within another query."""
+    if not scope_of(actor).admits_everywhere(verb):
+        return Q(pk__in=[])
+    return _holds_everywhere(actor, verb)
 
 
 def require_in_organisation(actor: Actor, verb: str, *, reading: bool = False) -> None:

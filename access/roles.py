@@ -112,6 +112,7 @@ VERBS: Mapping[str, Verb] = {
     "project.administer": _verb("make and change environments", _ADMIN, fresh=_F),
     "policy.change": _verb("change what an environment asks for", _ADMIN, fresh=_F),
     "sdk_key.manage": _verb("make and revoke SDK keys", _ADMIN, fresh=_F),
+    "webhook.manage": _verb("say which webhooks and chats are told", _ADMIN, fresh=_F),
     "access.manage": _verb("give and take roles in a project", _ADMIN, _ORG, fresh=_F),
     # govern the installation
     "project.create": _verb("make projects", _ORG),

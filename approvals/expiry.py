@@ -6,7 +6,6 @@ import logging
 
 from django.utils import timezone
 
-from access import notify
 from approvals import planned, workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import GateError
@@ -14,6 +13,7 @@ from audit.actor import Actor
 from audit.ledger import timestamp
 from audit.recording import recording
 from flags.models import Flag, FlagConfiguration, Notice
+from flags.notices import tell_owner_once
 
 logger = logging.getLogger(__name__)
 
@@ -64,18 +64,16 @@ def _turn_off(actor: Actor, flag: Flag, configuration: FlagConfiguration) -> Non
 
 def _tell_once(flag: Flag) -> None:
     assert flag.expires_at is not None
-    _, is_first = Notice.objects.get_or_create(
-        flag=flag, kind="expired", about=flag.expires_at.isoformat()[:64]
+    what = (
+        "It is turned off where that was approved."
+        if flag.on_expiry == Flag.OnExpiry.OFF
+        else "It is still on."
     )
-    if is_first and flag.owner:
-        what = (
-            "It is turned off where that was approved."
-            if flag.on_expiry == Flag.OnExpiry.OFF
-            else "It is still on."
-        )
-        notify.mail(
-            [flag.owner],
-            f"{flag.key} in {flag.project} has expired",
-            f"The flag {flag.key} expired at {flag.expires_at:%Y-%m-%d %H:%M} UTC. {what} "
-            "Remove it from the code, or give it a later date.",
-        )
+    tell_owner_once(
+        flag,
+        "expired",
+        flag.expires_at.isoformat(),
+        "flag.expired",
+        f"It expired at {flag.expires_at:%Y-%m-%d %H:%M} UTC. {what} "
+        "Remove it from the code, or give it a later date.",
+    )

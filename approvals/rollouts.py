@@ -11,6 +11,7 @@ from access.permissions import eligible, require
 from approvals import planned, workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import ConflictError, InvalidError, StateError
+from approvals.workflow.telling import settle_plan, tell_plan, tell_waiting
 from audit.actor import Actor
 from audit.recording import recording
 from countersign.document import DocumentError
@@ -96,8 +97,10 @@ def advance(actor: Actor, plan: RolloutPlan) -> None:
             _carry_out_stage(actor, plan, plan.done + 1)
         except (ConflictError, InvalidError, StateError) as error:
             rollouts.move(record, plan, state=State.PAUSED, problem=str(error))
+            tell_plan(record, "stopped", plan, str(error), to=[plan.change_request.proposer])
             return
         rollouts.stage_done(record, plan)
+        tell_waiting(record, plan, workflow.proposers(plan.change_request))
 
 
 def _carry_out_stage(actor: Actor, plan: RolloutPlan, stage: int) -> None:
@@ -139,6 +142,7 @@ def jump(actor: Actor, plan: RolloutPlan, stage: int) -> None:
             raise StateError(f"Stage {stage} is not before a reviewer's go-ahead; nobody jumps past that.")
         _carry_out_stage(actor, plan, stage)
         rollouts.stage_done(record, plan, stage)
+        tell_waiting(record, plan, workflow.proposers(plan.change_request))
 
 
 def pause(actor: Actor, plan: RolloutPlan) -> None:
@@ -156,6 +160,7 @@ def resume(actor: Actor, plan: RolloutPlan) -> None:
         state = State.WAITING if coming.go_ahead else State.RUNNING
         earliest = max(timezone.now(), coming.not_before or timezone.now())
         rollouts.move(record, plan, state=state, next_at=rollouts.next_open(plan, earliest), problem="")
+        tell_waiting(record, plan, workflow.proposers(plan.change_request))
 
 
 def abort(actor: Actor, plan: RolloutPlan) -> None:
@@ -184,4 +189,5 @@ def _locked(actor: Actor, plan: RolloutPlan, verb: str, *states: str) -> Rollout
     require(actor, verb, plan.flag.project, workflow.touched_by_request(plan.change_request))
     if plan.state not in states:
         raise StateError(f"The plan is {plan.get_state_display().lower()}; this is not possible any more.")
+    settle_plan(plan)
     return plan

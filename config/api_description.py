@@ -55,5 +55,10 @@ TAGS = [
     {"name": "identity-providers", "description": "Where people sign in, and what their groups give."},
     {"name": "service-accounts", "description": "Programs that act through the API."},
     {"name": "trust-rules", "description": "Whose identity tokens count as a service account's."},
+    {"name": "notifications", "description": "What you were told."},
+    {"name": "notification-settings", "description": "What you are told of, by which channel."},
+    {"name": "webhooks", "description": "Where a project's notifications are sent, signed."},
+    {"name": "chats", "description": "Chats that are told: a project's, and yours."},
+    {"name": "deliveries", "description": "What was sent to webhooks and chats, with every try."},
     {"name": "tokens", "description": "Bearer tokens: yours, and those of service accounts."},
 ]

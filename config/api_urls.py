@@ -12,12 +12,14 @@ from rest_framework.request import Request
 from access.api.endpoint import Endpoint
 from access.api.erasure import Erasures
 from access.api.factors import FactorPolicies, FactorResets
+from access.api.notifications import Chats, Notifications, NotificationSettings
 from access.api.people import Me, Memberships, People, ServiceAccounts
 from access.api.providers import IdentityProviders
 from access.api.roles import Roles, Standings, WhoMay
 from access.api.teams import OrganisationMemberships, Teams
 from access.api.tokens import Tokens
 from access.api.trust import TrustRules
+from access.api.webhooks import Deliveries, Webhooks
 from approvals.api.change_requests import ChangeRequests
 from approvals.api.expectations import Expectations
 from approvals.api.explain import Explain
@@ -164,6 +166,18 @@ urlpatterns = [
     _v1("identity-providers", IdentityProviders, get="list"),
     _v1("identity-providers/<str:key>", IdentityProviders, get="retrieve", put="update", delete="destroy"),
     _v1("identity-providers/<str:key>/given", IdentityProviders, get="given"),
+    _v1("notifications", Notifications, get="list"),
+    _v1("notifications/read", Notifications, post="read"),
+    _v1("notification-settings", NotificationSettings, get="retrieve", patch="update"),
+    _v1("chats", Chats, get="list", post="create"),
+    _v1("chats/<int:id>", Chats, delete="destroy"),
+    _v1("chats/<int:id>/test", Chats, post="test"),
+    _v1("webhooks", Webhooks, get="list", post="create"),
+    _v1("webhooks/<int:id>", Webhooks, get="retrieve", patch="partial_update", delete="destroy"),
+    _v1("webhooks/<int:id>/rotate", Webhooks, post="rotate"),
+    _v1("webhooks/<int:id>/test", Webhooks, post="test"),
+    _v1("deliveries", Deliveries, get="list"),
+    _v1("deliveries/<int:id>/redeliver", Deliveries, post="redeliver"),
     _v1("service-accounts", ServiceAccounts, get="list", post="create"),
     re_path(
         r"^(?P<rest>.*)$",

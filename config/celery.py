@@ -19,6 +19,8 @@ _TIMETABLE = {
     "audit.tasks.sign_checkpoint": 60.0,
     "distribution.tasks.revoke_replaced": 2.0,
     "access.tasks.record_refusals": 3600.0,
+    "access.tasks.deliver_notifications": 2.0,
+    "access.tasks.forget_old_notifications": 3600.0,
 }
 app.conf.beat_schedule = {
     # It expires, or a broker would fill up while no worker runs; late enough for clocks that differ.

@@ -140,6 +140,20 @@ def reviews_have_a_deadline(**_: Any) -> list[CheckMessage]:
     return [Error(f"COUNTERSIGN_EMERGENCY_REVIEW_HOURS is {hours}.", hint=hint, id="config.E010")]
 
 
+@register()
+def receivers_are_hosts(**_: Any) -> list[CheckMessage]:
+    """config.E011: hosts of webhooks and chats that may be private are named one by one."""
+    return [
+        Error(
+            f"COUNTERSIGN_PRIVATE_RECEIVERS has {each!r}, which is no host.",
+            hint="Name hosts such as hooks.internal or 10.0.0.7, without https://, port and path, separated by commas.",
+            id="config.E011",
+        )
+        for each in settings.PRIVATE_RECEIVERS
+        if not re.fullmatch(r"[a-z0-9.-]{1,253}|[0-9a-f:]{2,39}", each)
+    ]
+
+
 def _is_seed(text: str) -> bool:
     try:
         return len(base64.b64decode(text, validate=True)) == 32

@@ -29,6 +29,7 @@ from access.erasure import ErasureError
 from access.grants import LastAdministratorError, ReviewNeededError, UnknownRoleError
 from access.limits import LimitsError
 from access.machines import NameTakenError
+from access.notifications.delivering import RedeliveryError
 from access.permissions import ForbiddenError
 from access.shown_factor import StaleFactorError
 from access.teams import InUseError
@@ -214,7 +215,10 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[A
     ((ConflictError, OutdatedBaseError), _conflict),
     ((InvalidError, DocumentError, LimitsError), _invalid),
     (GateError, _text(WRONG_STATE)),
-    ((LastAdministratorError, InUseError, ErasureError, ReviewNeededError), _text(WRONG_STATE)),
+    (
+        (LastAdministratorError, InUseError, ErasureError, ReviewNeededError, RedeliveryError),
+        _text(WRONG_STATE),
+    ),
     (UnknownRoleError, lambda error: _broken(INVALID, [{"member": "role", "reason": str(error)}])),
     ((AlreadyExistsError, NameTakenError), _text(ALREADY_EXISTS)),
     (ForbiddenError, _text(FORBIDDEN)),

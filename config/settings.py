@@ -175,6 +175,8 @@ TOKEN_DAYS = env.int("COUNTERSIGN_TOKEN_DAYS", 365)
 API_RATE = env.int("COUNTERSIGN_API_RATE", 50)
 # Issuers of identity tokens that may have a private address, or be plain http.
 PRIVATE_ISSUERS = env.list("COUNTERSIGN_PRIVATE_ISSUERS", default=[])
+# Hosts of webhooks and chats that may have a private address; webhooks there may be plain http.
+PRIVATE_RECEIVERS = env.list("COUNTERSIGN_PRIVATE_RECEIVERS", default=[])
 
 # --- safety of pages -----------------------------------------------------------------------------
 _https = BASE_URL.startswith("https://")
@@ -212,6 +214,8 @@ WHITENOISE_USE_FINDERS = True
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+# Seconds that the mail server may take for a step.
+EMAIL_TIMEOUT = 5
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "countersign@localhost")
 
 # --- scheduled work ------------------------------------------------------------------------------
@@ -274,6 +278,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "axes": {"level": "WARNING"},
+        # It would name addresses whole, which are secrets; the log of deliveries says what failed.
+        "apprise": {"level": "CRITICAL"},
         "celery.beat": {"level": "WARNING"},
         "kombu": {"level": "ERROR"},
         "celery.worker": {"level": "WARNING"},

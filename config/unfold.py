@@ -173,6 +173,15 @@ UNFOLD: dict[str, Any] = {
                         "active": _is_at("people", "role-limits", "who-may", "standing"),
                     },
                     {
+                        "title": _("Webhooks"),
+                        "icon": "webhook",
+                        "link": _page("webhook-list"),
+                        "active": _is_at(
+                            "webhook-list", "webhook-new", "webhook", "chat-new", "delivery-list"
+                        ),
+                        "permission": _holds("webhook.manage"),
+                    },
+                    {
                         "title": _("Audit"),
                         "icon": "history_edu",
                         "link": _page("event-list"),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.urls import reverse
+
 from access import notify
+from access.permissions import system_actor
+from audit.recording import recording
 from flags.documents import read_moment
 from flags.models import Flag, Notice
 
@@ -12,11 +16,22 @@ from flags.models import Flag, Notice
 BEFORE_EXPIRY = (14, 7, 1)
 
 
-def tell_owner_once(flag: Flag, kind: str, about: str, subject: str, text: str) -> None:
-    """Mail the owner, if there is one, unless that was done: the notice's row is the claim of the task."""
-    _, is_first = Notice.objects.get_or_create(flag=flag, kind=kind, about=about[:64])
-    if is_first and flag.owner:
-        notify.mail([flag.owner], subject, text)
+def tell_owner_once(flag: Flag, notice: str, about: str, kind: str, problem: str, **members: str) -> None:
+    """Tell the owner, if there is one, unless that was done: the notice's row is the claim of the task.
+
+    `kind`: of the notification; `problem` and `members`: what its sentences name beside the flag.
+    """
+    with recording(system_actor("lifecycle")) as record:
+        _, is_first = Notice.objects.get_or_create(flag=flag, kind=notice, about=about[:64])
+        if is_first and flag.owner:
+            notify.tell(
+                record,
+                kind,
+                flag.project,
+                about={"flag": flag.key, "problem": problem, **members},
+                link=reverse("admin:flag", args=[flag.project.key, flag.key]),
+                to=[flag.owner.pseudonym],
+            )
 
 
 def tell_of_expiry(now: datetime) -> None:
@@ -31,9 +46,10 @@ def tell_of_expiry(now: datetime) -> None:
             flag,
             f"expires-in-{days}",
             flag.expires_at.isoformat(),
-            f"{flag.key} in {flag.project} expires within {days} {'day' if days == 1 else 'days'}",
-            f"The flag {flag.key} expires at {flag.expires_at:%Y-%m-%d %H:%M} UTC. {then} "
+            "flag.expiring",
+            f"It expires at {flag.expires_at:%Y-%m-%d %H:%M} UTC. {then} "
             "Remove it from the code, or give it a later date.",
+            days=f"{days} {'day' if days == 1 else 'days'}",
         )
 
 
@@ -48,8 +64,8 @@ def tell_of_waking(now: datetime) -> None:
                 flag,
                 "wake",
                 flag.hibernation["wake_at"],
-                f"{flag.key} in {flag.project} should wake",
-                f"The flag {flag.key} hibernates with {flag.hibernation['variant']} for everyone, and was to wake "
+                "flag.waking",
+                f"It hibernates with {flag.hibernation['variant']} for everyone, and was to wake "
                 f"at {wake_at:%Y-%m-%d %H:%M} UTC. {f'Planned: {plan} ' if plan else ''}"
                 "Wake it on its page, or archive it.",
             )

@@ -8,6 +8,7 @@ from access.admin import (
     erasing,
     factor_policy,
     identities,
+    notifications,
     organisation,
     people,
     providers,
@@ -19,6 +20,7 @@ from access.admin import (
     teams,
     tokens,
     trust_rules,
+    webhooks,
 )
 
 urlpatterns = [
@@ -51,5 +53,16 @@ urlpatterns = [
     *security.urlpatterns,
     *tokens.urlpatterns,
     *trust_rules.urlpatterns,
+    path("notifications/", notifications.NotificationListPage.as_view(), name="notification-list"),
+    path(
+        "notifications/settings/",
+        notifications.NotificationSettingsPage.as_view(),
+        name="notification-settings",
+    ),
+    path("p/<str:project>/webhooks/", webhooks.WebhookListPage.as_view(), name="webhook-list"),
+    path("p/<str:project>/new-webhook/", webhooks.NewWebhookPage.as_view(), name="webhook-new"),
+    path("p/<str:project>/new-chat/", webhooks.NewChatPage.as_view(), name="chat-new"),
+    path("p/<str:project>/webhooks/<int:number>/", webhooks.WebhookPage.as_view(), name="webhook"),
+    path("p/<str:project>/deliveries/", webhooks.DeliveryListPage.as_view(), name="delivery-list"),
     path("sessions/", sessions.sessions_page, name="sessions"),
 ]

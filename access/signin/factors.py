@@ -23,11 +23,12 @@ from axes.handlers.proxy import AxesProxyHandler
 from django.contrib.auth.signals import user_login_failed
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from access import notify
 from access.models import User
-from access.notify import mail
-from access.permissions import ForbiddenError, require_in_organisation
+from access.permissions import ForbiddenError, require_in_organisation, user_actor
 from access.shown_factor import SIGNING_IN
 from access.signin.lockout import explained
 from access.signin.sealing import resealed, unseal
@@ -88,7 +89,7 @@ def add_app(actor: Actor, person: User, secret: str, code: str, *, session: str 
         row.data[_USED] = step
         row.save(update_fields=["data"])
         codes = _added(actor, record, person, row, session)
-    _tell(person, _("an authenticator app was set up"))
+        _tell(record, person, _("an authenticator app was set up"))
     return codes
 
 
@@ -102,7 +103,7 @@ def add_key(
         if factors_of(person).filter(type=Kind.WEBAUTHN).count() >= MOST_KEYS:
             raise FactorError(_("There are %s keys already; remove one first.") % MOST_KEYS)
         codes = _added(actor, record, person, WebAuthn.add(person, name, credential).instance, session)
-    _tell(person, _("a passkey or security key was set up"))
+        _tell(record, person, _("a passkey or security key was set up"))
     return codes
 
 
@@ -115,7 +116,7 @@ def renew_recovery_codes(actor: Actor, person: User) -> list[str]:
             raise FactorError(_("Recovery codes stand in for a second factor; set one up first."))
         factors_of(person).filter(type=Kind.RECOVERY_CODES).delete()
         codes = _recovery_codes(record, person)
-    _tell(person, _("new recovery codes were made; the old ones open nothing any more"))
+        _tell(record, person, _("new recovery codes were made; the old ones open nothing any more"))
     return codes
 
 
@@ -131,7 +132,7 @@ def remove(actor: Actor, person: User, number: int) -> None:
         if not has_own_factor(person):
             for codes in factors_of(person):
                 _removed(record, person, codes)
-    _tell(person, _("a second factor was removed"))
+        _tell(record, person, _("a second factor was removed"))
 
 
 def reset(actor: Actor, person: User) -> None:
@@ -145,7 +146,12 @@ def reset(actor: Actor, person: User) -> None:
         factors_of(person).delete()
         User.objects.filter(pk=person.pk).update(vouched_by="")
         end_sessions(actor, person)
-    _tell(person, _("an organisation administrator removed your second factors, so that you set up new ones"))
+        notify.tell(record, "account.second_factor_reset", None, about={"member": person.pseudonym})
+        _tell(
+            record,
+            person,
+            _("an organisation administrator removed your second factors, so that you set up new ones"),
+        )
 
 
 def use_code(actor: Actor, person: User, code: str) -> Authenticator | None:
@@ -163,11 +169,9 @@ def use_code(actor: Actor, person: User, code: str) -> Authenticator | None:
                 row.refresh_from_db()
                 left = len(RecoveryCodes(row).get_unused_codes())
                 record.event("access.v1.factor.recovery_code_used", _subject(person), {"left": left})
-                break
-        else:
-            return None
-    _tell(person, _("a recovery code was used; %s are left") % left)
-    return row
+                _tell(record, person, _("a recovery code was used; %s are left") % left)
+                return row
+        return None
 
 
 def attempt(request: HttpRequest, person: User, check: Callable[[], _Found | None]) -> _Found | None:
@@ -179,10 +183,14 @@ def attempt(request: HttpRequest, person: User, check: Callable[[], _Found | Non
     if found is None:
         user_login_failed.send(sender=__name__, credentials=credentials, request=request)
         if not AxesProxyHandler.is_allowed(request, credentials):
-            _tell(
-                person,
-                _("somebody who knows your password tried many wrong codes; change it if that was not you"),
-            )
+            with recording(user_actor(person, "ui")) as record:
+                _tell(
+                    record,
+                    person,
+                    _(
+                        "somebody who knows your password tried many wrong codes; change it if that was not you"
+                    ),
+                )
             raise LockedOutError(explained(request, person.username))
     return found
 
@@ -236,16 +244,11 @@ def _hold(person: User) -> None:
     User.objects.select_for_update(no_key=True).get(pk=person.pk)
 
 
-def _tell(person: User, what: str) -> None:
-    mail(
-        [person],
-        _("Countersign: %s") % what,
-        _(
-            "For your account %(name)s, %(what)s. It stands in the ledger. If that was not you, tell an organisation "
-            "administrator at once."
-        )
-        % {"name": person.username, "what": what},
-    )
+def _tell(record: Recording, person: User, what: str) -> None:
+    """The person, whoever did it."""
+    link = reverse("admin:security")
+    about = {"what": what}
+    notify.tell(record, "account.factors_changed", None, about=about, link=link, to=[person.pseudonym])
 
 
 def _subject(person: User) -> str:

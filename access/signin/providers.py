@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from access.models import Membership, OrganisationMembership, TeamMember, User
+from access.notifications import webhooks
 from access.permissions import require_in_organisation
 from access.signin.factors import reseal_factors
 from access.signin.linking import unlink_in
@@ -124,7 +125,7 @@ def reseal(actor: Actor) -> int:
                 after=row.document,
             )
             row.save()
-        return len(rows) + reseal_factors(record)
+        return len(rows) + reseal_factors(record) + webhooks.reseal(record)
 
 
 def accounts_of(provider: IdentityProvider) -> int:

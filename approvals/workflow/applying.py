@@ -19,6 +19,7 @@ from approvals.workflow.lapsing import require_this_ledger
 from approvals.workflow.needs import missing_approvals, needs_of, unserved
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference, require_open, same, verdicts
+from approvals.workflow.telling import tell, tell_waiting
 from approvals.workflow.validity import Operation, created_flags, validate
 from audit import blobs
 from audit.actor import Actor
@@ -59,8 +60,10 @@ def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
             request.confirm_by = request.applied_at + timedelta(seconds=seconds)
         request.save()
         _record_applied(record, request)
+        tell(record, "applied", request)
         if request.plan is not None:
             rollouts.stage_done(record, request.plan)
+            tell_waiting(record, request.plan, proposers(request))
     return request
 
 
@@ -71,7 +74,10 @@ def apply_or_explain(actor: Actor, request: ChangeRequest) -> ChangeRequest:
     except GateError as error:
         # Not where it was edited meanwhile: the reason and the time would be another revision's.
         tried = ChangeRequest.objects.filter(pk=request.pk, revision=request.revision)
-        tried.filter(state__in=ChangeRequest.OPEN).update(problem=str(error), scheduled_at=None)
+        news = tried.filter(state__in=ChangeRequest.OPEN).exclude(problem=str(error), scheduled_at=None)
+        with recording(actor) as record:
+            if news.update(problem=str(error), scheduled_at=None):
+                tell(record, "failed", request, about={"problem": str(error)})
         request.refresh_from_db()
         return request
 

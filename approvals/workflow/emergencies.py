@@ -9,12 +9,11 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from access import notify
-from access.models import User
-from access.permissions import eligible, require, who_may
+from access.permissions import eligible, require
 from approvals.models import ChangeRequest, Emergency
 from approvals.workflow.errors import StateError
 from approvals.workflow.reach import touched_by, touched_by_request
+from approvals.workflow.telling import settle_debt, tell_debt, tell_overdue
 from audit.actor import Actor
 from audit.jcs import digest
 from audit.ledger import current_log, timestamp
@@ -49,9 +48,12 @@ def kill(actor: Actor, subject: Subject, project: Project) -> Emergency:
             "type": "flags.v1.configuration.killed",
             "after": {**state.document, "killed": True},
         }
-        require(actor, "flag.kill", project, touched_by(project, [operation]))
+        touched = touched_by(project, [operation])
+        require(actor, "flag.kill", project, touched)
         event, _ = changes.write(record, project, operation, "")
-        return owe_review(project, str(subject), event)
+        emergency = owe_review(project, str(subject), event)
+        tell_debt(record, emergency, touched)
+    return emergency
 
 
 def kill_everywhere(actor: Actor, flag: Flag) -> list[Emergency]:
@@ -114,11 +116,12 @@ def review_emergency(actor: Actor, emergency: Emergency) -> Emergency:
         )
         emergency.reviewed_by, emergency.reviewed_at = actor.id, timezone.now()
         emergency.save()
+        settle_debt(emergency)
     return emergency
 
 
 def escalate(actor: Actor, emergency: Emergency) -> bool:
-    """Tell of a review that is overdue: in the ledger, and by mail to all who may give it; at most daily.
+    """Tell of a review that is overdue: in the ledger, and to all who may give it; at most daily.
 
     Whether it was told now: not where another task was faster, or no ledger takes the review any more.
     """
@@ -136,11 +139,5 @@ def escalate(actor: Actor, emergency: Emergency) -> bool:
             data={"event": str(emergency.event_id), "due_at": timestamp(emergency.due_at)},
             project=emergency.project.key,
         )
-    members = {each.member for each in who_may("emergency.review", emergency.project)}
-    notify.mail(
-        User.objects.filter(pseudonym__in=members - {emergency.killed_by}),
-        f"Overdue in {emergency.project}: the review of the {emergency}",
-        f"The {emergency} at {emergency.killed_at:%Y-%m-%d %H:%M} UTC was to be reviewed by "
-        f"{emergency.due_at:%Y-%m-%d %H:%M} UTC, and nobody has. Look at it in the list of change requests.",
-    )
+        tell_overdue(record, emergency)
     return True

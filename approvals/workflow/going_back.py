@@ -15,6 +15,7 @@ from approvals.workflow.errors import GateError, StateError
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference
 from approvals.workflow.reverting import REVERTED
+from approvals.workflow.telling import tell
 from audit.actor import Actor
 from audit.recording import Recording, recording
 
@@ -79,10 +80,11 @@ def _go_back(
             carry_out_together(record, request, numbers)
             _record(record, request, REVERTED)
     except GateError as error:
-        request.problem = f"{why}, but it was not taken back: {error}"
+        request.problem = said = f"{why}, but it was not taken back: {error}"
     else:
-        request.problem = ""
+        request.problem, said = "", f"{why}, and it was taken back."
     request.save()
+    tell(record, "went_back", request, about={"problem": said}, touched=touched_by_request(request))
 
 
 def _record(record: Recording, request: ChangeRequest, kind: str) -> None:

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from approvals.models import ChangeRequest
 from approvals.workflow.errors import StateError
 from approvals.workflow.request import reference
+from approvals.workflow.telling import tell
 from audit.actor import Actor
 from audit.ledger import current_log
 from audit.models import Event
@@ -40,6 +41,7 @@ def lapse_all(actor: Actor) -> tuple[int, int]:
                 project=request.project.key,
                 change_id=request.change_id,
             )
+            tell(record, "lapsed", request, about={"problem": REASON})
         plans = list(unfinished_plans().select_for_update(no_key=True).order_by("pk"))
         for plan in plans:
             rollouts.move(record, plan, state=RolloutPlan.State.ABORTED, problem=REASON)

@@ -15,7 +15,7 @@ from access.roles import VERBS
 from approvals import inverse, planned, policies
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
-from approvals.workflow.applying import apply
+from approvals.workflow.applying import apply, proposers
 from approvals.workflow.checks import BlockedError, Finding
 from approvals.workflow.errors import ConflictError, InvalidError, StateError
 from approvals.workflow.findings import check_request
@@ -30,6 +30,7 @@ from approvals.workflow.request import (
     require_open,
     same,
 )
+from approvals.workflow.telling import tell
 from approvals.workflow.validity import Operation, created_flags, environments_of, validate
 from audit import blobs
 from audit.actor import Actor
@@ -272,6 +273,10 @@ def _draft(
         project=project.key,
         change_id=request.change_id,
     )
+    if request.state == State.IN_REVIEW:
+        tell(
+            record, "waiting", request, touched=touched_by(project, whole), to=(), without=proposers(request)
+        )
 
 
 def _ways_back(project: Project, whole: Sequence[Operation], times: Times, *, asked: bool) -> list[Operation]:

@@ -15,6 +15,7 @@ from approvals.workflow.emergencies import owe_review
 from approvals.workflow.errors import ConflictError, StateError
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference
+from approvals.workflow.telling import tell_debt
 from audit.actor import Actor
 from audit.recording import recording
 
@@ -50,7 +51,9 @@ def revert_at_once(actor: Actor, request: ChangeRequest) -> Emergency:
             project=request.project.key,
             change_id=request.change_id,
         )
-        return owe_review(request.project, f"change/{request.change_id}", event, request)
+        emergency = owe_review(request.project, f"change/{request.change_id}", event, request)
+        tell_debt(record, emergency, touched_by_request(request))
+    return emergency
 
 
 def why_not_at_once(request: ChangeRequest) -> str:

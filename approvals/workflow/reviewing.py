@@ -20,6 +20,7 @@ from approvals.workflow.request import (
     require_open,
     verdicts,
 )
+from approvals.workflow.telling import settle, tell
 from audit.actor import Actor
 from audit.ledger import timestamp
 from audit.recording import Recording, recording
@@ -50,6 +51,7 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
         record_verdict(record, request, "approved", comment)
         if request.state == State.IN_REVIEW and not missing_of(request):
             request.state = State.APPROVED
+            tell(record, "approved", request)
         request.save()
     # Who may not carry it out, or comes with a token that does not reach so far, leaves it to our task.
     may_apply = may(actor, "change.apply", request.project, touched_by_request(request))
@@ -69,6 +71,7 @@ def reject(actor: Actor, request: ChangeRequest, *, digest: str, comment: str = 
         _require_reviewable(actor, "change.reject", request, digest)
         record_verdict(record, request, "rejected", comment)
         _close(record, request, State.REJECTED)
+        tell(record, "rejected", request, about={"comment": comment})
     return request
 
 
@@ -147,6 +150,7 @@ def _require_seen(request: ChangeRequest, seen: str) -> None:
 def _close(record: Recording, request: ChangeRequest, state: str) -> None:
     request.state, request.scheduled_at = state, None
     request.save()
+    settle(request)
     if request.plan is not None:
         rollouts.move(record, request.plan, state=RolloutPlan.State.ABORTED)
 

@@ -11,6 +11,7 @@ from access.signin import providers
 from tests.access.authenticator import App
 from tests.access.openid_provider import SECRET, OpenIdProvider
 from tests.cast import Cast
+from tests.gate.conftest import later as later
 
 
 @pytest.fixture

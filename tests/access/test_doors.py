@@ -17,9 +17,11 @@ from django.utils import timezone
 
 from access import grants, machines, teams, workload
 from access.limits import Limits
-from access.models import Membership
+from access.models import Chat, Delivery, Membership, Webhook
+from access.notifications import webhooks
 from access.permissions import user_actor
 from access.roles import VERBS, OrganisationRole, Role
+from access.signin.sealing import seal
 from approvals import rollout_templates, workflow
 from approvals.freezes import save_freeze
 from distribution import keys
@@ -110,6 +112,14 @@ class Doors:
         )
         client_key, _ = keys.issue(root, cast.development, "page", "client")
         membership = Membership.objects.get(member=viewer.pseudonym)
+        chat = Chat.objects.create(
+            project=cast.project, name="talk", masked="slack://…", sealed_url=seal("slack://")
+        )
+        hook = Webhook.objects.create(
+            project=cast.project, name="ours", url="https://example.com/", sealed_secret=seal("whsec_eA==")
+        )
+        delivery = webhooks.try_out(root, hook)
+        Delivery.objects.filter(pk=delivery.pk).update(state=Delivery.State.GIVEN_UP)
         self.team = team
         self.values = {
             "project": "shop",
@@ -139,6 +149,9 @@ class Doors:
             "{token}": token.pk,
             "{trust_rule}": trust_rule.pk,
             "{sdk_key}": self.stage.key.pk,
+            "{webhook}": hook.pk,
+            "{chat}": chat.pk,
+            "{delivery}": delivery.pk,
             "{client_key}": client_key.pk,
             "{membership}": membership.pk,
             "{member}": viewer.pseudonym,

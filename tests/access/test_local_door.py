@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from access.models import IdentityProvider
+from access.notifications import delivering
 from audit.models import Event
 from tests.access.openid_provider import OpenIdProvider
 from tests.cast import PASSWORD, Cast
@@ -28,6 +29,7 @@ def test_a_local_sign_in_beside_a_provider_is_recorded_and_told_to_the_administr
     assert enter("administrator").get("/api/v1/me").status_code == 200
     event = Event.objects.get(type=USED)
     assert event.subject == f"access/{cast.users['administrator'].pseudonym}"
+    delivering.deliver_due()
     [mail] = mailoutbox
     assert mail.to == ["root@example.com"]
     assert "signed in past the identity providers" in mail.subject

@@ -11,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from django.test import Client
 
 from access.models import User
+from access.notifications import delivering
 from audit.models import Event
 from tests.access.authenticator import App, set_up_app, signed_in
 from tests.cast import PASSWORD, Cast
@@ -39,6 +40,7 @@ def test_an_app_is_set_up_and_a_password_alone_no_longer_opens(cast: Cast, app: 
     assert is_in(client)
     assert not is_in(other), "a session that was opened without it ended"
     assert kinds(person) == [("added", person.pseudonym)] * 2
+    delivering.deliver_due()
     assert [mail.to for mail in mailoutbox] == [["reviewer@example.com"]]
 
     again = signed_in("reviewer")
@@ -66,11 +68,13 @@ def test_a_code_opens_once(cast: Cast, app: App) -> None:
 def test_a_recovery_code_opens_once_and_is_recorded_and_told(cast: Cast, app: App, mailoutbox: Any) -> None:
     _, codes = set_up_app("reviewer", app)
     person = cast.users["reviewer"]
+    delivering.deliver_due()
     mailoutbox.clear()
     client = signed_in("reviewer")
     client.post("/admin/login/factor/", {"code": codes[3]})
     assert is_in(client)
     assert kinds(person)[-1] == ("recovery_code_used", person.pseudonym)
+    delivering.deliver_due()
     assert "9 are left" in mailoutbox[0].subject
     again = signed_in("reviewer")
     again.post("/admin/login/factor/", {"code": codes[3]})
@@ -83,11 +87,13 @@ def test_wrong_codes_lock_out_as_wrong_passwords_do(
     settings.AXES_FAILURE_LIMIT = 3
     set_up_app("reviewer", app)
     app.wait()
+    delivering.deliver_due()
     mailoutbox.clear()
     client = signed_in("reviewer")
     answers = [client.post("/admin/login/factor/", {"code": f"00000{n}"}) for n in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert "Try again in 15 minutes" in answers[2].content.decode()
+    delivering.deliver_due()
     assert "many wrong codes" in mailoutbox[0].subject
     assert client.post("/admin/login/factor/", {"code": app.code()}).status_code == 429
     assert not is_in(client)

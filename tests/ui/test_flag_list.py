@@ -140,4 +140,4 @@ def test_a_page_costs_the_same_number_of_queries_for_few_flags_and_for_many(
     few = queries(browser, "administrator", url)
     grow(cast, "second", 12)
     assert queries(browser, "administrator", url) == few
-    assert few <= 32
+    assert few <= 33  # one of them is the bell's

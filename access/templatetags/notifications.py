@@ -1,0 +1,24 @@
+"""The bell that every page shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from access.notifications.inbox import unread
+from access.permissions import ForbiddenError, request_actor
+
+register = template.Library()
+_MOST = 99
+
+
+@register.simple_tag(takes_context=True)
+def unread_count(context: dict[str, Any]) -> str:
+    """How many notifications whoever looks has not read; empty for none. One query."""
+    try:
+        actor = request_actor(context["request"])
+    except (KeyError, ForbiddenError):
+        return ""
+    count = unread(actor, _MOST + 1)
+    return f"{_MOST}+" if count > _MOST else str(count or "")
