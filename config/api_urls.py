@@ -60,7 +60,7 @@ urlpatterns = [
     path("problems/<slug:slug>", problem_kind),
     _v1("me", Me, get="retrieve"),
     _v1("projects", Projects, get="list", post="create"),
-    _v1("projects/<str:project>", Projects, get="retrieve"),
+    _v1("projects/<str:project>", Projects, get="retrieve", patch="partial_update"),
     _v1("environments", Environments, get="list", post="create"),
     _v1(
         "environments/<str:project>/<str:environment>",

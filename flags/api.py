@@ -44,9 +44,23 @@ class ProjectFilter(Body):
 class ProjectSerializer(serializers.ModelSerializer[Project]):
     """A tenant: flags, segments, environments and people are per project."""
 
+    version = serializers.SerializerMethodField(help_text="The base of a change of it.")
+
     class Meta:
         model = Project
-        fields = ("key", "name", "flag_key_pattern", "created_at")
+        fields = (
+            "key",
+            "name",
+            "flag_key_pattern",
+            "ticket_pattern",
+            "ticket_url",
+            "created_at",
+            "version",
+        )
+
+    def get_version(self, row: Project) -> int:
+        listed: int | None = getattr(row, "listed_version", None)
+        return version_of(row) if listed is None else listed
 
 
 class ProjectBody(Body):
@@ -62,6 +76,26 @@ class ProjectBody(Body):
     )
 
 
+class ProjectChange(Body):
+    """Members of a project; those left out stay as they are."""
+
+    name = Text(required=False, max_length=128)
+    flag_key_pattern = Text(required=False, allow_blank=True, max_length=128)
+    ticket_pattern = Text(
+        required=False,
+        allow_blank=True,
+        max_length=128,
+        help_text="A regular expression that tickets of requests match as a whole.",
+    )
+    ticket_url = Text(
+        required=False,
+        allow_blank=True,
+        max_length=200,
+        help_text="Where a ticket is found: `{ticket}` in it.",
+    )
+    base = Whole(required=False, min_value=0, help_text="The `version` that you saw; without it, 409.")
+
+
 class Projects(Endpoint):
     """The projects in which you have a role."""
 
@@ -69,7 +103,8 @@ class Projects(Endpoint):
     def list(self, request: Request) -> Response:
         """The projects that you see."""
         self.filters(request)
-        return self.page(request, self.visible(request), ProjectSerializer)
+        rows = self.visible(request).annotate(listed_version=version_subquery(Project, id=OuterRef("pk")))
+        return self.page(request, rows, ProjectSerializer)
 
     @extend_schema(
         request=ProjectBody,
@@ -93,6 +128,30 @@ class Projects(Endpoint):
         """A project."""
         self.filters(request)
         return Response(ProjectSerializer(self.project(request, project)).data)
+
+    @extend_schema(
+        request=ProjectChange,
+        responses=ProjectSerializer,
+        examples=[
+            OpenApiExample(
+                "Tickets of SHOP, linked",
+                {
+                    "ticket_pattern": "SHOP-[0-9]+",
+                    "ticket_url": "https://tickets.example.com/{ticket}",
+                    "base": 1,
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def partial_update(self, request: Request, project: str) -> Response:
+        """Change a project's settings. Its administrators may."""
+        given = self.body(request, ProjectChange)
+        row = self.project(request, project)
+        base = self.based(given, row.ledger_subject)
+        return Response(
+            ProjectSerializer(catalogue.save_project(self.actor(request), row, given, base=base)).data
+        )
 
 
 # --- environments --------------------------------------------------------------------------------

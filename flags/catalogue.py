@@ -11,6 +11,7 @@ from access import grants
 from access.permissions import require, require_in_organisation
 from access.roles import Role
 from audit.actor import Actor
+from audit.history import require_base
 from audit.recording import recording
 from flags.models import Environment, Project
 from flags.settings import SETTINGS, refuse_settings
@@ -44,6 +45,31 @@ def create_project(actor: Actor, key: str, name: str, flag_key_pattern: str = ""
         except IntegrityError as error:  # somebody was faster
             raise AlreadyExistsError(f"There is a project {key} already; choose another key.") from error
         grants.grant(actor, project, actor.id, Role.ADMINISTRATOR, founding=True)
+    return project
+
+
+def save_project(
+    actor: Actor, project: Project, members: Mapping[str, Any], *, base: Mapping[str, int] | None = None
+) -> Project:
+    """Change a project: name, flag_key_pattern, ticket_pattern, ticket_url; those left out stay as they are.
+
+    Raises `ForbiddenError`, `OutdatedBaseError`, or ValidationError naming the members.
+    """
+    with recording(actor) as record:
+        require(actor, "project.administer", project)
+        project.hold()
+        project = Project.objects.get(pk=project.pk)
+        require_base(project, base)
+        before = project.document
+        for name in ("name", "flag_key_pattern", "ticket_pattern", "ticket_url"):
+            if name in members:
+                setattr(project, name, members[name])
+        project.clean_fields()
+        if project.document != before:
+            record.event(
+                "flags.v1.project.updated", project.ledger_subject, before=before, after=project.document
+            )
+            project.save()
     return project
 
 

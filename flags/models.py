@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -27,6 +28,11 @@ def validate_pattern(pattern: str) -> None:
         raise ValidationError(f"This is no regular expression: {error}.") from error
 
 
+def validate_ticket_url(url: str) -> None:
+    if not url.startswith(("https://", "http://")) or url.count("{ticket}") != 1:
+        raise ValidationError("An address with {ticket} in it, such as https://tickets.example.com/{ticket}.")
+
+
 class Project(Tracked):
     """A tenant: flags, segments, environments and people are per project."""
 
@@ -34,6 +40,9 @@ class Project(Tracked):
     name = models.CharField(max_length=128)
     # What a new flag's key must match as a whole, e.g. `[a-z0-9-]+`; empty for anything.
     flag_key_pattern = models.CharField(max_length=128, blank=True, validators=[validate_pattern])
+    # What a ticket must match as a whole, e.g. `SHOP-[0-9]+`; and where one is found, with {ticket} in it.
+    ticket_pattern = models.CharField(max_length=128, blank=True, validators=[validate_pattern])
+    ticket_url = models.CharField(max_length=200, blank=True, validators=[validate_ticket_url])
     created_at = models.DateTimeField(auto_now_add=True)
     history = history()
 
@@ -59,7 +68,18 @@ class Project(Tracked):
 
     @property
     def document(self) -> dict[str, Any]:
-        return _present({"name": self.name, "flag_key_pattern": self.flag_key_pattern})
+        names = ("name", "flag_key_pattern", "ticket_pattern", "ticket_url")
+        return _present({name: getattr(self, name) for name in names})
+
+    def ticket_link(self, ticket: str) -> str:
+        """Where a ticket is found; empty where the project does not say, or it is no ticket of its pattern."""
+        if not self.ticket_url or not ticket or not self.is_ticket(ticket):
+            return ""
+        return self.ticket_url.replace("{ticket}", quote(ticket, safe=""))
+
+    def is_ticket(self, text: str) -> bool:
+        """Whether a text is a ticket here: any, where the project has no pattern."""
+        return not self.ticket_pattern or re.fullmatch(self.ticket_pattern, text) is not None
 
 
 class Environment(Tracked):

@@ -187,6 +187,7 @@ class ReviewPage(Page):
                 [row.title, row.rationale, row.ticket],
             ),
             "who": names[row.proposer],
+            "ticket_link": self.project.ticket_link(row.ticket),
             "is_own": row.proposer == self.actor.id,
             "where": [each for each in environments if each.pk in reached],
             "extent": extent(row.change),

@@ -243,6 +243,10 @@ def _draft(
         raise InvalidError("rationale", f"is empty; {where} asks why, for those who review and audit")
     if needs.ticket and not texts["ticket"]:
         raise InvalidError("ticket", f"is empty; {where} asks for a ticket")
+    if texts["ticket"] and not project.is_ticket(texts["ticket"]):
+        raise InvalidError(
+            "ticket", f"is no ticket of {project.name}: its pattern is {project.ticket_pattern}"
+        )
     request.change = {
         "id": request.change_id,
         **texts,

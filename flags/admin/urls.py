@@ -6,6 +6,7 @@ from flags.admin import environment_flagd, environments, flag_edit, flag_list, f
 
 urlpatterns = [
     path("home/", home.home, name="home"),
+    path("p/<str:project>/settings/", home.ProjectSettingsPage.as_view(), name="project-settings"),
     path("projects/new/", home.NewProjectPage.as_view(), name="project-new"),
     path("p/<str:project>/flags/", flag_list.FlagListPage.as_view(), name="flag-list"),
     path("p/<str:project>/new-flag/", flag_edit.NewFlagPage.as_view(), name="flag-new"),

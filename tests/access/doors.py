@@ -118,7 +118,8 @@ PAGES = [
     Door(f"{_IN}kill/", "GET", "flag.kill"),
     Door(f"{_IN}kill/", "POST", "flag.kill", {}),
     Door(f"{_P}kills/<int:number>/review/", "POST", "emergency.review", {}, {"number": "{kill}"}),
-    *_pages(_P, "project.administer", "new-environment/"),
+    *_pages(_P, "project.administer", "new-environment/", "settings/"),
+    Door(f"{_P}settings/", "POST", "project.administer", {"name": "Shop"}),
     Door(f"{_P}new-environment/", "POST", "project.administer", {}),
     *_pages(_P, "project.administer", "environments/<str:key>/edit/", **ENVIRONMENT),
     Door(f"{_P}environments/<str:key>/edit/", "POST", "project.administer", {}, ENVIRONMENT),
@@ -432,6 +433,7 @@ API = [
         at={"role": "viewer"},
     ),
     Door(f"{_V1}projects", "POST", "project.create", {"key": "new", "name": "New"}),
+    Door(f"{_V1}projects/<str:project>", "PATCH", "project.administer", {"name": "Shop", "base": 1}),
     Door(f"{_V1}organisation-memberships", "GET", "organisation.manage"),
     Door(
         f"{_V1}organisation-memberships",
