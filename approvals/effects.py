@@ -16,6 +16,7 @@ from flags.subjects import GOVERNING, Kind, Subject
 _COUNTED: Mapping[Kind, str] = {
     "definition": "flag",
     "configuration": "flag",
+    "expectations": "flag",
     "segment": "segment",
     "environment": "environment",
     "policy": "policy",

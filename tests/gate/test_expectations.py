@@ -110,12 +110,7 @@ def test_a_changed_prerequisite_is_held_to_the_flags_that_need_it(shop: Cast) ->
 
 
 def test_a_removed_variant_is_held_to_who_should_get_it(shop: Cast) -> None:
-    definition = {
-        "name": "Banner",
-        "type": "boolean",
-        "variants": {"yes": True, "off": False},
-        "kind": "release",
-    }
+    definition = {**BANNER, "variants": {"yes": True, "off": False}}
     serving = {**RULED, "rules": [], "default": {"variant": "yes"}}
     request = workflow.propose(
         shop.actor("author"),
