@@ -125,7 +125,7 @@ UNFOLD: dict[str, Any] = {
                         "title": _("Rollout plans"),
                         "icon": "stacked_line_chart",
                         "link": _page("plan-list"),
-                        "active": _is_at("plan-list", "plan"),
+                        "active": _is_at("plan-list", "plan", "plan-templates"),
                     },
                     {
                         "title": _("Segments"),

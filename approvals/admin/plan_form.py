@@ -48,6 +48,13 @@ class PlanForm(WhyForm):
         help_text=_("A name such as Europe/Berlin, of these hours and the dates of stages."),
     )
 
+    kept_as = forms.CharField(
+        label=_("Name of the template"),
+        required=False,
+        max_length=128,
+        help_text=_("One of the same name is replaced."),
+    )
+
     def __init__(self, *args: Any, flag: Flag, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices = [(name, name) for name in flag.variants]
@@ -128,6 +135,18 @@ class PlanForm(WhyForm):
             if given[f"go-ahead-{number}"]:
                 stage["go_ahead"] = True
             found.append(stage)
+        return found
+
+    @property
+    def template_stages(self) -> list[dict[str, Any]]:
+        """The same for flags of any variants; dates stay with the plan. Valid forms only."""
+        found = []
+        for stage in self.stages:
+            kept = {name: value for name, value in stage.items() if name in ("hold", "cohort", "go_ahead")}
+            if "weights" in stage:
+                percent = stage["weights"][0][1] * 100 / drafts.TOTAL
+                kept["percent"] = int(percent) if percent.is_integer() else percent
+            found.append(kept)
         return found
 
     @property

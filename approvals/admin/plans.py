@@ -8,10 +8,12 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
-from approvals import rollouts
+from access.permissions import require
+from approvals import rollout_templates, rollouts
 from approvals.admin.asking import place_error
 from approvals.admin.plan_form import PlanForm
 from approvals.admin.switch import ConfigurationPage
@@ -109,6 +111,38 @@ class PlanPage(Page):
         return plan
 
 
+class TemplateListPage(Page):
+    """The templates of a project, to start plans from; those who may, take them away."""
+
+    template = "countersign/plan_templates.html"
+    title = _("Templates of rollout plans")
+
+    def get(self, request: HttpRequest, project: str) -> HttpResponse:
+        rows = list(RolloutTemplate.objects.filter(project=self.project))
+        return self.show(
+            rows=[
+                {
+                    "template": row,
+                    "stages": [
+                        stage.words
+                        for stage in read_stages(rollout_templates.stages_for(row.stages, "on", "off"))
+                    ],
+                    "window": read_window(row.window),
+                }
+                for row in rows
+            ],
+            can_manage=self.holds("rollout_template.manage"),
+        )
+
+    def post(self, request: HttpRequest, project: str) -> HttpResponse:
+        require(self.actor, "rollout_template.manage", self.project)
+        rows = RolloutTemplate.objects.filter(project=self.project).select_related("project")
+        row: RolloutTemplate = get_object_or_404(rows, key=request.POST.get("delete", ""))
+        rollout_templates.delete_template(self.actor, row)
+        self.say(_("Template %s taken away. Plans that were made from it stay as they are.") % row.name)
+        return self.go("plan-templates")
+
+
 class NewPlanPage(ConfigurationPage):
     """Proposes a plan; it is approved once, as a whole."""
 
@@ -130,6 +164,8 @@ class NewPlanPage(ConfigurationPage):
         form = self._form(request.POST, {})
         if not form.is_valid():
             return self._show(form, 422)
+        if "save-template" in request.POST:
+            return self._save_template(form)
         try:
             made = rollouts.propose_plan(
                 self.actor,
@@ -152,6 +188,20 @@ class NewPlanPage(ConfigurationPage):
         self.say(_("%s asks for the plan as a whole.") % made.change_id)
         return self.go("request", made.number)
 
+    def _save_template(self, form: PlanForm) -> HttpResponse:
+        name = form.cleaned_data["kept_as"] or ""
+        key = slugify(name)
+        members = {"name": name, "stages": form.template_stages, "window": form.window}
+        try:
+            if not key:
+                raise InvalidError("kept_as", "is empty; say what the template is called")
+            rollout_templates.save_template(self.actor, self.project, key, members)
+        except InvalidError as error:
+            place_error(form, error)
+            return self._show(form, 422)
+        self.say(_("Template %s saved. Nothing was asked for.") % name)
+        return self.go("plan-templates")
+
     def _form(self, data: Any, initial: dict[str, Any]) -> PlanForm:
         needs = requirements(self.project, [self.environment], [touched_flag(self.flag, self.environment)])
         return PlanForm(data, flag=self.flag, needs=needs, initial=initial)
@@ -167,6 +217,7 @@ class NewPlanPage(ConfigurationPage):
             summary=wording.summary(self.document),
             is_configured=self.document is not None,
             templates=RolloutTemplate.objects.filter(project=self.project),
+            can_save=self.holds("rollout_template.manage"),
         )
 
 

@@ -44,6 +44,7 @@ urlpatterns = [
     path("p/<str:project>/freezes/", freezes.FreezeListPage.as_view(), name="freeze-list"),
     path("p/<str:project>/new-freeze/", freezes.NewFreezePage.as_view(), name="freeze-new"),
     path("p/<str:project>/freezes/<str:key>/", freezes.FreezePage.as_view(), name="freeze"),
+    path("p/<str:project>/plan-templates/", plans.TemplateListPage.as_view(), name="plan-templates"),
     path("p/<str:project>/plans/", plans.PlanListPage.as_view(), name="plan-list"),
     path("p/<str:project>/plans/<int:number>/", plans.PlanPage.as_view(), name="plan"),
     path("p/<str:project>/policies/", policies.PolicyListPage.as_view(), name="policy-list"),

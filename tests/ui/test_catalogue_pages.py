@@ -12,8 +12,8 @@ from django.utils import timezone
 from access.models import Membership
 from approvals.models import ApprovalPolicy, ChangeRequest
 from distribution.models import SdkKey
-from flags.models import Environment, Flag, Segment
-from tests.cast import ON, Cast
+from flags.models import Environment, Flag, RolloutPlan, RolloutTemplate, Segment
+from tests.cast import OFF, ON, Cast
 from tests.ui.conftest import Browser
 
 NEW = "/admin/p/shop/new-flag/"
@@ -367,3 +367,22 @@ def test_who_gives_no_roles_is_not_told_who_has_an_account(cast: Cast, browser: 
     ]
     assert [answer.status_code for answer in answers] == [403, 403]
     assert answers[0].content == answers[1].content
+
+
+def test_stages_are_kept_as_a_template_and_start_another_plan(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    cast.propose(OFF, environment="development")
+    client = browser("administrator")
+    page = "/admin/p/shop/flags/banner/in/development/rollout/"
+    form = {"variant": "on", "rest": "off", "percent-1": "5", "hold-1": "24", "percent-2": "100"}
+    sent = {**form, "go-ahead-2": "on", "kept_as": "Careful", "save-template": "1", "rationale": "ours"}
+    assert client.post(page, sent)["Location"] == "/admin/p/shop/plan-templates/"
+    assert not RolloutPlan.objects.exists(), "nothing was asked for"
+    assert RolloutTemplate.objects.get().stages == [
+        {"hold": 86_400, "percent": 5},
+        {"hold": 0, "percent": 100, "go_ahead": True},
+    ]
+    assert 'name="percent-1" value="5"' in client.get(f"{page}?template=careful").content.decode()
+    assert "Careful" in client.get("/admin/p/shop/plan-templates/").content.decode()
+    client.post("/admin/p/shop/plan-templates/", {"delete": "careful"})
+    assert not RolloutTemplate.objects.exists()
