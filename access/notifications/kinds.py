@@ -189,12 +189,12 @@ KINDS: Mapping[str, Kind] = {
         is_for_receivers=False,
     ),
     "account.signed_in_locally": Kind(
-        "somebody signed in past the identity providers, with a local password",
+        "somebody signed in past the identity providers",
         "organisation administrators",
-        "{by} signed in with a local password",
+        "{by} signed in past the identity providers",
         _LOUD,
         verb="organisation.manage",
-        more="It went past the identity providers. If nobody knows why, end their sessions and make the account "
+        more="With a local password or passkey. If nobody knows why, end their sessions and make the account "
         "inactive. It stands in the ledger.",
         is_of_project=False,
     ),
