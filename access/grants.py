@@ -152,6 +152,8 @@ def read_roles(document: Mapping[str, Any] | None) -> dict[str, tuple[dict[str, 
         raise ValueError("roles: must be an object with the list `roles`")
     found: dict[str, tuple[dict[str, Any], str]] = {}
     for entry in entries:
+        if not isinstance(entry, str | Mapping):
+            raise ValueError("roles: each is a text or an object with `role`")
         members = {"role": entry} if isinstance(entry, str) else dict(entry)
         role, given_by = members.pop("role", None), members.pop("given_by", "")
         if not isinstance(role, str) or role in found or not isinstance(given_by, str):

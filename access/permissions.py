@@ -58,6 +58,17 @@ def bearing(actor: Actor, credential: str, bearer: Bearer) -> Actor:
     return BearerActor(actor.id, actor.via, actor.request_id, actor.personal, credential, bearer)
 
 
+def known_actor(pseudonym: str) -> Actor | None:
+    """The active person, service account or task of this id, as a task acts in their stead; None for nobody."""
+    if pseudonym.startswith("system:"):
+        return Actor(pseudonym, "task")
+    user = User.objects.filter(pseudonym=pseudonym, is_active=True).first()
+    if user is not None:
+        return Actor(user.pseudonym, "task")
+    program = ServiceAccount.objects.filter(pseudonym=pseudonym, is_active=True).first()
+    return Actor(program.pseudonym, "task") if program is not None else None
+
+
 def system_actor(name: str, via: Door = "task") -> Actor:
     """One of our own tasks, e.g. `system:scheduler`, or whoever runs our commands."""
     return Actor(f"system:{name}", via)

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.utils import timezone
+
+from audit.ledger import timestamp
 from flags.subjects import GOVERNING, Subject
 
 Operation = dict[str, Any]
@@ -71,6 +74,16 @@ def way_back(operations: Iterable[Mapping[str, Any]]) -> list[Operation]:
 def planned_end(operations: Iterable[Mapping[str, Any]], at: str) -> list[Operation]:
     """The same operations, to be carried out at a time (as the ledger writes it) instead of when asked."""
     return [{**operation, "label": f"{END} {at}"} for operation in way_back(operations)]
+
+
+def is_end(operation: Mapping[str, Any]) -> bool:
+    """Whether the operation is of a change's planned end."""
+    return str(operation.get("label", "")).startswith(f"{END} ")
+
+
+def is_over(operation: Mapping[str, Any]) -> bool:
+    """Whether it is of a planned end whose time has come."""
+    return is_end(operation) and str(operation["label"]).removeprefix(f"{END} ") <= timestamp(timezone.now())
 
 
 def is_way_back(operation: Mapping[str, Any]) -> bool:

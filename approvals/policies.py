@@ -42,14 +42,17 @@ class Rules:
                 needs |= policy.needs
         return needs
 
-    def on_call_may_revert(self, environments: Iterable[Environment]) -> bool:
-        """Whether each of the environments has a policy that lets on-call revert at once."""
-        return all(
-            any(
-                policy.on_call_may_revert and policy.covers([environment.key])
-                for policy in self.policies.values()
-            )
-            for environment in environments
+    def on_call_may_revert(self, touched: Iterable[Touched]) -> bool:
+        """Whether on-call may take back at once all that is touched: the strictest policy wins here too.
+
+        Each needs a policy that lets them, and none that asks for approvals and does not.
+        """
+        return all(self._lets_on_call_revert(each) for each in touched)
+
+    def _lets_on_call_revert(self, touched: Touched) -> bool:
+        matching = [policy for policy in self.policies.values() if policy.matches(touched)]
+        return any(policy.on_call_may_revert for policy in matching) and all(
+            policy.on_call_may_revert or not policy.needs.approvals for policy in matching
         )
 
 
@@ -65,10 +68,10 @@ def touched_flag(flag: Flag, environment: Environment) -> Touched:
     return Touched(environment.key, flag.kind, frozenset(flag.tags), flag.critical)
 
 
-def on_call_may_revert(project: Project, environments: Iterable[Environment]) -> bool:
-    """Whether all environments that a change reaches let on-call take it back at once; False where it reaches none."""
-    environments = list(environments)
-    return bool(environments) and Rules(project).on_call_may_revert(environments)
+def on_call_may_revert(project: Project, touched: Iterable[Touched]) -> bool:
+    """Whether on-call may take back at once all that is touched; False where that is served nowhere."""
+    served = [each for each in touched if each.environment is not None]
+    return bool(served) and Rules(project).on_call_may_revert(served)
 
 
 def requirements_of(environments: Iterable[Environment]) -> dict[int, Requirements]:

@@ -140,6 +140,12 @@ def jump(actor: Actor, plan: RolloutPlan, stage: int) -> None:
             raise InvalidError("stage", f"must be one from {plan.done + 1} to {len(plan.stages)}")
         if any(each.go_ahead for each in read_stages(plan.stages)[plan.done : stage]):
             raise StateError(f"Stage {stage} is not before a reviewer's go-ahead; nobody jumps past that.")
+        not_before = read_stages(plan.stages)[stage - 1].not_before
+        earliest = rollouts.next_open(plan, max(timezone.now(), not_before or timezone.now()))
+        if earliest > timezone.now():
+            raise StateError(
+                f"Stage {stage} was approved for {earliest:%Y-%m-%d %H:%M} UTC at the earliest; jump to it then."
+            )
         _carry_out_stage(actor, plan, stage)
         rollouts.stage_done(record, plan, stage)
         tell_waiting(record, plan, workflow.proposers(plan.change_request))
@@ -153,12 +159,12 @@ def pause(actor: Actor, plan: RolloutPlan) -> None:
 
 
 def resume(actor: Actor, plan: RolloutPlan) -> None:
-    """Go on; the next stage is due now, or when its time, window or go-ahead comes."""
+    """Go on; the next stage is due when it was, or now where that has passed, within its window and go-ahead."""
     with recording(actor) as record:
         plan = _locked(actor, plan, "rollout.pause", State.PAUSED)
         coming = read_stages(plan.stages)[plan.done]
         state = State.WAITING if coming.go_ahead else State.RUNNING
-        earliest = max(timezone.now(), coming.not_before or timezone.now())
+        earliest = max(timezone.now(), plan.next_at or timezone.now())
         rollouts.move(record, plan, state=state, next_at=rollouts.next_open(plan, earliest), problem="")
         tell_waiting(record, plan, workflow.proposers(plan.change_request))
 

@@ -25,7 +25,7 @@ def carry_out_due() -> None:
     applied = ChangeRequest.objects.filter(state=ChangeRequest.State.APPLIED)
     for request in applied.filter(confirm_by__lte=now):
         _go_on(f"{request.change_id}", workflow.take_back_unconfirmed, actor, request)
-    for request in ChangeRequest.objects.filter(ends_at__lte=now):
+    for request in applied.filter(ends_at__lte=now):
         _go_on(f"{request.change_id}", workflow.end, actor, request)
     for plan in RolloutPlan.objects.filter(state=RolloutPlan.State.RUNNING, next_at__lte=now):
         _go_on(str(plan), rollouts.advance, actor, plan)

@@ -112,13 +112,18 @@ def environments_reached(
         kept = (after or {}).get("expectations", ())
         gone = [each for each in (before or {}).get("expectations", ()) if each not in kept]
         return [_environment(project, key) for key in sorted({each["environment"] for each in gone})]
-    if before is None or after is None or _served(before) == _served(after):
+    if not serves_else(before, after):
         return []
     return list(
         Environment.objects.filter(
             configurations__flag__project=project, configurations__flag__key=subject.key
         )
     )
+
+
+def serves_else(before: Document | None, after: Document | None) -> bool:
+    """Whether a definition that changes so changes what snapshots carry."""
+    return before is not None and after is not None and _served(before) != _served(after)
 
 
 def _served(definition: Document) -> Document:

@@ -37,7 +37,8 @@ def move(record: Recording, plan: RolloutPlan, **members: Any) -> None:
     before = plan.document
     for name, value in members.items():
         setattr(plan, name, value)
-    if plan.state not in (State.RUNNING, State.WAITING):
+    # A plan that is paused keeps the time that its approval promised.
+    if plan.state not in (State.RUNNING, State.WAITING, State.PAUSED):
         plan.next_at = None
     record.event("flags.v1.rollout_plan.updated", plan.ledger_subject, before=before, after=plan.document)
     plan.save()

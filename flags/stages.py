@@ -70,6 +70,12 @@ def read_stages(stages: Any) -> list[Stage]:
             largest = max((each.share for each in read), default=Fraction(0))
             if found.share == 0:
                 raise DocumentError(f"stages[{index}].weights", f"serves nobody *{found.weights[0][0]}*")
+            first = next((each.weights for each in read if each.weights is not None), found.weights)
+            if [name for name, _ in found.weights] != [name for name, _ in first]:
+                raise DocumentError(
+                    f"stages[{index}].weights",
+                    "names other variants, or in another order, than the stage before; that would deal everyone anew",
+                )
             if found.share < largest:
                 raise DocumentError(
                     f"stages[{index}].weights",

@@ -160,3 +160,13 @@ def assemble() -> Cast:
     other = catalogue.create_project(founder, "other", "Other")
     grants.grant(founder, other, cast.users["outsider"].pseudonym, Role.ADMINISTRATOR)
     return cast
+
+
+def standing() -> Cast:
+    """The cast that `assemble` made."""
+    project = Project.objects.get(key="shop")
+    development, production = (
+        Environment.objects.select_related("project").get(project=project, key=key)
+        for key in ("development", "production")
+    )
+    return Cast(project, development, production, {user.username: user for user in User.objects.all()})

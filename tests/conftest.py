@@ -12,7 +12,8 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import setup_databases, teardown_databases
 
-from tests.cast import Cast, assemble
+from tests.cast import Cast, assemble, standing
+from tests.replay import Replay
 
 _copies = count(1)
 
@@ -42,9 +43,13 @@ def own_keys(settings: Any, tmp_path: Path) -> Path:
     return data / "keys"
 
 
+_cast = Replay(assemble)
+
+
 @pytest.fixture
 def cast(db: None) -> Cast:
-    return assemble()
+    _cast.write()
+    return standing()
 
 
 @pytest.fixture

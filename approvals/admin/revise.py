@@ -73,6 +73,8 @@ class RevisePage(Page):
                 # The form does not ask for it: what was to wait still waits.
                 not_before=read_moment(row.change.get("not_before")),
                 scheduled_at=row.scheduled_at,
+                confirm_within=row.change.get("confirm_within"),
+                ends_at=row.ends_at,
             )
         except ConflictError as error:
             form.add_error(None, _("%s Open this page again to start from what stands now.") % error)

@@ -9,7 +9,10 @@ from datetime import timedelta
 from django.utils import timezone
 
 from access.machines import keepers_of
-from access.permissions import eligible, require
+from access.models import TeamMember
+from access.permissions import eligible, known_actor, may, require
+from access.roles import VERBS
+from approvals.inverse import LABEL, is_over
 from approvals.models import CarriedOut, ChangeRequest, Review
 from approvals.policy_document import Requirements
 from approvals.workflow import subjects
@@ -29,7 +32,7 @@ from audit.models import Event
 from audit.recording import Recording, pending, recording
 from countersign.document import DocumentError
 from flags import rollouts
-from flags.subjects import Subject
+from flags.subjects import GOVERNING, Subject
 
 State = ChangeRequest.State
 
@@ -48,6 +51,7 @@ def apply(actor: Actor, request: ChangeRequest) -> ChangeRequest:
         require_open(request)
         request.project.hold()
         _require_approved(request)
+        _require_standing(request)
         numbers = [
             number
             for number, operation in enumerate(request.change["operations"])
@@ -94,14 +98,17 @@ def carry_out(actor: Actor, request: ChangeRequest, number: int) -> None:
         if request.state != State.APPLIED:
             raise StateError(f"{request.change_id} is {request.get_state_display().lower()}, not applied.")
         request.project.hold()
-        _require_approved(request)
+        if request.change["operations"][number].get("label") == LABEL:
+            _require_was_approved(request)
+        else:
+            _require_approved(request)
         _carry_out(record, request, [number])
         _record_applied(record, request)
 
 
 def carry_out_together(record: Recording, request: ChangeRequest, numbers: Sequence[int]) -> None:
-    """Carry out these labelled operations of a locked, applied request, whose approvals must hold still."""
-    _require_approved(request)
+    """Carry out the way back of a locked, applied request: these labelled operations, as they were approved."""
+    _require_was_approved(request)
     _carry_out(record, request, numbers)
 
 
@@ -147,13 +154,21 @@ def _record_applied(record: Recording, request: ChangeRequest) -> None:
     )
 
 
-def _require_approved(request: ChangeRequest) -> None:
-    """Check again, at the moment of applying, what the approval rests on."""
+def _require_as_reviewed(request: ChangeRequest) -> None:
     require_this_ledger(request)
     if digest(blobs.event_change(request.change)) != request.digest:
         raise StateError(
             f"{request.change_id} is not what was reviewed: its content does not match its digest. "
             "Nothing was applied; tell an auditor."
+        )
+
+
+def _require_approved(request: ChangeRequest) -> None:
+    """Check again, at the moment of applying, what the approval rests on."""
+    _require_as_reviewed(request)
+    if any(is_over(operation) for operation in request.change["operations"]) and request.applied_at is None:
+        raise StateError(
+            f"{request.change_id} was to end before now, so it is not applied any more; edit its end, or withdraw it."
         )
     needs = needs_of(request.project, request.change["operations"])
     missing = missing_of(request, needs)
@@ -170,6 +185,43 @@ def _require_approved(request: ChangeRequest) -> None:
         raise StateError(f"{request.change_id} may not be applied before {not_before}; schedule it.")
 
 
+def _require_was_approved(request: ChangeRequest) -> None:
+    """Check what a way back rests on: that this was approved as promised when it was applied.
+
+    Not who may review now, nor what policies ask for since: what makes things safe again does not fail because
+    a reviewer left.
+    """
+    _require_as_reviewed(request)
+    given = len(recorded_approvers(request) - proposers(request))
+    if given < request.change["required_approvals"]:
+        raise StateError(
+            f"{request.change_id} has {given} of {request.change['required_approvals']} approvals in the ledger."
+        )
+
+
+def _require_standing(request: ChangeRequest) -> None:
+    """Refuse what rests on its proposer alone, or governs, once they may not ask for it any more.
+
+    Whoever leaves leaves nothing behind that happens by itself.
+    """
+    operations = request.change["operations"]
+    subjects_of = [Subject.parse(operation["subject"]) for operation in operations]
+    if request.change["required_approvals"] and not any(each.kind in GOVERNING for each in subjects_of):
+        return
+    proposer = known_actor(request.proposer)
+    if proposer is None:
+        raise StateError(
+            f"{request.change_id} was proposed by somebody whose account is closed; propose it again."
+        )
+    touched = touched_by_request(request)
+    for verb in sorted({subjects.VERBS[each.kind] for each in subjects_of}):
+        if not may(proposer, verb, request.project, touched if VERBS[verb].limitable else ()):
+            raise StateError(
+                f"{request.change_id} was proposed by somebody who may not ask for it any more ({verb}); "
+                "whoever may proposes it again."
+            )
+
+
 def _require_served(request: ChangeRequest, numbers: Sequence[int]) -> None:
     operations = [request.change["operations"][number] for number in numbers]
     needs = needs_of(request.project, operations)
@@ -182,27 +234,47 @@ def missing_of(request: ChangeRequest, needs: Requirements | None = None) -> lis
     if needs is None:
         needs = needs_of(request.project, request.change["operations"])
     needs |= Requirements(request.change["required_approvals"])
-    return missing_approvals(request.project, needs, approvers(request))
+    touched = touched_by_request(request)
+    return missing_approvals(request.project, needs, approvers(request), touched)
 
 
 def approvers(request: ChangeRequest) -> set[str]:
     """Who approved this revision, as recorded in the ledger, and may still review here."""
+    named = recorded_approvers(request) - proposers(request)
+    return eligible(named, "change.approve", request.project, touched_by_request(request))
+
+
+def recorded_approvers(request: ChangeRequest) -> set[str]:
+    """Who approved this revision, as recorded in the ledger, whatever they may do now."""
     rows = verdicts(request).filter(verdict=Review.Verdict.APPROVED, digest=request.digest)
-    named = {review.reviewer for review in rows if _is_recorded(review)}
-    return eligible(
-        named - proposers(request), "change.approve", request.project, touched_by_request(request)
-    )
+    return {review.reviewer for review in rows if _is_recorded(review)}
 
 
 def proposers(request: ChangeRequest) -> set[str]:
     """Who proposed this revision, by its row and by the ledger: none of them may count as a reviewer.
 
-    Nor those who made a token of the service account that did: they may have kept it.
+    Nor those who made a token of the service account that did: they may have kept it. Nor whose roles it changes.
     """
     proposed = Event.objects.filter(
         change_id=request.change_id, type="approvals.v1.change_request.proposed"
     ).values_list("actor", flat=True)
-    return {request.proposer, *proposed, *keepers_of(request.proposer)}
+    return {
+        request.proposer,
+        *proposed,
+        *keepers_of(request.proposer),
+        *beneficiaries(request.change["operations"]),
+    }
+
+
+def beneficiaries(operations: Sequence[Operation]) -> set[str]:
+    """Whose roles a change is about: the members, and the people in a team that is one."""
+    members = {
+        subject.key
+        for operation in operations
+        if (subject := Subject.parse(operation["subject"])).kind == "member"
+    }
+    in_teams = TeamMember.objects.filter(team__pseudonym__in=members).values_list("member", flat=True)
+    return members | set(in_teams) if members else members
 
 
 def _is_recorded(review: Review) -> bool:

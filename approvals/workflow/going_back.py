@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from access.permissions import require
-from approvals.inverse import END, is_way_back
+from approvals.inverse import is_end, is_way_back
 from approvals.models import ChangeRequest
 from approvals.workflow.applying import carry_out_together
 from approvals.workflow.errors import GateError, StateError
@@ -47,7 +47,7 @@ def take_back_unconfirmed(actor: Actor, request: ChangeRequest) -> None:
         request = locked(request)
         if request.confirm_by is None or request.confirm_by > timezone.now():
             return
-        request.confirm_by = None
+        request.confirm_by = request.ends_at = None
         _go_back(record, request, is_way_back, "It was not confirmed in time")
 
 
@@ -55,18 +55,12 @@ def end(actor: Actor, request: ChangeRequest) -> None:
     """Take back a request at its planned end; as `take_back_unconfirmed`."""
     with recording(actor) as record:
         request = locked(request)
-        if request.ends_at is None or request.ends_at > timezone.now():
+        if request.state != ChangeRequest.State.APPLIED or request.ends_at is None:
             return
-        request.ends_at = None
-        if request.state != ChangeRequest.State.APPLIED:
-            request.save()
+        if request.ends_at > timezone.now():
             return
+        request.ends_at = request.confirm_by = None
         _go_back(record, request, is_end, "Its planned end came")
-
-
-def is_end(operation: Operation) -> bool:
-    """Whether the operation is of a change's planned end."""
-    return str(operation.get("label", "")).startswith(f"{END} ")
 
 
 def _go_back(

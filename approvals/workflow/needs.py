@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from access.limits import Touched
 from access.models import TeamMember
 from access.permissions import standings
 from approvals.policies import Rules
@@ -40,26 +41,35 @@ def needs_of(project: Project, operations: Sequence[Operation]) -> Requirements:
     return needs
 
 
-def missing_approvals(project: Project, needs: Requirements, approvers: Collection[str]) -> list[str]:
-    """What is missing of the approvals, given by these people who may review: one phrase each."""
+def missing_approvals(
+    project: Project, needs: Requirements, approvers: Collection[str], touched: Sequence[Touched]
+) -> list[str]:
+    """What is missing of the approvals, given by these people who may review what is touched: one phrase each."""
     missing = []
     if len(approvers) < needs.approvals:
         missing.append(f"{len(approvers)} of {needs.approvals} approvals by people who may review now")
     for share in needs.shares:
-        given = len(_of_share(project, share, approvers))
+        given = len(_of_share(project, share, approvers, touched))
         if given < share.count:
             whom = f"the team {share.team}" if share.team else f"the role {share.role}"
             missing.append(f"{given} of {share.count} approvals from {whom}")
     return missing
 
 
-def _of_share(project: Project, share: Share, approvers: Collection[str]) -> set[str]:
+def _of_share(
+    project: Project, share: Share, approvers: Collection[str], touched: Sequence[Touched]
+) -> set[str]:
+    """Those of the approvers who are in the team, or whose role counts for all that is touched."""
     if not approvers:
         return set()
     if share.team:
         rows = TeamMember.objects.filter(team__key=share.team, member__in=approvers)
         return set(rows.values_list("member", flat=True))
-    return {each.member for each in standings(project, approvers) if each.role == share.role}
+    return {
+        each.member
+        for each in standings(project, approvers)
+        if each.role == share.role and not each.waits and each.limits.admit(touched)
+    }
 
 
 def unserved(project: Project, needs: Requirements, operations: Sequence[Operation]) -> list[str]:

@@ -234,7 +234,9 @@ def _draft(
     validate(project, whole)
     _require_may_ask(record.actor, project, whole, touched_by(project, whole))
     environments = environments_of(project, whole)
-    whole += _ways_back(project, whole, times, asked=policies.on_call_may_revert(project, environments))
+    whole += _ways_back(
+        project, whole, times, asked=policies.on_call_may_revert(project, touched_by(project, whole))
+    )
     needs = needs_of(project, whole)
     where = ", ".join(environment.name for environment in environments) or project.name
     if not texts["title"]:
@@ -298,7 +300,8 @@ def _ways_back(project: Project, whole: Sequence[Operation], times: Times, *, as
     ):
         if not wanted:
             continue
-        if member and (any("label" in each for each in whole) or len(found) < len(now)):
+        stages = any(str(each.get("label", "")).startswith("stage ") for each in whole)
+        if member and (stages or len(found) < len(now)):
             raise InvalidError(member, "cannot be: not all of this can go back by itself")
         try:
             validate(project, [*now, *found])

@@ -96,6 +96,8 @@ def rebase(actor: Actor, request: ChangeRequest) -> ChangeRequest:
             base=base,
             not_before=read_moment(request.change.get("not_before")),
             scheduled_at=request.scheduled_at,
+            confirm_within=request.change.get("confirm_within"),
+            ends_at=request.ends_at,
         )
 
 

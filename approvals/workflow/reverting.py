@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.utils import timezone
 
 from access.permissions import require
@@ -13,6 +11,7 @@ from approvals.models import ChangeRequest, Emergency
 from approvals.workflow.applying import carry_out_together
 from approvals.workflow.emergencies import owe_review
 from approvals.workflow.errors import ConflictError, StateError
+from approvals.workflow.indirect import WITHIN
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference
 from approvals.workflow.telling import tell_debt
@@ -20,8 +19,6 @@ from audit.actor import Actor
 from audit.recording import recording
 
 REVERTED = "approvals.v1.change_request.reverted"
-# How long after it was applied a change can be taken back without another review.
-WITHIN = timedelta(hours=24)
 
 
 def revert_at_once(actor: Actor, request: ChangeRequest) -> Emergency:
@@ -44,6 +41,9 @@ def revert_at_once(actor: Actor, request: ChangeRequest) -> Emergency:
                 f"{error.subject} changed since {request.change_id} was applied, so it cannot be taken back as "
                 "it was approved. Ask for a change, or kill the flag."
             ) from error
+        # Neither confirmed nor ended any more: it is over.
+        request.confirm_by = request.ends_at = None
+        request.save()
         event = record.event(
             REVERTED,
             f"change/{request.change_id}",
@@ -66,7 +66,7 @@ def why_not_at_once(request: ChangeRequest) -> str:
             f"{name} was approved without its way back: its environments did not let on-call revert at once. "
             "Ask for the revert; it is reviewed."
         )
-    if not policies.on_call_may_revert(request.project, request.environments.all()):
+    if not policies.on_call_may_revert(request.project, touched_by_request(request)):
         return (
             "The policy of its environments does not let on-call revert at once any more. Ask for the revert."
         )

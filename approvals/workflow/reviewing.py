@@ -9,7 +9,7 @@ from django.utils import timezone
 from access.machines import keepers_of
 from access.permissions import eligible, may, require
 from approvals.models import ChangeRequest, Review
-from approvals.workflow.applying import apply_or_explain, missing_of
+from approvals.workflow.applying import apply_or_explain, beneficiaries, missing_of
 from approvals.workflow.errors import InvalidError, StateError
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import (
@@ -47,6 +47,8 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
                 f"{request.change_id} was proposed by a service account whose token you made; "
                 "somebody else has to approve it."
             )
+        if actor.id in beneficiaries(request.change["operations"]):
+            raise StateError(f"{request.change_id} is about your own roles; somebody else has to approve it.")
         _require_reviewable(actor, "change.approve", request, digest)
         record_verdict(record, request, "approved", comment)
         if request.state == State.IN_REVIEW and not missing_of(request):
@@ -115,6 +117,10 @@ def schedule(actor: Actor, request: ChangeRequest, at: datetime | None) -> Chang
         not_before = request.change.get("not_before", "")
         if at is not None and timestamp(at) < not_before:
             raise InvalidError("scheduled_at", f"is before {not_before}, from when the approval holds")
+        if at is not None and request.ends_at is not None and at >= request.ends_at:
+            raise InvalidError(
+                "scheduled_at", f"is not before {timestamp(request.ends_at)}, when it ends as planned"
+            )
         before = _schedule_document(request)
         # Why it was not applied before says nothing about the next time.
         request.scheduled_at, request.problem = at, ""

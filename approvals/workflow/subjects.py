@@ -10,6 +10,7 @@ from access.limits import Limits, LimitsError
 from access.models import Membership, ServiceAccount, Team, User
 from approvals.models import ApprovalPolicy
 from approvals.policy_document import normal_policy, read_policy
+from approvals.workflow.indirect import environments_governed_anew, environments_waiting
 from audit.recording import PendingEvent, Recording
 from countersign.document import DocumentError
 from flags import changes, documents
@@ -74,6 +75,8 @@ def normal(project: Project, subject: Subject, after: dict[str, Any]) -> dict[st
         return documents.normal_definition(after)
     if subject.kind == "policy":
         return normal_policy(after)
+    if subject.kind == "member":
+        return _normal_roles(project, subject.key, after)
     if subject.kind == "environment":
         check_settings(_environment(project, subject.key), after)
         return normal_settings(_environment(project, subject.key), after)
@@ -88,13 +91,11 @@ def check_governing(project: Project, subject: Subject, after: Any) -> None:
     elif subject.kind == "environment":
         check_settings(_environment(project, subject.key), after)
     elif subject.kind == "member":
-        try:
-            for limits, _given_by in grants.read_roles(after).values():
+        for limits, _given_by in _read_roles(after).values():
+            try:
                 grants.refuse_unknown_places(Limits.read(limits), project)
-        except LimitsError as error:
-            raise DocumentError(error.member, error.reason) from error
-        except ValueError as error:
-            raise DocumentError("roles", str(error).removeprefix("roles: ")) from error
+            except LimitsError as error:
+                raise DocumentError(error.member, error.reason) from error
         known = (kind._default_manager.filter(pseudonym=subject.key) for kind in (User, ServiceAccount, Team))
         if not any(rows.exists() for rows in known):
             raise DocumentError("member", f"{subject.key} is no person, service account or team")
@@ -109,7 +110,15 @@ def reached(project: Project, subject: Subject, before: Any, after: Any) -> list
         policies = [read_policy(document) for document in (before, after) if document is not None]
         keys = {key for policy in policies for key in policy.covers(each.key for each in every)}
         return [environment for environment in every if environment.key in keys]
-    return changes.environments_reached(project, subject, before, after)
+    found = {each.key: each for each in changes.environments_reached(project, subject, before, after)}
+    keys = set()
+    if subject.kind == "segment" or (subject.kind == "definition" and changes.serves_else(before, after)):
+        keys = environments_waiting(project, subject)
+    if subject.kind == "definition" and before is not None:
+        keys |= environments_governed_anew(project, before, after)
+    if keys - set(found):
+        found |= {each.key: each for each in Environment.objects.filter(project=project, key__in=keys)}
+    return sorted(found.values(), key=lambda each: (each.position, each.key))
 
 
 def write(
@@ -124,9 +133,30 @@ def write(
             event = grants.change_roles(record, project, subject.key, after, data=data, change_id=change_id)
         except grants.LastAdministratorError as error:
             raise DocumentError("roles", str(error)) from error
-        assert event is not None, "an operation that changes nothing is not proposed"
+        if event is None:
+            raise DocumentError("roles", "are held already; there is nothing to change")
         return event
     return changes.write(record, project, operation, change_id, data)[0]
+
+
+def _read_roles(document: Any) -> dict[str, tuple[dict[str, Any], str]]:
+    try:
+        return grants.read_roles(document)
+    except LimitsError as error:
+        raise DocumentError(error.member, error.reason) from error
+    except (TypeError, ValueError) as error:
+        raise DocumentError("roles", str(error).removeprefix("roles: ")) from error
+
+
+def _normal_roles(project: Project, member: str, after: Any) -> dict[str, Any]:
+    """Roles in the order and form of rows; which provider gave one is not for people to say."""
+    held = _read_roles(grants.roles_of(project, member))
+    rows = []
+    for role, (limits, given_by) in _read_roles(after).items():
+        if given_by and held.get(role, ({}, ""))[1] != given_by:
+            raise DocumentError("roles", f"no provider gave the role {role}; leave `given_by` out")
+        rows.append(Membership(project=project, member=member, role=role, limits=limits, given_by=given_by))
+    return grants.roles_document(rows) or {"roles": []}
 
 
 def _write_policy(

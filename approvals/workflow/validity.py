@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from approvals import planned
-from approvals.inverse import is_way_back
+from approvals.inverse import is_end, is_way_back
 from approvals.workflow import subjects
 from approvals.workflow.archiving import archived_flags, blockers
 from approvals.workflow.errors import InvalidError
@@ -24,17 +24,17 @@ Operation = dict[str, Any]
 def validate(project: Project, operations: Sequence[Operation]) -> None:
     """Refuse documents that break the evaluation specification, alone or together with what else is served.
 
-    Operations without a label take effect together, the way back too, after them; each other labelled one
+    Operations without a label take effect together, the way back and the end too, after them; each other labelled one
     at a time of its own.
     """
     now = [operation for operation in operations if "label" not in operation]
-    back = [operation for operation in operations if is_way_back(operation)]
     _validate_together(project, now)
     _check_lifetimes(now)
-    if back:
-        _validate_together(project, [*now, *back])
+    for belongs in (is_way_back, is_end):
+        if back := [operation for operation in operations if belongs(operation)]:
+            _validate_together(project, [*now, *back])
     for operation in operations:
-        if "label" in operation and not is_way_back(operation):
+        if "label" in operation and not is_way_back(operation) and not is_end(operation):
             _validate_together(project, [*now, operation])
 
 

@@ -105,12 +105,44 @@ def test_what_was_killed_meanwhile_stays_killed(shop: Cast, later: Clock) -> Non
     assert served()["killed"] is True
 
 
-def test_a_request_that_was_never_applied_does_not_end(shop: Cast, later: Clock) -> None:
-    shop.propose(ON, ends_at=datetime.now(UTC) + timedelta(days=1))
+def test_a_request_whose_end_has_passed_is_not_applied(shop: Cast, later: Clock) -> None:
+    request = shop.propose(ON, ends_at=datetime.now(UTC) + timedelta(days=1))
+    later(timedelta(days=2))
+    carry_out_due()
+    made = shop.approve(request)
+    assert "was to end before now" in made.problem
+    assert served() == OFF
+
+
+def test_it_goes_back_although_its_reviewer_left(shop: Cast, later: Clock) -> None:
+    shop.approve(shop.propose(ON, confirm_within=600))
+    shop.users["reviewer"].is_active = False
+    shop.users["reviewer"].save()
+    later(11 * MINUTE)
+    carry_out_due()
+    assert served() == OFF
+
+
+def test_a_variant_and_its_use_end_together(shop: Cast, later: Clock) -> None:
+    definition = ChangeRequest.objects.order_by("pk")[0].change["operations"][0]["after"]
+    blue = {**definition, "variants": {**definition["variants"], "blue": True}}
+    operations = [
+        {"subject": "project/shop/flag/banner", "after": blue},
+        {"subject": shop.subject(), "after": {**ON, "default": {"variant": "blue"}}},
+    ]
+    request = workflow.change(
+        shop.actor("author"),
+        shop.project,
+        operations,
+        title="Blue",
+        rationale="sale",
+        ends_at=datetime.now(UTC) + timedelta(days=1),
+    )
+    shop.approve(request)
+    assert served()["default"] == {"variant": "blue"}
     later(timedelta(days=2))
     carry_out_due()
     assert served() == OFF
-    assert ChangeRequest.objects.latest("pk").ends_at is None
 
 
 @pytest.mark.parametrize(
