@@ -134,7 +134,8 @@ def test_a_request_that_conflicts_is_rebased_by_one_click_and_keeps_what_it_aske
     approved(embedded, ask(embedded, [{"subject": subject, "after": {**OFF, "off": "on"}}], 1))
     with chromium.person(embedded, "mara") as page:
         page.goto(f"/admin/p/shop/requests/{mine['number']}/")
-        assert page.get_by_role("table", name="What differs, by member").is_visible()
+        table = page.get_by_role("table", name="What differs, by member")
+        assert table.get_by_role("row").filter(has_text="/enabled").get_by_text("true").is_visible()
         page.get_by_role("button", name="Rebase on what stands now").click()
         page.get_by_text(f"CR-{mine['number']}.2 has what changed meanwhile").wait_for()
         address = page.url
@@ -145,6 +146,23 @@ def test_a_request_that_conflicts_is_rebased_by_one_click_and_keeps_what_it_aske
         page.get_by_text("Confirmed: it stays.").wait_for()
     status, found = embedded.api("viewer", "GET", "configurations/shop/production/ladder")
     assert (status, found["document"]) == (200, {**OFF, "off": "on", "enabled": True})
+
+
+def test_the_calendar_shows_what_is_frozen(embedded: Installation, chromium: Chromium) -> None:
+    freeze = {
+        "reason": "Stock-taking",
+        "starts_at": "2026-01-01T00:00:00Z",
+        "rrule": "FREQ=YEARLY",
+        "duration": 364 * 86_400,
+        "tags": ["parcels"],
+        "base": 0,
+    }
+    status, answer = embedded.api("administrator", "PUT", "freezes/shop/stock", freeze)
+    assert status == 200, answer
+    with chromium.person(embedded, "mara") as page:
+        page.goto("/admin/p/shop/freezes/?month=2026-03")
+        assert page.get_by_role("table", name="Freezes of March 2026, by day").is_visible()
+        assert page.get_by_text("Stock-taking").first.is_visible()
 
 
 def test_a_policy_is_asked_for_approved_by_somebody_else_and_holds_from_then_on(
