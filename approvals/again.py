@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from access.permissions import require
 from approvals import rollouts, workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import StateError
@@ -11,10 +12,11 @@ from audit.actor import Actor
 
 
 def propose_again(actor: Actor, request: ChangeRequest) -> ChangeRequest:
-    """A new request with the same documents and texts, for what stands now; whoever asked before may.
+    """A new request with the same documents, texts and way back, for what stands now; whoever asked before may.
 
     It is reviewed anew, and waits until somebody applies it. Raises `StateError`, and what `propose` raises.
     """
+    require(actor, "change.propose", request.project)
     if request.state != ChangeRequest.State.LAPSED:
         raise StateError(f"{request.change_id} did not lapse; only what lapsed is proposed again.")
     if request.proposer != actor.id:
@@ -22,10 +24,13 @@ def propose_again(actor: Actor, request: ChangeRequest) -> ChangeRequest:
     texts: dict[str, Any] = {"title": request.title, "rationale": request.rationale, "ticket": request.ticket}
     if request.plan is not None:
         plan = request.plan
-        return rollouts.propose_plan(actor, plan.flag, plan.environment, plan.stages, **texts)
+        return rollouts.propose_plan(
+            actor, plan.flag, plan.environment, plan.stages, window=plan.window, **texts
+        )
     operations = [
         {"subject": operation["subject"], "after": operation["after"]}
         for operation in request.change["operations"]
         if "label" not in operation
     ]
-    return workflow.propose(actor, request.project, operations, **texts)
+    times = {**workflow.times_of(request), "scheduled_at": None}
+    return workflow.propose(actor, request.project, operations, **texts, **times)

@@ -240,7 +240,10 @@ class Emergency(models.Model):
         verbose_name_plural = "emergencies"
 
     def __str__(self) -> str:
-        return f"revert of {self.request.change_id}" if self.request else f"kill of {self.subject}"
+        if self.request:
+            return f"revert of {self.request.change_id}"
+        killed = Subject.parse(self.subject)
+        return f"kill of {killed.key} in {killed.environment}"
 
     @property
     def is_overdue(self) -> bool:

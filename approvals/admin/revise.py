@@ -15,7 +15,6 @@ from approvals.admin.asking import LARGEST_VERSION, DocumentField, WhyForm, plac
 from approvals.models import ChangeRequest
 from approvals.standing import standings
 from approvals.workflow import ConflictError, GateError, InvalidError
-from flags.documents import read_moment
 from flags.subjects import Subject
 
 
@@ -70,11 +69,8 @@ class RevisePage(Page):
                 rationale=given["rationale"],
                 ticket=given["ticket"],
                 base={text: given[f"base-{n}"] for n, text in enumerate(subjects)},
-                # The form does not ask for it: what was to wait still waits.
-                not_before=read_moment(row.change.get("not_before")),
-                scheduled_at=row.scheduled_at,
-                confirm_within=row.change.get("confirm_within"),
-                ends_at=row.ends_at,
+                # The form does not ask for these: what was to wait, or to go back by itself, still is.
+                **workflow.times_of(row),
             )
         except ConflictError as error:
             form.add_error(None, _("%s Open this page again to start from what stands now.") % error)

@@ -11,7 +11,7 @@ from approvals.workflow.errors import ConflictError, GateError, InvalidError, St
 from approvals.workflow.findings import check_request
 from approvals.workflow.going_back import confirm, end, take_back_unconfirmed
 from approvals.workflow.needs import needs_of
-from approvals.workflow.proposing import change, preview, propose, revise
+from approvals.workflow.proposing import change, preview, propose, revise, times_of
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.rebasing import Divergence, divergences, rebase
 from approvals.workflow.request import is_due
@@ -57,6 +57,7 @@ __all__ = [
     "schedule",
     "take_back_unconfirmed",
     "take_role",
+    "times_of",
     "touched_by_request",
     "why_not_at_once",
     "withdraw",

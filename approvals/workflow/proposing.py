@@ -39,6 +39,7 @@ from audit.ledger import timestamp
 from audit.recording import Recording, recording
 from countersign.document import DocumentError
 from flags.changes import NotFoundError
+from flags.documents import read_moment
 from flags.models import Environment, Project
 from flags.subjects import Subject
 
@@ -137,6 +138,16 @@ def change(
                 request.problem, request.scheduled_at = str(error), None
                 request.save()
     return request
+
+
+def times_of(request: ChangeRequest) -> dict[str, Any]:
+    """When a request holds, happens and goes back, as options of `revise`: an edit keeps what it does not name."""
+    return {
+        "not_before": read_moment(request.change.get("not_before")),
+        "scheduled_at": request.scheduled_at,
+        "confirm_within": request.change.get("confirm_within"),
+        "ends_at": request.ends_at,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from approvals.merging import ABSENT, Member, three_way
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
 from approvals.workflow.errors import StateError
-from approvals.workflow.proposing import revise
+from approvals.workflow.proposing import revise, times_of
 from approvals.workflow.request import locked, require_open, same
 from audit.actor import Actor
 from audit.recording import recording
-from flags.documents import read_moment
 from flags.subjects import Subject
 
 
@@ -94,10 +93,7 @@ def rebase(actor: Actor, request: ChangeRequest) -> ChangeRequest:
             rationale=request.rationale,
             ticket=request.ticket,
             base=base,
-            not_before=read_moment(request.change.get("not_before")),
-            scheduled_at=request.scheduled_at,
-            confirm_within=request.change.get("confirm_within"),
-            ends_at=request.ends_at,
+            **times_of(request),
         )
 
 

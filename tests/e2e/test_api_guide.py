@@ -1,4 +1,4 @@
-"""The examples of docs/api.md and docs/checks.md, run as they stand, one after the other."""
+"""The examples of docs/api.md, docs/checks.md and docs/gate.md, run as they stand, one after the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.e2e.installation import ROOT, Installation
 
 
 def test_the_guide_to_the_api_runs_as_it_stands(embedded: Installation, tmp_path: Path) -> None:
-    pages = "".join((ROOT / "docs" / name).read_text() for name in ("api.md", "checks.md"))
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("api.md", "checks.md", "gate.md"))
     blocks = re.findall(r"^```sh\n(.*?)^```$", pages, re.M | re.S)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
@@ -30,5 +30,6 @@ def test_the_guide_to_the_api_runs_as_it_stands(embedded: Installation, tmp_path
     assert "would fail: in Development" in printed
     assert "unreachable-rule" in printed
     assert "CR-" in printed.rpartition("rebased as ")[2]
+    assert "aborted by hand" in printed
     status, found = embedded.api("viewer", "GET", "configurations/shop/production/guided-tour")
     assert (status, found["on"]) == (200, False)

@@ -62,6 +62,17 @@ def test_what_is_confirmed_stays(shop: Cast, later: Clock) -> None:
     assert served() == ON
 
 
+def test_a_rebase_keeps_when_it_goes_back_by_itself(shop: Cast) -> None:
+    end = datetime.now(UTC) + timedelta(days=2)
+    request = shop.propose(ON, confirm_within=600, ends_at=end)
+    shop.approve(shop.propose({**OFF, "off": "on"}))
+    rebased = workflow.rebase(shop.actor("author"), request)
+    assert (rebased.change["confirm_within"], rebased.ends_at) == (600, end)
+    shop.approve(rebased)
+    rebased.refresh_from_db()
+    assert rebased.confirm_by is not None
+
+
 def test_after_downtime_what_nobody_confirmed_goes_back_late_rather_than_never(
     shop: Cast, later: Clock
 ) -> None:

@@ -179,7 +179,7 @@ def test_a_review_that_is_overdue_is_told_at_the_deadline_and_daily_until_somebo
     assert reached == {
         f"{name}@example.com" for name in ("reviewer", "second_reviewer", "administrator", "root")
     }
-    assert "the review of the kill of project/shop" in letters()[0].subject
+    assert "the review of the kill of banner in production" in letters()[0].subject
     emergency.refresh_from_db()
     workflow.review_emergency(shop.actor("reviewer"), emergency)
     later(timedelta(days=2))
