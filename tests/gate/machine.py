@@ -144,7 +144,9 @@ class Gate(RuleBasedStateMachine):
 
     # What people ask for.
 
-    @rule(who=mostly("author"), wanted=change_sets, at=minutes, not_before=minutes, ends=minutes, within=minutes)
+    @rule(
+        who=mostly("author"), wanted=change_sets, at=minutes, not_before=minutes, ends=minutes, within=minutes
+    )
     def propose(self, who: str, wanted: Any, at: Any, not_before: Any, ends: Any, within: Any) -> None:
         times = self._times(at, not_before, ends, within)
         self._try(workflow.change, who, self.cast.project, wanted, **self._why(), **times)
@@ -260,7 +262,11 @@ class Gate(RuleBasedStateMachine):
 
     # A rollout's way.
 
-    @rule(who=mostly("reviewer"), verb=st.sampled_from(["pause", "resume", "abort", "give_go_ahead"]), which=some)
+    @rule(
+        who=mostly("reviewer"),
+        verb=st.sampled_from(["pause", "resume", "abort", "give_go_ahead"]),
+        which=some,
+    )
     def move_a_plan(self, who: str, verb: str, which: int) -> None:
         if plan := self._one(RolloutPlan.objects.all(), which):
             self._try(getattr(rollouts, verb), who, plan)
@@ -275,7 +281,9 @@ class Gate(RuleBasedStateMachine):
     @rule(who=mostly("administrator"), whom=mostly("second_reviewer"), role=st.sampled_from(Role.values))
     def give_a_role(self, who: str, whom: str, role: str) -> None:
         member = self.cast.users[whom].pseudonym
-        self._try(workflow.give_role, who, self.cast.project, member, role, rationale="joins", ticket="SHOP-1")
+        self._try(
+            workflow.give_role, who, self.cast.project, member, role, rationale="joins", ticket="SHOP-1"
+        )
 
     @rule(who=mostly("administrator"), whom=mostly("second_reviewer", "reviewer"), which=some)
     def take_a_role(self, who: str, whom: str, which: int) -> None:

@@ -130,7 +130,8 @@ class Oracle:
         self._going_back.discard(change["id"])
         assert proposal.applied is not None
         if actor == SYSTEM:
-            ends = [each["label"][4:] for each in change["operations"] if self._label(each, "end ")]
+            labels = [each.get("label", "") for each in change["operations"]]
+            ends = [label[4:] for label in labels if label.startswith("end ")]
             within = change.get("confirm_within")
             is_late = within is not None and now >= proposal.applied + timedelta(seconds=within)
             assert (is_late and not proposal.is_confirmed) or any(moment(end) <= now for end in ends)
