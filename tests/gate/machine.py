@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from access.grants import LastAdministratorError, ReviewNeededError
 from access.models import Membership
@@ -107,6 +107,25 @@ policies = st.fixed_dictionaries(
 )
 
 
+def one_of(kind: str) -> Callable[[Gate], bool]:
+    return lambda gate: any(f"/{kind}/" in subject and each for subject, each in gate.oracle.standing.items())
+
+
+def open_requests(gate: Gate) -> bool:
+    return any(not each.applied and not each.is_rejected for each in gate.oracle.proposals.values())
+
+
+def to_be_confirmed(gate: Gate) -> bool:
+    return any(each.applied and "confirm_within" in each.change for each in gate.oracle.proposals.values())
+
+
+def debts(gate: Gate) -> bool:
+    return bool(gate.oracle.debts)
+
+
+plans = one_of("rollout-plan")
+
+
 class Gate(RuleBasedStateMachine):
     """Each example begins with the same cast and ends with a bundle; the database is put back in between."""
 
@@ -151,12 +170,14 @@ class Gate(RuleBasedStateMachine):
         times = self._times(at, not_before, ends, within)
         self._try(workflow.change, who, self.cast.project, wanted, **self._why(), **times)
 
+    @precondition(open_requests)
     @rule(who=mostly("author"), which=some, wanted=change_sets, at=minutes, ends=minutes, within=minutes)
     def revise(self, who: str, which: int, wanted: Any, at: Any, ends: Any, within: Any) -> None:
         if request := self._open(which):
             times = self._times(at, None, ends, within)
             self._try(workflow.revise, who, request, wanted, **self._why(), **times)
 
+    @precondition(open_requests)
     @rule(who=mostly("author"), which=some)
     def rebase(self, who: str, which: int) -> None:
         if request := self._open(which):
@@ -177,6 +198,7 @@ class Gate(RuleBasedStateMachine):
     def change_policy(self, who: str, after: Any, key: str) -> None:
         self._govern(who, f"project/shop/policy/{key}", after)
 
+    @precondition(one_of("policy"))
     @rule(who=mostly("administrator"), which=some)
     def take_a_policy_away(self, who: str, which: int) -> None:
         if row := self._one(ApprovalPolicy.objects.filter(project=self.cast.project), which):
@@ -189,6 +211,7 @@ class Gate(RuleBasedStateMachine):
 
     # What people say to it.
 
+    @precondition(open_requests)
     @rule(whose=st.lists(mostly("reviewer", "second_reviewer", "administrator"), max_size=3), which=some)
     def approve(self, whose: list[str], which: int) -> None:
         request = self._open(which)
@@ -202,26 +225,31 @@ class Gate(RuleBasedStateMachine):
         if len(requests) > 1:
             assert not self._try(workflow.approve, who, requests[0], digest=requests[-1].digest)
 
+    @precondition(open_requests)
     @rule(who=mostly("reviewer"), which=some)
     def reject(self, who: str, which: int) -> None:
         if request := self._open(which):
             self._try(workflow.reject, who, request, digest=request.digest)
 
+    @precondition(open_requests)
     @rule(who=mostly("author"), which=some)
     def withdraw(self, who: str, which: int) -> None:
         if request := self._open(which):
             self._try(workflow.withdraw, who, request)
 
+    @precondition(open_requests)
     @rule(who=mostly("author", "reviewer"), which=some)
     def apply(self, who: str, which: int) -> None:
         if request := self._one(ChangeRequest.objects.exclude(state="applied"), which):
             self._try(workflow.apply, who, request)
 
+    @precondition(open_requests)
     @rule(who=mostly("author"), which=some, at=minutes)
     def schedule(self, who: str, which: int, at: Any) -> None:
         if request := self._open(which):
             self._try(workflow.schedule, who, request, self._times(at, None, None, None)["scheduled_at"])
 
+    @precondition(to_be_confirmed)
     @rule(who=mostly("author"), which=some)
     def confirm(self, who: str, which: int) -> None:
         if request := self._one(ChangeRequest.objects.exclude(confirm_by=None), which):
@@ -244,6 +272,7 @@ class Gate(RuleBasedStateMachine):
         if request := self._applied(which):
             self._try(workflow.revert_at_once, who, request)
 
+    @precondition(debts)
     @rule(who=mostly("reviewer"), which=some)
     def review_what_was_done_at_once(self, who: str, which: int) -> None:
         if debt := self._one(Emergency.objects.all(), which):
@@ -255,6 +284,7 @@ class Gate(RuleBasedStateMachine):
         members = {"reason": "The sale", "starts_at": now, "ends_at": now + timedelta(hours=hours)}
         self._try(save_freeze, who, self.cast.project, "sale", {**members, "environments": [place]})
 
+    @precondition(one_of("freeze"))
     @rule(who=mostly("administrator"), which=some)
     def lift(self, who: str, which: int) -> None:
         if row := self._one(FreezeWindow.objects.all(), which):
@@ -262,6 +292,7 @@ class Gate(RuleBasedStateMachine):
 
     # A rollout's way.
 
+    @precondition(plans)
     @rule(
         who=mostly("reviewer"),
         verb=st.sampled_from(["pause", "resume", "abort", "give_go_ahead"]),
@@ -271,6 +302,7 @@ class Gate(RuleBasedStateMachine):
         if plan := self._one(RolloutPlan.objects.all(), which):
             self._try(getattr(rollouts, verb), who, plan)
 
+    @precondition(plans)
     @rule(who=mostly("author"), stage=st.integers(1, 3), which=some)
     def jump(self, who: str, stage: int, which: int) -> None:
         if plan := self._one(RolloutPlan.objects.exclude(state="proposed"), which):
@@ -391,8 +423,11 @@ class Gate(RuleBasedStateMachine):
             for key in FLAGS:
                 document = self.oracle.standing.get(self.cast.subject(key, place))
                 answer = Parsed.parse(newest.raw).evaluate(key, {"targetingKey": "somebody"})
-                if document and (document.get("killed") or not document["enabled"]):
-                    assert answer.variant == document.get("off"), "it is off"
+                definition = self.oracle.standing[f"project/shop/flag/{key}"]
+                if not document or definition.get("archived"):
+                    assert answer.variant is None
+                elif document.get("killed") or not document["enabled"]:
+                    assert answer.variant == document.get("off")
                 elif document in (ON, RULED):
                     assert answer.variant == document["default"]["variant"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from approvals import tasks
@@ -45,7 +45,6 @@ def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> N
             stateful_step_count=60 if EXAMPLES else 30,
             derandomize=not EXAMPLES,
             database=None,
-            phases=[Phase.generate],
             deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=bool(EXAMPLES),
