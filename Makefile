@@ -65,7 +65,7 @@ prove: $(VENV)/.dev $(VENV)/.clients ## the long tests, which take minutes
 
 bench: $(VENV)/.bench $(VENV)/.dev ## measure, side by side
 	@for each in benchmarks/*.py; do case $$each in \
-		*/ledger_*) python=$(BIN)/python;; *) python=$(VENV)/bench/bin/python;; esac; $$python $$each || exit 1; done
+		*/ledger_*|*/commit_*) python=$(BIN)/python;; *) python=$(VENV)/bench/bin/python;; esac; $$python $$each || exit 1; done
 
 clean: ## remove the virtual environment, keep the data
 	rm -rf $(VENV) tests/clients/node_modules

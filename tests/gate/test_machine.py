@@ -1,0 +1,65 @@
+"""Whatever people do, in whatever order: what is served was allowed, is recorded, and can be shown."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from approvals import tasks
+from tests.cast import Cast
+from tests.gate.machine import Gate
+
+# `tests/prove` asks for more, and then for others each time.
+EXAMPLES = int(os.environ.get("GATE_EXAMPLES", "0"))
+
+
+@pytest.fixture
+def machine(cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Gate]:
+    now = [timezone.now()]
+
+    def move(by: timedelta) -> datetime:
+        now[0] += by
+        return now[0]
+
+    def fail(text: str, *arguments: Any) -> None:
+        raise AssertionError(text % arguments)
+
+    monkeypatch.setattr(timezone, "now", lambda: now[0])
+    monkeypatch.setattr(tasks.logger, "exception", fail)  # our tasks go on after what they did not expect
+    members = {"cast": cast, "clock": staticmethod(move), "directory": tmp_path, "seen": set()}
+    return type("Gate", (Gate,), members)
+
+
+def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES or 6,
+            stateful_step_count=60 if EXAMPLES else 30,
+            derandomize=not EXAMPLES,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=bool(EXAMPLES),
+        ),
+    )
+    expected = {"flags.v1.configuration.updated", "approvals.v1.change_request.approved"}
+    if EXAMPLES:
+        expected |= {
+            "flags.v1.configuration.killed",
+            "flags.v1.rollout_plan.updated",
+            "approvals.v1.change_request.reverted",
+            "approvals.v1.change_request.confirmed",
+            "approvals.v1.emergency.reviewed",
+            "approvals.v1.freeze.lifted",
+            "access.v1.membership.changed",
+            "there and back",
+        }
+    assert expected <= machine.seen, "it did too little to show anything"
