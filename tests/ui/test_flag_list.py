@@ -134,10 +134,12 @@ def test_a_page_costs_the_same_number_of_queries_for_few_flags_and_for_many(
     cast: Cast, browser: Browser, url: str
 ) -> None:
     grow(cast, "first", 2)
+    page = url
     url = url.format(
         number=ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).earliest("pk").pk
     )
     few = queries(browser, "administrator", url)
     grow(cast, "second", 12)
     assert queries(browser, "administrator", url) == few
-    assert few <= 33  # one of them is the bell's
+    # One of them is the bell's; what is asked before a change checks everything that applying it would.
+    assert few <= (70 if "{number}" in page or page.endswith("/in/production/") else 33)
