@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from countersign.client import Client
 from tests.e2e.installation import Installation
 
-INTERVALS, CHANGES = (1.0, 0.25, 0.05), 40
+INTERVALS, CHANGES = (1.0, 0.25, 0.05), 30
 FLAG, WHERE = "project/shop/flag/bench", "project/shop/environment/development/flag/bench"
 
 
@@ -35,7 +35,7 @@ class Watcher:
         self.interval = interval
 
     def wait_for(self, variant: str, seen: dict[float, float]) -> None:
-        while self.client.evaluate("bench", False, {"targetingKey": "customer-1"}).variant != variant:
+        while self.client.evaluate("bench", {"targetingKey": "customer-1"}).variant != variant:
             time.sleep(0.001)
         seen[self.interval] = time.perf_counter()
 
@@ -87,7 +87,9 @@ def _measured(installation: Installation) -> dict[str, tuple[list[float], list[f
     pause = random.Random(1).uniform  # noqa: S311  (a moment, not a secret)
     for number in range(1, CHANGES + 1):
         variant, seen = ("off", "on")[number % 2], dict[float, float]()
-        threads = [threading.Thread(target=each.wait_for, args=(variant, seen)) for each in watchers]
+        threads = [
+            threading.Thread(target=each.wait_for, args=(variant, seen), daemon=True) for each in watchers
+        ]
         for thread in threads:
             thread.start()
         time.sleep(pause(0, 1))  # wherever in their intervals the clients are

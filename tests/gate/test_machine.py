@@ -56,9 +56,8 @@ def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> N
             "flags.v1.configuration.killed",
             "flags.v1.rollout_plan.updated",
             "approvals.v1.change_request.reverted",
-            "approvals.v1.change_request.confirmed",
             "approvals.v1.emergency.reviewed",
-            "approvals.v1.freeze.lifted",
+            "approvals.v1.freeze.created",
             "access.v1.membership.changed",
             "there and back",
         }
