@@ -12,9 +12,12 @@ from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from approvals import tasks
+from approvals import tasks, workflow
+from approvals.workflow import applying
+from audit.models import Event
 from tests.cast import Cast
 from tests.gate.machine import Gate
+from tests.gate.oracle import Oracle
 
 # `tests/prove` asks for more, and then for others each time.
 EXAMPLES = int(os.environ.get("GATE_EXAMPLES", "0"))
@@ -62,3 +65,11 @@ def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> N
             "there and back",
         }
     assert expected <= machine.seen, "it did too little to show anything"
+
+
+def test_the_second_reading_notices_what_nobody_approved(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    cast.flag()
+    monkeypatch.setattr(applying, "missing_of", lambda *_: [])
+    workflow.apply(cast.actor("author"), cast.propose())
+    with pytest.raises(AssertionError, match="has 0 of 1 approvals"):
+        Oracle().read(list(Event.objects.order_by("index").values_list("line", flat=True)))
