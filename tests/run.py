@@ -19,15 +19,17 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 # What knows no database of the tests' own, or starts its own: one run is enough.
 _ONCE = [
     part
-    # Every door as everybody: the same questions of the same rows, which other tests ask of PostgreSQL.
-    for name in ("read_plane", "clients", "e2e", "docs", "access/test_doors.py")
+    # Every door and step as everybody: the same questions of the same rows, which other tests ask of PostgreSQL.
+    for name in ("read_plane", "clients", "e2e", "docs", "access/test_doors.py", "gate/test_steps.py")
     for part in ("--ignore", f"tests/{name}")
 ]
+# SQLite lets one write at a time, so races are PostgreSQL's; those that it can lose are in test_at_once.
+_RACES = ["--ignore", "tests/gate/test_races.py"]
 # `make prove`'s, which take minutes.
 _LATER = ["--ignore", "tests/prove"]
 # Each: what it is, the command, and what it needs that a machine may lack.
 SUITES: list[tuple[str, list[str], dict[str, str]]] = [
-    ("server on SQLite", [*PYTEST, "tests", *_LATER, "--ignore", "tests/read_plane"], {}),
+    ("server on SQLite", [*PYTEST, "tests", *_LATER, *_RACES, "--ignore", "tests/read_plane"], {}),
     ("server on PostgreSQL", [*PYTEST, "tests", *_LATER, *_ONCE], {"TEST_DATABASE": "postgresql"}),
     ("read plane", [*PYTEST, "tests/read_plane"], {}),
     ("SDK and verifier", [*PYTEST, "-c", "sdk/tests/pytest.ini", "sdk/tests"], {}),
