@@ -44,7 +44,7 @@ def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> N
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=EXAMPLES or 6,
+            max_examples=EXAMPLES or 3,
             stateful_step_count=60 if EXAMPLES else 30,
             derandomize=not EXAMPLES,
             database=None,
