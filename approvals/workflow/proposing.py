@@ -241,7 +241,8 @@ def _draft(
         raise InvalidError("title", "is empty; say in a few words what this changes")
     if needs.rationale and not texts["rationale"]:
         raise InvalidError("rationale", f"is empty; {where} asks why, for those who review and audit")
-    if needs.ticket and not texts["ticket"]:
+    # Our own tasks have none to name.
+    if needs.ticket and not texts["ticket"] and not record.actor.is_system:
         raise InvalidError("ticket", f"is empty; {where} asks for a ticket")
     if texts["ticket"] and not project.is_ticket(texts["ticket"]):
         raise InvalidError(
