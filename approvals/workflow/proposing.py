@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -74,6 +74,8 @@ def propose(
 
     Raises `ForbiddenError`, `InvalidError` (also for what the policies ask for), `ConflictError`.
     """
+    if scheduled_at is not None and scheduled_at < timezone.now() - timedelta(minutes=1):
+        raise InvalidError("scheduled_at", "is in the past; name a later time, or leave it out")
     with recording(actor) as record:
         _require_may_ask(actor, project, operations)
         request = ChangeRequest(project=project, proposer=actor.id, change={}, required_approvals=0)
