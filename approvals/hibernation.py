@@ -138,7 +138,7 @@ def _put_to_sleep(flag: Flag) -> ChangeRequest:
         state=ChangeRequest.State.APPLIED,
         change__base__has_key=flag.ledger_subject,
     ).order_by("-applied_at", "-pk")
-    for row in rows[:200]:
+    for row in rows.iterator():
         for each in row.change["operations"]:
             slept, sleeps = (
                 (document or {}).get("hibernation") for document in (each.get("before"), each["after"])

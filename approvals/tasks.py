@@ -8,7 +8,6 @@ from django.utils import timezone
 from access.permissions import system_actor
 from approvals import expiry, rollouts, workflow
 from approvals.models import ChangeRequest, Emergency
-from flags.lifecycle import expired
 from flags.models import RolloutPlan
 
 logger = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ def carry_out_due() -> None:
 def expire_flags() -> None:
     """Handle the flags whose expiry has passed."""
     actor = system_actor("scheduler")
-    for flag in expired(timezone.now()).select_related("project", "owner"):
+    for flag in expiry.due(timezone.now()):
         _go_on(flag.key, expiry.expire, actor, flag)
 
 

@@ -15,6 +15,7 @@ from audit.ledger import timestamp
 from countersign.document import DocumentError, validate_environment, validate_flag, validate_segment
 from countersign.jsonline import DEEPEST, LONGEST_LINE, check_json
 from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
+from flags.reads import Reads
 
 Document = dict[str, Any]
 LARGEST_NUMBER = 2**53 - 1
@@ -316,6 +317,7 @@ def check_environment(
     configurations: Mapping[str, Document],
     definitions: Mapping[str, Document],
     segments: Mapping[str, Document],
+    reads: Reads | None = None,
 ) -> None:
     """Raise `DocumentError` unless the environment is valid with these documents in place of its own.
 
@@ -336,18 +338,24 @@ def check_environment(
                 raise DocumentError(
                     f"regions.{region}", f"is no region of {environment.key}; it has: {known}"
                 )
-    lines = _lines(environment, configurations, definitions)
+    reads = reads or Reads()
+    lines = _lines(environment, configurations, definitions, reads)
     names = {name for line in lines.values() for name in segments_named(_readable(line))}
     known_segments = {
         segment.key: segment_line(segment)
-        for segment in Segment.objects.filter(project_id=environment.project_id, key__in=names)
+        for segment in reads.rows(
+            Segment.objects.filter(project_id=environment.project_id, key__in=sorted(names))
+        )
     }
     known_segments |= {key: {"version": 1, **document} for key, document in segments.items()}
     validate_environment(lines, known_segments)
 
 
 def check_segments_fit(
-    environment: Environment, configurations: Mapping[str, Document], segments: Mapping[str, Document]
+    environment: Environment,
+    configurations: Mapping[str, Document],
+    segments: Mapping[str, Document],
+    reads: Reads | None = None,
 ) -> None:
     """Raise `DocumentError` where all segments that the environment uses do not fit a snapshot's first line.
 
@@ -356,13 +364,16 @@ def check_segments_fit(
     names = {name for document in configurations.values() for name in segments_named(document)}
     if not names and not segments:
         return
-    for row in configurations_with("in_segment", [environment]):
+    reads = reads or Reads()
+    for row in reads.rows(configurations_with("in_segment", [environment])):
         if row.flag.key not in configurations:
             names |= segments_named(row.document)
     version, change_id = _LONGEST
     used = {
         segment.key: segment.document
-        for segment in Segment.objects.filter(project_id=environment.project_id, key__in=names)
+        for segment in reads.rows(
+            Segment.objects.filter(project_id=environment.project_id, key__in=sorted(names))
+        )
     }
     used |= {key: document for key, document in segments.items() if key in names}
     line = {key: {**document, "version": version, "change": change_id} for key, document in used.items()}
@@ -401,13 +412,16 @@ def _texts(values: Any) -> bool:
 
 
 def _lines(
-    environment: Environment, configurations: Mapping[str, Document], definitions: Mapping[str, Document]
+    environment: Environment,
+    configurations: Mapping[str, Document],
+    definitions: Mapping[str, Document],
+    reads: Reads,
 ) -> dict[str, Document]:
     """The lines to validate together: the changed ones, those with prerequisites, and what these name."""
     lines: dict[str, Document] = {}
 
-    def add(rows: Iterable[FlagConfiguration]) -> None:
-        for row in rows:
+    def add(query: QuerySet[FlagConfiguration]) -> None:
+        for row in reads.rows(query):
             definition = definitions.get(row.flag.key) or definition_document(row.flag)
             if definition.get("archived"):
                 continue  # it is in no snapshot
@@ -417,17 +431,17 @@ def _lines(
     add(configurations_with("prerequisites", [environment]))
     changed = set(configurations) | set(definitions)
     rows = FlagConfiguration.objects.filter(environment=environment).select_related("flag")
-    add(rows.filter(flag__key__in=changed))
+    add(rows.filter(flag__key__in=sorted(changed)))
     for key, document in configurations.items():
         if key not in lines:
             definition = definitions.get(key)
             if definition is None:
-                flag = Flag.objects.filter(project_id=environment.project_id, key=key).first()
-                if flag is None:
+                found = reads.rows(Flag.objects.filter(project_id=environment.project_id, key=key))
+                if not found:
                     raise DocumentError(
                         f"flags.{key}", "there is no such flag in this project; create it first"
                     )
-                definition = definition_document(flag)
+                definition = definition_document(found[0])
             lines[key] = flag_line(definition, document, *_LONGEST)
     named = {
         entry["flag"]
@@ -435,5 +449,5 @@ def _lines(
         for entry in _entries(line.get("prerequisites"))
         if isinstance(entry, dict) and isinstance(entry.get("flag"), str)
     }
-    add(rows.filter(flag__key__in=named - set(lines)))
+    add(rows.filter(flag__key__in=sorted(named - set(lines))))
     return lines

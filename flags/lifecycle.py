@@ -38,21 +38,26 @@ def expired(now: datetime) -> QuerySet[Flag]:
     return flags
 
 
-def check_lifetime(definition: Mapping[str, Any], now: datetime) -> None:
+def check_lifetime(
+    definition: Mapping[str, Any], now: datetime, before: Mapping[str, Any] | None = None
+) -> None:
     """Raise `DocumentError` unless a new or edited definition says how long the flag lives.
 
     A temporary flag expires within the lifetime of its kind, counted from `now`; a permanent one has a
-    reason. What is archived lives no more.
+    reason. What is archived lives no more. `before`: what stands there, whose date may have passed.
     """
     if definition.get("archived"):
         return
+    expires_at = read_moment(definition.get("expires_at"))
+    is_kept = before is not None and before.get("expires_at") == definition.get("expires_at")
+    if expires_at is not None and expires_at <= now and not is_kept:
+        raise DocumentError("expires_at", "is in the past; name the day on which the flag should expire")
     if not definition.get("temporary"):
         if not definition.get("permanent_reason"):
             raise DocumentError(
                 "permanent_reason", "is missing; say why the flag stays, or make it temporary with an expiry"
             )
         return
-    expires_at = read_moment(definition.get("expires_at"))
     lifetime = EXPECTED_LIFETIME[definition["kind"]]
     if expires_at is None:
         within = f" within {lifetime.days} days" if lifetime else ""

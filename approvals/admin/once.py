@@ -14,6 +14,7 @@ from approvals.standing import standings
 from audit.actor import Actor
 from audit.jcs import canonical
 from audit.recording import recording
+from flags.documents import read_moment
 from flags.models import Project
 
 # How long after it was applied the same change counts as a second click, not as a second wish.
@@ -29,13 +30,13 @@ def change_once(
     """
     with recording(actor):
         project.hold()
-        return _asked_before(actor, project, operations) or workflow.change(
+        return _asked_before(actor, project, operations, options) or workflow.change(
             actor, project, operations, **options
         )
 
 
 def _asked_before(
-    actor: Actor, project: Project, operations: Sequence[Mapping[str, Any]]
+    actor: Actor, project: Project, operations: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
 ) -> ChangeRequest | None:
     wanted = {operation["subject"]: canonical(operation["after"]) for operation in operations}
     mine = ChangeRequest.objects.filter(project=project, proposer=actor.id)
@@ -46,9 +47,31 @@ def _asked_before(
             for operation in request.change["operations"]
             if "label" not in operation
         }
-        if made == wanted and (request.is_open or _still_stands(project, request)):
+        if (
+            made == wanted
+            and _is_same_wish(request, options)
+            and (request.is_open or _still_stands(project, request))
+        ):
             return request
     return None
+
+
+def _is_same_wish(request: ChangeRequest, options: Mapping[str, Any]) -> bool:
+    """Whether the request was made with the same texts and times."""
+    texts = all(
+        str(request.change[name]) == str(options.get(name, "")).strip()
+        for name in ("title", "rationale", "ticket")
+    )
+    times = (
+        request.change.get("confirm_within") == options.get("confirm_within")
+        and read_moment(request.change.get("not_before")) == options.get("not_before")
+        and request.ends_at == options.get("ends_at")
+    )
+    if "scheduled_at" in options:
+        return texts and times and request.scheduled_at == options["scheduled_at"]
+    # As soon as it may be: at once, or kept by a freeze.
+    is_soon = request.scheduled_at is not None and request.scheduled_at <= timezone.now()
+    return texts and times and (is_soon or bool(request.problem))
 
 
 def _still_stands(project: Project, request: ChangeRequest) -> bool:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from approvals.admin.asking import WhyForm
+from approvals.admin.asking import LARGEST_VERSION, WhyForm
 from audit.ledger import timestamp
 from countersign.document import DocumentError
 from flags.admin import drafts
@@ -27,6 +27,7 @@ _USUAL = ((Decimal(5), 24), (Decimal(25), 24), (Decimal(50), 24), (Decimal(100),
 class PlanForm(WhyForm):
     """A variant to roll out, the stages, and the allowed hours."""
 
+    base = forms.IntegerField(min_value=0, max_value=LARGEST_VERSION, widget=forms.HiddenInput)
     variant = forms.ChoiceField(label=_("Roll out"))
     rest = forms.ChoiceField(label=_("The others get"))
     weekdays = forms.MultipleChoiceField(

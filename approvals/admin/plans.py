@@ -19,7 +19,7 @@ from approvals.admin.plan_form import PlanForm
 from approvals.admin.switch import ConfigurationPage
 from approvals.models import ChangeRequest
 from approvals.policies import requirements, touched_flag
-from approvals.workflow import GateError, InvalidError
+from approvals.workflow import ConflictError, GateError, InvalidError
 from audit.actor import Actor
 from flags import wording
 from flags.admin import drafts
@@ -153,6 +153,7 @@ class NewPlanPage(ConfigurationPage):
         self.find()
         on = drafts.on_variant(self.flag)
         initial: dict[str, Any] = {"variant": on, "rest": drafts.off_variant(self.flag) or on}
+        initial["base"] = self.version
         template = RolloutTemplate.objects.filter(
             project=self.project, key=request.GET.get("template", "")
         ).first()
@@ -173,6 +174,7 @@ class NewPlanPage(ConfigurationPage):
                 self.environment,
                 form.stages,
                 window=form.window,
+                base={str(self.subject): form.cleaned_data["base"]},
                 title=f"Roll out {self.flag.key} in {self.environment.name} in {len(form.stages)} stages"[
                     :200
                 ],
@@ -182,6 +184,13 @@ class NewPlanPage(ConfigurationPage):
         except InvalidError as error:
             place_error(form, error)
             return self._show(form, 422)
+        except ConflictError as error:
+            self.find()
+            data = request.POST.copy()
+            data["base"] = str(self.version)  # what the page now shows
+            form = self._form(data, {})
+            form.add_error(None, str(error))
+            return self._show(form, 409)
         except GateError as error:
             form.add_error(None, str(error))
             return self._show(form, 409)

@@ -21,6 +21,7 @@ from approvals.effects import Effect, effects_of, extent, grouped, sentences_of
 from approvals.inverse import LABEL
 from approvals.merging import ABSENT
 from approvals.models import ChangeRequest, Review
+from approvals.policies import on_call_may_revert
 from approvals.policy_document import Requirements
 from approvals.standing import standings
 from approvals.waiting import waiting_for
@@ -206,6 +207,7 @@ class ReviewPage(Page):
             "drifts": drifts,
             "can_rebase": bool(drifts) and not any(drift.found.collisions for drift in drifts),
             "findings": workflow.check_request(row, self.actor) if row.is_open else [],
+            "may_revert": on_call_may_revert(self.project, row.environments.all()),
             "not_before": _time(row.change.get("not_before")),
             "schedule_form": ScheduleForm(
                 needs=Requirements(row.required_approvals),

@@ -304,7 +304,7 @@ class ArchivePage(FlagWayPage):
         if flag.archived:
             return Way(
                 _("Restore %s from the archive") % flag.key,
-                _("It comes back as it was: off everywhere, in lists and snapshots again."),
+                _("It comes back off everywhere, in lists and snapshots again; without expectations."),
                 _("Ask for it back"),
                 self.home,
             )
@@ -316,6 +316,13 @@ class ArchivePage(FlagWayPage):
             ),
             _("Ask to archive it"),
             self.home,
+            [
+                (
+                    _("Expectations that end with it"),
+                    [each["sentence"] for each in row.document["expectations"]],
+                )
+                for row in archive.expectations_of(flag)
+            ],
             obstacles=archive.why_not(flag),
             is_danger=True,
         )

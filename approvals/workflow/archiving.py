@@ -8,6 +8,7 @@ from typing import Any
 from approvals.models import ChangeRequest
 from flags.documents import Document, configurations_with
 from flags.models import Environment, Flag, FlagConfiguration, Project, RolloutPlan
+from flags.reads import Reads
 from flags.subjects import Subject
 from flags.wording import is_on
 
@@ -37,8 +38,11 @@ def blockers(
         if needing:
             needed = ", ".join(needing)
             found.append(f"{needed} in {environment.name} needs it; take that prerequisite away first.")
+    # Before it is there, only what creates it is about it, and takes it along.
+    is_there = Flag.objects.filter(project=project, key=key).exists()
     found += [
-        f"{row.change_id} is open and about it; apply or close that first." for row in _open(project, key)
+        f"{row.change_id} is open and about it; apply or close that first."
+        for row in (_open(project, key) if is_there else ())
     ]
     if RolloutPlan.objects.filter(
         flag__project=project, flag__key=key, state__in=RolloutPlan.UNFINISHED
@@ -81,7 +85,7 @@ def _open(project: Project, key: str) -> list[ChangeRequest]:
     return found
 
 
-def archived_flags(project: Project, keys: set[str]) -> set[str]:
+def archived_flags(project: Project, keys: set[str], reads: Reads) -> set[str]:
     """Of these keys, the flags that are archived."""
-    rows = Flag.objects.filter(project=project, key__in=keys, archived=True)
-    return set(rows.values_list("key", flat=True))
+    rows = reads.rows(Flag.objects.filter(project=project, key__in=sorted(keys), archived=True))
+    return {row.key for row in rows}

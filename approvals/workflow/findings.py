@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.utils import timezone
 
 from approvals.models import ChangeRequest
+from approvals.resulting import Resulting
 from approvals.workflow import subjects
 from approvals.workflow.applying import missing_of
 from approvals.workflow.checks import (
@@ -36,7 +37,8 @@ def check_request(request: ChangeRequest, actor: Actor | None = None) -> list[Fi
         return [*found, fault]
     moment = max(timezone.now(), request.scheduled_at or timezone.now())
     found += check(project, now, actor=actor, moment=moment)
-    for operation in operations:
+    is_tested = any(Resulting(project, now).expectations().values())
+    for operation in operations if is_tested else ():
         if not takes_effect_at_once(operation) and not is_way_back(operation):
             state = [*(each for each in now if each["subject"] != operation["subject"]), operation]
             said = expected(project, state)
@@ -54,7 +56,7 @@ def _conflicts(request: ChangeRequest) -> Iterator[Finding]:
     for text, seen in request.change["base"].items():
         found = subjects.standing(request.project, Subject.parse(text)).version
         if found != seen and any(
-            operation["subject"] == text and "label" not in operation
+            operation["subject"] == text and takes_effect_at_once(operation)
             for operation in request.change["operations"]
         ):
             yield Finding(

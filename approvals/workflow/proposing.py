@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -75,6 +75,8 @@ def propose(
 
     Raises `ForbiddenError`, `InvalidError` (also for what the policies ask for), `ConflictError`.
     """
+    if scheduled_at is not None and scheduled_at < timezone.now() - timedelta(minutes=1):
+        raise InvalidError("scheduled_at", "is in the past; name a later time, or leave it out")
     with recording(actor) as record:
         _require_may_ask(actor, project, operations)
         request = ChangeRequest(project=project, proposer=actor.id, change={}, required_approvals=0)
@@ -254,7 +256,8 @@ def _draft(
         raise InvalidError("title", "is empty; say in a few words what this changes")
     if needs.rationale and not texts["rationale"]:
         raise InvalidError("rationale", f"is empty; {where} asks why, for those who review and audit")
-    if needs.ticket and not texts["ticket"]:
+    # Our own tasks have none to name.
+    if needs.ticket and not texts["ticket"] and not record.actor.is_system:
         raise InvalidError("ticket", f"is empty; {where} asks for a ticket")
     if texts["ticket"] and not project.is_ticket(texts["ticket"]):
         raise InvalidError(

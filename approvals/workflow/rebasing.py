@@ -10,6 +10,7 @@ from access.permissions import require
 from approvals.merging import ABSENT, Member, three_way
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
+from approvals.workflow.checks import takes_effect_at_once
 from approvals.workflow.errors import StateError
 from approvals.workflow.proposing import revise, times_of
 from approvals.workflow.request import locked, require_open, same
@@ -41,7 +42,7 @@ def divergences(request: ChangeRequest) -> list[Divergence]:
         subject = operation["subject"]
         state = subjects.standing(request.project, Subject.parse(subject))
         seen = request.change["base"][subject]
-        if "label" in operation or state.version == seen:
+        if not takes_effect_at_once(operation) or state.version == seen:
             continue
         members, together = three_way(operation["before"], state.document, operation["after"])
         found.append(Divergence(subject, seen, state.version, tuple(members), together))
@@ -62,6 +63,8 @@ def rebase(actor: Actor, request: ChangeRequest) -> ChangeRequest:
                 f"{request.change_id} is somebody else's; they can rebase it, edit it or withdraw it."
             )
         require_open(request)
+        if request.plan_id:
+            raise StateError(f"{request.change_id} is a rollout plan; withdraw it and propose another one.")
         request.project.hold()
         found = {each.subject: each for each in divergences(request)}
         if not found:

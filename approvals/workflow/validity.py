@@ -16,6 +16,7 @@ from approvals.workflow.errors import InvalidError
 from countersign.document import DocumentError
 from flags import documents, lifecycle
 from flags.models import KEY, Environment, Project
+from flags.reads import Reads
 from flags.subjects import GOVERNING, Subject
 
 Operation = dict[str, Any]
@@ -27,15 +28,16 @@ def validate(project: Project, operations: Sequence[Operation]) -> None:
     Operations without a label take effect together, the way back and the end too, after them; each other labelled one
     at a time of its own.
     """
+    reads = Reads()
     now = [operation for operation in operations if "label" not in operation]
-    _validate_together(project, now)
+    _validate_together(project, now, reads)
     _check_lifetimes(now)
     for belongs in (is_way_back, is_end):
         if back := [operation for operation in operations if belongs(operation)]:
-            _validate_together(project, [*now, *back])
+            _validate_together(project, [*now, *back], reads)
     for operation in operations:
         if "label" in operation and not is_way_back(operation) and not is_end(operation):
-            _validate_together(project, [*now, operation])
+            _validate_together(project, [*now, operation], reads)
 
 
 def _check_lifetimes(operations: Iterable[Operation]) -> None:
@@ -43,7 +45,7 @@ def _check_lifetimes(operations: Iterable[Operation]) -> None:
     try:
         for operation in operations:
             if Subject.parse(operation["subject"]).kind == "definition":
-                lifecycle.check_lifetime(operation["after"], timezone.now())
+                lifecycle.check_lifetime(operation["after"], timezone.now(), operation["before"])
     except DocumentError as error:
         raise InvalidError(error.member, error.reason) from error
 
@@ -57,7 +59,7 @@ def created_flags(operations: Iterable[Any]) -> set[str]:
     return {parts[3] for parts in texts if len(parts) == 4 and parts[2] == "flag"}
 
 
-def _validate_together(project: Project, operations: Sequence[Operation]) -> None:
+def _validate_together(project: Project, operations: Sequence[Operation], reads: Reads) -> None:
     definitions: dict[str, Any] = {}
     expectations: dict[str, Any] = {}
     segments: dict[str, Any] = {}
@@ -83,24 +85,27 @@ def _validate_together(project: Project, operations: Sequence[Operation]) -> Non
                 if operation["before"] is not None and operation["before"]["type"] != after["type"]:
                     raise DocumentError("type", "cannot change: callers ask for it by type; make a new flag")
                 definitions[subject.key] = after
-        _check_archived(project, definitions, configurations)
+        _check_archived(project, definitions, configurations, reads)
         for key, document in expectations.items():
             documents.check_expectations(project, key, document, definitions)
-        for environment in Environment.objects.filter(project=project):
+        for environment in reads.rows(Environment.objects.filter(project=project)):
             changed = configurations.get(environment.key, {})
             if changed or definitions:
-                documents.check_environment(environment, changed, definitions, segments)
-            documents.check_segments_fit(environment, changed, segments)
+                documents.check_environment(environment, changed, definitions, segments, reads)
+            documents.check_segments_fit(environment, changed, segments, reads)
     except DocumentError as error:
         raise InvalidError(error.member, error.reason) from error
 
 
 def _check_archived(
-    project: Project, definitions: dict[str, Any], configurations: dict[str, dict[str, Any]]
+    project: Project,
+    definitions: dict[str, Any],
+    configurations: dict[str, dict[str, Any]],
+    reads: Reads,
 ) -> None:
     """Refuse to archive what is in use, and to change what an archived flag does."""
     keys = {*definitions, *(key for documents in configurations.values() for key in documents)}
-    archived = archived_flags(project, keys)
+    archived = archived_flags(project, keys, reads)
     for key in sorted(keys):
         now = bool(definitions[key].get("archived")) if key in definitions else key in archived
         if now and key in archived:

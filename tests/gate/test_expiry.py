@@ -11,11 +11,12 @@ from django.core import mail
 from django.utils import timezone
 
 from access.notifications import delivering
-from approvals import workflow
+from approvals import expiry, workflow
 from approvals.models import ChangeRequest
 from approvals.tasks import expire_flags
 from audit.ledger import timestamp
 from audit.models import Event
+from flags import catalogue
 from flags.documents import definition_document
 from flags.models import Flag, FlagConfiguration, Notice
 from flags.subjects import Subject
@@ -170,6 +171,87 @@ def test_a_second_date_that_does_not_fit_is_asked_about_again(cast: Cast, later:
     later(DAY)
     expire_flags()
     assert ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).count() == 1
+
+
+def test_a_project_whose_tickets_have_a_pattern_is_asked_as_well(cast: Cast, later: Clock) -> None:
+    pattern = {"ticket_pattern": "SHOP-[0-9]+"}
+    cast.project = catalogue.save_project(cast.actor("administrator"), cast.project, pattern)
+    cast.policy(approvals=1, ticket=True)
+    expiring(cast, on_expiry="off")
+    cast.approve(cast.propose(ticket="SHOP-2"))
+    kill = Subject("configuration", "shop", "banner", "production")
+    workflow.kill(cast.actor("on_call"), kill, cast.project)
+    later(DAY)
+    expire_flags()
+    request = ChangeRequest.objects.get(state=ChangeRequest.State.IN_REVIEW)
+    assert (request.proposer, request.ticket) == ("system:scheduler", "")
+    assert Notice.objects.filter(kind="expired").count() == 1
+
+
+def test_what_a_check_refuses_waits_for_people_and_holds_up_nothing(cast: Cast, later: Clock) -> None:
+    expiring(cast, on_expiry="off")
+    cast.propose(OFF, environment="development")
+    cast.approve(cast.propose())
+    later(DAY)
+    cast.propose(environment="development")  # on once more, so there is no approval to turn it off
+    expected = {
+        "sentence": "Everyone has it",
+        "environment": "development",
+        "context": {"targetingKey": "u9"},
+        "variant": "on",
+    }
+    subject = "project/shop/expectations/banner"
+    workflow.change(
+        cast.actor("author"),
+        cast.project,
+        [{"subject": subject, "after": {"expectations": [expected]}}],
+        title="Expected",
+    )
+    expire_flags()
+    expire_flags()
+    assert (document("development"), document()) == (ON, OFF)
+    request = ChangeRequest.objects.get(state=ChangeRequest.State.APPROVED)
+    assert "Everyone has it" in request.problem
+    assert len(letters()) == 1
+
+
+def test_what_is_done_with_is_not_touched_again(cast: Cast, later: Clock) -> None:
+    expiring(cast)
+    expiring(cast, "gone", on_expiry="off")
+    expiring(cast, "stuck", on_expiry="off")
+    cast.propose(key="gone", environment="development")
+    cast.approve(cast.propose(key="stuck"))
+    kill = Subject("configuration", "shop", "stuck", "production")
+    workflow.kill(cast.actor("on_call"), kill, cast.project)
+    moment = later(DAY)
+    assert [flag.key for flag in expiry.due(moment)] == ["banner", "gone", "stuck"]
+    expire_flags()
+    assert [flag.key for flag in expiry.due(moment)] == ["stuck"], "it is still on, and to be off"
+
+
+def test_the_approval_is_found_however_much_was_applied_since(cast: Cast, later: Clock) -> None:
+    expiring(cast, on_expiry="off")
+    request = cast.approve(cast.propose())
+    others = [
+        ChangeRequest(
+            project=cast.project,
+            change={"base": {"project/shop/flag/x": 1}, "operations": []},
+            state=ChangeRequest.State.APPLIED,
+            applied_at=timezone.now(),
+            required_approvals=0,
+        )
+        for _ in range(201)
+    ]
+    through = ChangeRequest.environments.through
+    through.objects.bulk_create(
+        through(changerequest=each, environment=cast.production)
+        for each in ChangeRequest.objects.bulk_create(others)
+    )
+    later(DAY)
+    expire_flags()
+    event = Event.objects.filter(subject=cast.subject()).order_by("-index").first()
+    assert event is not None
+    assert (document(), event.change_id) == (OFF, request.change_id)
 
 
 def test_the_owner_of_a_stale_flag_hears_once_a_month(cast: Cast, later: Clock) -> None:

@@ -81,6 +81,12 @@ def test_an_operation_that_makes_no_sense_is_refused_by_its_place(
     assert not ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).exists()
 
 
+def test_a_time_that_has_passed_is_refused_by_name(shop: Cast) -> None:
+    with pytest.raises(InvalidError, match="is in the past") as caught:
+        shop.propose(scheduled_at=timezone.now() - timedelta(minutes=2))
+    assert caught.value.member == "scheduled_at"
+
+
 def test_what_stands_there_already_is_no_change(shop: Cast) -> None:
     shop.approve(shop.propose())
     with pytest.raises(InvalidError, match="nothing to change") as caught:

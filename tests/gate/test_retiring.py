@@ -20,7 +20,7 @@ from flags.documents import definition_document
 from flags.lifecycle import stale
 from flags.models import Flag, FlagConfiguration
 from flags.tasks import tell_of_days
-from tests.cast import OFF, ON, Cast, split
+from tests.cast import BANNER, OFF, ON, Cast, split
 
 Clock = Callable[[timedelta], datetime]
 DAY = timedelta(days=1)
@@ -39,6 +39,7 @@ def flag(key: str = "banner") -> Flag:
     [
         ({"permanent_reason": ""}, "permanent_reason", "say why the flag stays"),
         ({"temporary": True}, "expires_at", "within 40 days"),
+        ({"temporary": True, "expires_at": -1}, "expires_at", "is in the past"),
         ({"temporary": True, "expires_at": 41}, "expires_at", "more than 40 days from now"),
         ({"temporary": True, "kind": "experiment", "expires_at": 61}, "expires_at", "more than 60 days"),
         ({"temporary": True, "kind": "permission"}, "expires_at", "has a day on which"),
@@ -56,6 +57,14 @@ def test_what_is_within_its_kinds_lifetime_is_taken(cast: Cast) -> None:
     cast.flag(temporary=True, expires_at=in_days(39), permanent_reason="")
     cast.flag("search", temporary=True, kind="permission", expires_at=in_days(4_000), permanent_reason="")
     assert Flag.objects.count() == 2
+
+
+def test_a_date_that_has_passed_does_not_hold_up_other_edits(cast: Cast, later: Clock) -> None:
+    cast.flag(temporary=True, expires_at=in_days(1))
+    later(2 * DAY)
+    kept = timestamp(flag().expires_at)  # type: ignore[arg-type]
+    cast.flag(temporary=True, expires_at=kept, team="Night")
+    assert flag().team == "Night"
 
 
 def letters() -> list[Any]:
@@ -184,6 +193,40 @@ def test_everything_that_keeps_a_flag_is_named(cast: Cast) -> None:
     ]
     with pytest.raises(InvalidError, match=r"cannot be archived\. It is on in Development"):
         archive.archive(cast.actor("author"), flag(), rationale="Done.")
+
+
+def test_a_request_for_a_new_flag_does_not_stand_in_the_way_of_its_own_way_back(cast: Cast) -> None:
+    operations = [
+        {"subject": "project/shop/flag/banner", "after": BANNER},
+        {"subject": cast.subject(), "after": ON},
+    ]
+    options: dict[str, Any] = {"title": "New", "rationale": "planned", "confirm_within": 600}
+    request = workflow.change(cast.actor("author"), cast.project, operations, **options)
+    request = workflow.revise(
+        cast.actor("author"), request, operations, scheduled_at=timezone.now(), **options
+    )
+    assert {each.check for each in workflow.check_request(request) if each.blocks} == {"policy"}
+    assert cast.approve(request).state == ChangeRequest.State.APPLIED
+
+
+def test_what_is_expected_of_a_flag_ends_when_it_is_archived(cast: Cast) -> None:
+    cast.flag()
+    cast.propose(OFF, environment="development")
+    expected = {
+        "sentence": "Nobody",
+        "environment": "development",
+        "context": {"targetingKey": "u1"},
+        "variant": "off",
+    }
+    workflow.change(
+        cast.actor("author"),
+        cast.project,
+        [{"subject": "project/shop/expectations/banner", "after": {"expectations": [expected]}}],
+        title="Expected",
+    )
+    assert archive.archive(cast.actor("author"), flag()).state == ChangeRequest.State.APPLIED
+    assert archive.unarchive(cast.actor("author"), flag()).state == ChangeRequest.State.APPLIED
+    assert archive.expectations_of(flag()) == []
 
 
 def test_turning_it_off_and_archiving_it_can_be_one_request(cast: Cast) -> None:

@@ -10,11 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from access import grants
 from access.models import Membership
 from access.permissions import ForbiddenError, system_actor
 from approvals import rollout_templates, rollouts, workflow
+from approvals.again import propose_again
 from approvals.models import CarriedOut, ChangeRequest
 from approvals.tasks import carry_out_due
 from approvals.workflow import InvalidError, StateError
@@ -167,6 +170,40 @@ def test_a_plan_that_met_a_change_by_hand_can_be_ended_and_leaves_that_change(sh
     assert "not restored" in plan.problem
     assert share() == ON
     propose(shop)
+
+
+def test_a_change_by_hand_before_it_is_applied_is_shown_as_a_conflict(shop: Cast) -> None:
+    request = propose(shop)
+    shop.approve(shop.propose({**OFF, "targets": {"on": ["u1"]}}))
+    assert "conflict" in {each.check for each in workflow.check_request(request)}
+    [found] = workflow.divergences(request)
+    assert found.subject == shop.subject()
+    with pytest.raises(StateError, match="withdraw it and propose another"):
+        workflow.rebase(shop.actor("author"), request)
+
+
+def test_what_lapsed_is_proposed_again_with_its_times(shop: Cast) -> None:
+    window = {"zone": "UTC", "from": "09:00", "to": "17:00", "weekdays": ["Mon"]}
+    plan = rollouts.propose_plan(
+        shop.actor("author"),
+        Flag.objects.get(),
+        shop.production,
+        STAGES,
+        title="Roll",
+        rationale="why",
+        window=window,
+    )
+    workflow.withdraw(shop.actor("author"), plan)
+    times = {"not_before": timezone.now() + HOUR, "ends_at": timezone.now() + 9 * HOUR, "confirm_within": 600}
+    request = shop.propose(**times)
+    ChangeRequest.objects.update(state=ChangeRequest.State.LAPSED)
+    plan, request = (ChangeRequest.objects.get(pk=each.pk) for each in (plan, request))
+    made = propose_again(shop.actor("author"), plan)
+    assert made.plan.window == window
+    anew = propose_again(shop.actor("author"), request)
+    assert anew.ends_at == times["ends_at"]
+    for name in ("not_before", "confirm_within"):
+        assert anew.change[name] == request.change[name]
 
 
 def test_a_kill_in_between_stays(shop: Cast, later: Clock) -> None:
@@ -474,3 +511,11 @@ def test_nobody_jumps_before_the_date_that_was_approved(shop: Cast) -> None:
     shop.approve(propose(shop, [STAGES[0], {**STAGES[1], "not_before": timestamp(day)}]))
     with pytest.raises(StateError, match="at the earliest"):
         rollouts.jump(shop.actor("author"), RolloutPlan.objects.get(), 2)
+
+
+def test_checking_a_long_plan_reads_what_stands_there_once(shop: Cast) -> None:
+    stages = [{"weights": [["on", on], ["off", 100 - on]], "hold": 60} for on in range(1, 100, 2)]
+    request = propose(shop, stages)
+    with CaptureQueriesContext(connections["default"]) as queries:
+        workflow.check_request(request)
+    assert len(queries) < 2 * len(stages), "some thirty, and one for each stage"

@@ -374,7 +374,7 @@ def test_stages_are_kept_as_a_template_and_start_another_plan(cast: Cast, browse
     cast.propose(OFF, environment="development")
     client = browser("administrator")
     page = "/admin/p/shop/flags/banner/in/development/rollout/"
-    form = {"variant": "on", "rest": "off", "percent-1": "5", "hold-1": "24", "percent-2": "100"}
+    form = {"variant": "on", "rest": "off", "percent-1": "5", "hold-1": "24", "percent-2": "100", "base": "1"}
     sent = {**form, "go-ahead-2": "on", "kept_as": "Careful", "save-template": "1", "rationale": "ours"}
     assert client.post(page, sent)["Location"] == "/admin/p/shop/plan-templates/"
     assert not RolloutPlan.objects.exists(), "nothing was asked for"

@@ -43,6 +43,20 @@ def test_it_says_who_why_for_which_ticket_and_what_will_happen(
     assert request_.digest in html
 
 
+def test_it_says_when_it_goes_back_and_that_on_call_may_only_where_a_policy_lets_them(
+    cast: Cast, browser: Browser
+) -> None:
+    cast.flag()
+    page = browser("reviewer")
+    html = page.get(url(cast.propose(ON, confirm_within=600))).content.decode()
+    assert "comes back 10 min" in html
+    assert "Approved with it: the way back" in html
+    assert "on-call may take at once" not in html
+    cast.policy(on_call_may_revert=True)
+    html = page.get(url(cast.propose(OFF))).content.decode()
+    assert "on-call may take at once" in html
+
+
 def test_approving_applies_what_was_due(cast: Cast, browser: Browser, request_: ChangeRequest) -> None:
     html = send(browser("reviewer"), request_, "approve", comment="fine")
     assert request_.state == "applied"

@@ -124,6 +124,13 @@ def test_a_double_click_asks_once(browser: Browser) -> None:
     assert ChangeRequest.objects.filter(state="in_review").count() == 1
 
 
+def test_the_same_switch_at_another_time_or_for_another_reason_is_another_wish(browser: Browser) -> None:
+    client = browser("author")
+    for members in ({}, {"rationale": "another"}, {"confirm_minutes": "10"}, {"when": "by-hand"}):
+        client.post(SWITCH, switch_form(0, **members))
+    assert ChangeRequest.objects.filter(environments__key="production").count() == 4
+
+
 def test_a_double_click_that_applies_at_once_applies_once(browser: Browser) -> None:
     client = browser("author")
     answers = [client.post(SWITCH_OPEN, switch_form(0)) for _ in range(2)]
@@ -248,7 +255,12 @@ def test_a_rollout_plan_is_proposed_as_a_whole(cast: Cast, browser: Browser) -> 
         "hold-1": "24",
         "percent-2": "100",
         "rationale": "slowly",
+        "base": "0",
     }
+    stale = browser("author").post(f"{SWITCH_OPEN}rollout/", form)
+    assert stale.status_code == 409, "somebody configured it since the page was shown"
+    assert 'name="base" value="1"' in stale.content.decode()
+    form["base"] = "1"
     answer = browser("author").post(f"{SWITCH_OPEN}rollout/", form)
     request = ChangeRequest.objects.order_by("-pk").first()
     assert answer["Location"] == f"/admin/p/shop/requests/{request.pk}/"
