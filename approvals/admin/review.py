@@ -207,7 +207,7 @@ class ReviewPage(Page):
             "drifts": drifts,
             "can_rebase": bool(drifts) and not any(drift.found.collisions for drift in drifts),
             "findings": workflow.check_request(row, self.actor) if row.is_open else [],
-            "may_revert": on_call_may_revert(self.project, row.environments.all()),
+            "may_revert": on_call_may_revert(self.project, workflow.touched_by_request(row)),
             "not_before": _time(row.change.get("not_before")),
             "schedule_form": ScheduleForm(
                 needs=Requirements(row.required_approvals),
