@@ -89,6 +89,7 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
         person.api_tokens.update(name="erased", last_used_from=None)
         SocialAccount.objects.filter(user=person).delete()
+        person.unlinked_identities.all().delete()
         Authenticator.objects.filter(user=person).delete()
         person.signed_in_sessions.all().delete()
         inbox.forget(person)
