@@ -169,7 +169,7 @@ AUTH_PASSWORD_VALIDATORS = [
 EMERGENCY_REVIEW_HOURS = env.int("COUNTERSIGN_EMERGENCY_REVIEW_HOURS", 24)
 
 # --- machines ------------------------------------------------------------------------------------
-# Days that a service account's token lasts at most; 0: for ever.
+# Days that an API token lasts at most; 0: for ever.
 TOKEN_DAYS = env.int("COUNTERSIGN_TOKEN_DAYS", 365)
 # Requests a second to the API of one web process with one token or by one person; 0: any number.
 API_RATE = env.int("COUNTERSIGN_API_RATE", 50)
