@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from access import machines
+from access import grants, machines
 from access.models import ApiToken, ServiceAccount
 from audit.models import Event
 from distribution.models import Keyring, SdkKey
@@ -152,3 +152,10 @@ def test_who_gives_no_roles_is_not_told_who_exists(api: Api) -> None:
     for member in (api.cast.users["outsider"].pseudonym, "user:nobody"):
         body = {"project": "shop", "member": member, "role": "viewer"}
         assert api.post("viewer", "memberships", body).status == 403
+
+
+def test_an_organisation_auditor_sees_what_is_of_no_project(api: Api) -> None:
+    viewer = api.cast.users["viewer"].pseudonym
+    grants.appoint(api.cast.actor("root"), viewer, "organisation-auditor")
+    listed = api.get("viewer", "events?type=access.v1.organisation_membership.changed").results
+    assert [each["subject"] for each in listed] == [f"access/organisation/member/{viewer}"]
