@@ -138,6 +138,8 @@ AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "access.signin.lockout.address_of"
 AXES_DISABLE_ACCESS_LOG = True
+# What the rows of wrong attempts do not keep of a form.
+AXES_SENSITIVE_PARAMETERS = ["username", "code", "credential"]
 AXES_ENABLE_ADMIN = AXES_VERBOSE = False
 # Its middleware would put an answer of its own in place of the sign-in page, which says it (`config.site`).
 SILENCED_SYSTEM_CHECKS = ["axes.W002"]
