@@ -126,7 +126,9 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
             logger.warning("%s: the account %s is not active", row.key, person.pseudonym)
             refuse(request, _("Your account is not active. Ask an organisation administrator."))
         _tell(person, sociallogin.provider.extract_common_fields(sociallogin.claims))
-        person.vouched_by = row.key if FACTOR_AT in sociallogin.state else ""
+        # A sign-in without a factor takes nothing back: else a stolen password would be enough to set up another.
+        if FACTOR_AT in sociallogin.state:
+            person.vouched_by = row.key
         person.save()
         self._settle(request, sociallogin)
         if CONFIRMS in sociallogin.state:

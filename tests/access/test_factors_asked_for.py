@@ -230,6 +230,26 @@ def test_the_word_of_a_provider_counts_where_it_is_believed(
     assert (client.get("/admin/p/shop/people/").get("Location") == ENROL) is not counts
 
 
+def test_a_first_factor_of_ones_own_takes_the_one_that_a_provider_vouched_for(
+    cast: Cast, vouching: IdentityProvider, openid: OpenIdProvider
+) -> None:
+    sign_in(browser(), openid, "s-1", preferred_username="mia", amr=["mfa"])
+    mia = User.objects.get(username="mia")
+    mia.set_password(PASSWORD)
+    mia.save()
+    by_provider = browser()
+    sign_in(by_provider, openid, "s-1", amr=["pwd"])
+    for client in (by_provider, signed_in("mia")):
+        answer = client.get("/admin/security/app/")
+        assert answer.status_code == 302
+        assert "factor=1" in answer["Location"]
+    vouched = browser()
+    sign_in(vouched, openid, "s-1", amr=["mfa"], auth_time=int(time.time()))
+    assert vouched.get("/admin/security/app/").status_code == 200
+    factors.reset(cast.actor("root"), mia)
+    assert signed_in("mia").get("/admin/security/app/").status_code == 200
+
+
 def test_what_the_userinfo_says_is_not_signed_and_does_not_count(
     cast: Cast, vouching: IdentityProvider, openid: OpenIdProvider
 ) -> None:
