@@ -90,7 +90,7 @@ def _named_by(member: str, key: str) -> list[str]:
     if member == "role" and RoleWithFactor.objects.filter(role=key).exists():
         uses.append("the rule which roles need a second factor")
     asked = {"team": "", "role": "", member: key}
-    return uses + [use for _, found in deleting.send(sender=_named_by, **asked) for use in found]
+    return uses + [use for _, found in deleting.send(sender=_named_by, **asked) for use in found or ()]
 
 
 def uses_of(team: Team) -> list[str]:
