@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from access import machines
 from access.grants import require_an_organisation_administrator
 from access.models import User
 from access.permissions import require_in_organisation
@@ -70,7 +71,7 @@ def change_account(
 def set_password(actor: Actor, user: User, password: str) -> None:
     """Set somebody's password: whoever knows it can act as them, so the ledger says who set it.
 
-    Their sessions end. Raises `ForbiddenError` or `ErasedError`.
+    Their sessions end and their API tokens are revoked. Raises `ForbiddenError` or `ErasedError`.
     """
     with recording(actor) as record:
         require_in_organisation(actor, "account.manage")
@@ -78,6 +79,7 @@ def set_password(actor: Actor, user: User, password: str) -> None:
         user.set_password(password)
         record.event("access.v1.account.password_set", _subject(user))
         user.save(update_fields=["password"])
+        machines.revoke_all(record, user)
 
 
 def standing_of(user: User) -> dict[str, Any]:

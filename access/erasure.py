@@ -21,8 +21,8 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q
 from django.utils import timezone
 
-from access import grants, teams
-from access.models import ApiToken, Membership, ServiceAccount, StoredAnswer, TeamMember, User
+from access import grants, machines, teams
+from access.models import Membership, ServiceAccount, StoredAnswer, TeamMember, User
 from access.notifications import inbox
 from access.permissions import is_last_organisation_administrator, require_in_organisation
 from access.roles import Role
@@ -84,11 +84,10 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
             _add_administrator(record, project, successor.pseudonym)
         grants.take_all(record, person.pseudonym)
         teams.leave_all(record, person.pseudonym)
-        for token in _usable_tokens(person):
-            ApiToken.objects.filter(pk=token.pk).update(revoked_at=timezone.now())
-            record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
+        machines.revoke_all(record, person)
         person.api_tokens.update(name="erased", last_used_from=None)
         SocialAccount.objects.filter(user=person).delete()
+        person.unlinked_identities.all().delete()
         Authenticator.objects.filter(user=person).delete()
         person.signed_in_sessions.all().delete()
         inbox.forget(person)

@@ -17,6 +17,7 @@ from access.models import (
     OrganisationMembership,
     ServiceAccount,
     Team,
+    TeamMember,
     User,
 )
 from access.permissions import (
@@ -220,9 +221,20 @@ def _tell(record: Recording, project: Any, member: str) -> None:
 
 
 def require_another_administrator(membership: Membership) -> None:
-    """Raise `LastAdministratorError` rather than lose the only unlimited administrator of a project."""
+    """Raise `LastAdministratorError` rather than lose the only unlimited administrator of a project.
+
+    Accounts that are not active and teams without anybody active are nobody.
+    """
     project = membership.project
-    others = Membership.objects.filter(project=project, role=Role.ADMINISTRATOR, limits={})
+    people = User.objects.filter(is_active=True).values("pseudonym")
+    staffed = TeamMember.objects.filter(member__in=people).values("team__pseudonym")
+    accounts = ServiceAccount.objects.filter(is_active=True).values("pseudonym")
+    others = Membership.objects.filter(
+        Q(member__in=people) | Q(member__in=staffed) | Q(member__in=accounts),
+        project=project,
+        role=Role.ADMINISTRATOR,
+        limits={},
+    )
     is_one = membership.role == Role.ADMINISTRATOR and not membership.limits
     if is_one and not others.exclude(pk=membership.pk).exists():
         raise LastAdministratorError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -12,18 +12,20 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from access.limits import LimitsError
-from access.models import ApiToken, ServiceAccount, Team, TeamMember, TrustRule, User
+from access.models import ApiToken, ServiceAccount, Team, TrustRule, User
 from access.permissions import (
     ForbiddenError,
     may_in_organisation,
     projects_where,
     require_fresh_factor,
     require_in_organisation,
+    teams_of,
     waits_for_factor,
 )
 from access.scopes import Network, Scope, are_inside, bearer_of, read_networks, scope_of
+from access.shown_factor import SessionActor
 from audit.actor import Actor
-from audit.recording import recording
+from audit.recording import Recording, recording
 
 LONGEST_OVERLAP = timedelta(days=30)
 """For how long a token that was replaced may live on."""
@@ -94,8 +96,7 @@ def answered_for(actor: Actor) -> QuerySet[ServiceAccount]:
         return ServiceAccount.objects.none()
     if may_in_organisation(actor, "service_account.manage"):
         return ServiceAccount.objects.all()
-    teams = TeamMember.objects.filter(member=actor.id).values("team")
-    return ServiceAccount.objects.filter(team__in=teams)
+    return ServiceAccount.objects.filter(team__in=teams_of(actor).values("team"))
 
 
 def tokens_seen(actor: Actor) -> QuerySet[ApiToken]:
@@ -131,11 +132,11 @@ def issue_token(
 ) -> tuple[ApiToken, str]:
     """Make a token for a person or service account and return it with its clear text, shown only now.
 
-    `expires_at` None: never; for a service account, as late as the settings allow. `scope`: what it may be
+    `expires_at` None: as late as the settings allow. `scope`: what it may be
     used for at most (`access.scopes`); `addresses`: from where, in CIDR notation. A token that is made with
     another one never reaches further than that; left out, scope and addresses are the same.
 
-    People make their own, and nobody makes it for them: with it one could approve in their name.
+    People make their own, signed in, and nobody makes it for them: with it one could approve in their name.
     The team of a service account makes its tokens. Raises `ForbiddenError`, or `LimitsError` naming a member.
     """
     require_proof(actor)
@@ -143,8 +144,8 @@ def issue_token(
     bearer = bearer_of(actor)
     given = read_scope(actor, scope) if scope else bearer.scope
     networks = read_networks(addresses) if addresses else bearer.addresses
-    expires_at = _bounded(actor, holder, expires_at, given, networks)
-    return _make(actor, holder, name, expires_at, given, networks)
+    expires_at = _bounded(actor, expires_at, given, networks)
+    return _make(actor, holder, name, expires_at, given, networks, _proof_of(actor))
 
 
 def rotate_token(
@@ -174,8 +175,9 @@ def rotate_token(
         else:
             ends = old.expires_at
         networks = read_networks(old.addresses)
-        expires_at = _bounded(actor, holder, expires_at, old.reach, networks)
-        new, secret = _make(actor, holder, old.name, expires_at, old.reach, networks)
+        expires_at = _bounded(actor, expires_at, old.reach, networks)
+        proved_at = old.proved_at if actor.credential else _proof_of(actor)
+        new, secret = _make(actor, holder, old.name, expires_at, old.reach, networks, proved_at)
         record.event(
             "access.v1.token.rotated",
             f"access/token/{old.pk}",
@@ -191,6 +193,13 @@ def revoke_token(actor: Actor, token: ApiToken) -> None:
     with recording(actor) as record:
         if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
             record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
+
+
+def revoke_all(record: Recording, person: User) -> None:
+    """Make every token of a person useless, within a recording that has checked who may."""
+    for token in person.api_tokens.filter(revoked_at=None).order_by("pk"):
+        ApiToken.objects.filter(pk=token.pk).update(revoked_at=timezone.now())
+        record.event("access.v1.token.revoked", f"access/token/{token.pk}", {"hint": token.hint})
 
 
 def read_scope(actor: Actor, document: dict[str, Any]) -> Scope:
@@ -220,6 +229,11 @@ def require_proof(actor: Actor) -> None:
 
 def _require_maker(actor: Actor, holder: User | ServiceAccount) -> None:
     if actor.id == holder.pseudonym:
+        if actor.credential and isinstance(holder, User):
+            raise ForbiddenError(
+                "A person's token makes no other one of theirs: sign in, or rotate this one. So whoever copied a "
+                "token makes none that outlives its revocation."
+            )
         return
     if isinstance(holder, User):
         raise ForbiddenError("A person's token is made by themselves: sign in as the one who needs it.")
@@ -246,22 +260,25 @@ def _require_reach(actor: Actor, token: ApiToken, *, administrators: bool = Fals
         )
 
 
+def _proof_of(actor: Actor) -> datetime | None:
+    """When whoever makes a token last showed a second factor in their session; None: never."""
+    at = actor.factor_at if isinstance(actor, SessionActor) else None
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
 def _bounded(
     actor: Actor,
-    holder: User | ServiceAccount,
     expires_at: datetime | None,
     scope: Scope,
     networks: Sequence[Network],
 ) -> datetime | None:
     """When a token of these bounds ends; refused where it outlives the settings, or what it is made with."""
     bearer, longest = bearer_of(actor), timedelta(days=settings.TOKEN_DAYS)
-    if isinstance(holder, ServiceAccount) and longest:
+    if longest:
         latest = timezone.now() + longest
         if expires_at is not None and expires_at > latest:
-            raise LimitsError(
-                "expires_at", f"is too late: tokens of service accounts last {longest.days} days at most"
-            )
-        expires_at = expires_at or latest
+            raise LimitsError("expires_at", f"is too late: tokens last {longest.days} days at most")
+        expires_at = expires_at or min(latest, bearer.expires_at or latest)
     if bearer.expires_at and (expires_at is None or expires_at > bearer.expires_at):
         raise ForbiddenError(
             f"The token you use ends at {bearer.expires_at.isoformat()}; one made with it ends no later. "
@@ -283,6 +300,7 @@ def _make(
     expires_at: datetime | None,
     scope: Scope,
     networks: Sequence[Network],
+    proved_at: datetime | None,
 ) -> tuple[ApiToken, str]:
     secret = ApiToken.new_secret()
     addresses = [str(each) for each in networks]
@@ -294,6 +312,7 @@ def _make(
         expires_at=expires_at,
         scope=scope.document,
         addresses=addresses,
+        proved_at=proved_at,
     )
     if isinstance(holder, User):
         token.user = holder

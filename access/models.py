@@ -316,6 +316,8 @@ class ApiToken(models.Model):
     # What it may be used for at most, and from where (`access.scopes`); empty: all that its holder may.
     scope = models.JSONField(default=dict, blank=True)
     addresses = models.JSONField(default=list, blank=True)
+    # When its maker last showed a second factor in the session in which it was made.
+    proved_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_from = models.GenericIPAddressField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -363,7 +365,7 @@ class ApiToken(models.Model):
     @property
     def bearer(self) -> Bearer:
         """How it bounds what is made with it."""
-        return Bearer(self.reach, self.expires_at, read_networks(self.addresses))
+        return Bearer(self.reach, self.expires_at, read_networks(self.addresses), self.proved_at is not None)
 
     @property
     def is_usable(self) -> bool:

@@ -21,6 +21,10 @@ LONGEST = 15.0
 """Seconds from the connection to the end of the answer."""
 
 
+# Behind a gateway these are the IPv4 address in their last 32 bits (RFC 6052, RFC 8215).
+_NAT64 = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48")))
+
+
 class PrivateAddressError(Exception):
     """A host has an address that is not public, and is none that may."""
 
@@ -81,9 +85,20 @@ def public_address(host: str, port: int, *, private: bool = False) -> str:
     """The address of a host. `private`: it may be any. Raises `PrivateAddressError`, or OSError for none."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = {str(each[4][0]) for each in found}
-    if not private and not all(ipaddress.ip_address(each.partition("%")[0]).is_global for each in addresses):
+    if not private and not all(is_public(ipaddress.ip_address(each.partition("%")[0])) for each in addresses):
         raise PrivateAddressError(f"{host} has an address that is not public")
     return sorted(addresses)[0]
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address is one host of the public internet. Multicast, and NAT64 of what is not, are none."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inside = address.ipv4_mapped or address.sixtofour
+        if any(address in each for each in _NAT64):
+            inside = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inside is not None:
+            return is_public(inside)
+    return address.is_global and not address.is_multicast
 
 
 def _connect(host: str, port: int | None, secure: bool, private: bool) -> http.client.HTTPConnection:

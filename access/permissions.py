@@ -6,9 +6,13 @@ import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from access.limits import EVERYWHERE, Limits, Touched
 from access.models import (
@@ -24,7 +28,7 @@ from access.models import (
     User,
 )
 from access.roles import SYSTEM, VERBS, Fresh, OrganisationRole, Role, label_of, roles_that_may
-from access.scopes import Bearer, BearerActor, scope_of
+from access.scopes import Bearer, BearerActor, bearer_of, scope_of
 from access.shown_factor import (
     SessionActor,
     StaleFactorError,
@@ -227,11 +231,21 @@ def require_in_organisation(actor: Actor, verb: str, *, reading: bool = False) -
 def require_fresh_factor(actor: Actor) -> None:
     """Raise `StaleFactorError` unless a person showed a second factor as lately as the policy asks for.
 
-    Programs, and people by a token, show none: making the token asked for it.
+    Programs show none. People by a token neither: there it counts that they had shown one when they made it, or
+    `ForbiddenError` is raised.
     """
-    if not isinstance(actor, SessionActor):
+    by_token = isinstance(actor, BearerActor) and actor.id.startswith("user:")
+    if not (isinstance(actor, SessionActor) or by_token):
         return
     policy: FactorPolicy | None = FactorPolicy.objects.first()
+    if by_token:
+        if policy and policy.fresh_minutes and not bearer_of(actor).proved:
+            raise ForbiddenError(
+                "This asks for a second factor, and your token was made without one. Show yours, or set one up, under "
+                "Sign-in security, and make a new token."
+            )
+        return
+    assert isinstance(actor, SessionActor)
     oldest = time.time() - 60 * policy.fresh_minutes if policy and policy.fresh_minutes else None
     if oldest is not None and (actor.factor_at is None or actor.factor_at < oldest):
         raise StaleFactorError(
@@ -312,6 +326,23 @@ def _holds_everywhere(actor: Actor, verb: str) -> Q:
     )
 
 
+def _given_lately(actor: Actor) -> Q:
+    """Of rows that a provider may have given: all, but for a person's token those of whoever signed in there lately.
+
+    A session ends by then and the groups are read again; a token would keep what they gave for as long as it lives.
+    """
+    if not (isinstance(actor, BearerActor) and actor.id.startswith("user:")):
+        return Q()
+    since = timezone.now() - timedelta(seconds=settings.SESSION_LONGEST)
+    lately = SocialAccount.objects.filter(user__pseudonym=actor.id, last_login__gt=since)
+    return Q(given_by="") | Q(given_by__in=lately.values("provider"))
+
+
+def teams_of(actor: Actor) -> QuerySet[TeamMember]:
+    """The actor's places in teams, those that count."""
+    return TeamMember.objects.filter(_given_lately(actor), member=actor.id)
+
+
 def _of(members: Iterable[str]) -> Q:
     """Rows that belong to these pseudonyms, themselves or as a team that they are in."""
     members = list(members)
@@ -321,7 +352,8 @@ def _of(members: Iterable[str]) -> Q:
 
 def held_by(actor: Actor) -> Q:
     """Rows of roles that are the actor's and count, their own or of a team that they are in."""
-    return _of([actor.id]) & counted_for(actor)
+    mine = Q(member=actor.id) | Q(member__in=teams_of(actor).values("team__pseudonym"))
+    return mine & counted_for(actor) & _given_lately(actor)
 
 
 def _holders(members: set[str], verb: str, project: Any, touched: Iterable[Touched]) -> set[str]:
@@ -419,9 +451,8 @@ def verbs_held(actor: Actor, project: Any | None) -> frozenset[str]:
     `project` None: those that concern the whole installation.
     """
     # The teams first: three plain queries are built and answered faster than nested ones.
-    teams = Team.objects.filter(members__member=actor.id).values_list("pseudonym", flat=True)
-    holders = [actor.id, *teams]
-    mine = Q(member__in=holders) & counted_for(actor)
+    holders = [actor.id, *teams_of(actor).values_list("team__pseudonym", flat=True)]
+    mine = Q(member__in=holders) & counted_for(actor) & _given_lately(actor)
     rows = list(Membership.objects.filter(mine, project=project)) if project else []
     appointed = OrganisationMembership.objects.filter(mine)
     everywhere = set(appointed.values_list("role", flat=True))

@@ -118,6 +118,8 @@ class Bearer:
     scope: Scope = UNLIMITED
     expires_at: datetime | None = None
     addresses: tuple[Network, ...] = ()
+    # Whether whoever made it had shown a second factor then.
+    proved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,3 +4,5 @@ from django.dispatch import Signal
 
 # `project`: roles are about to be given or taken there without a reviewed request.
 roles_changing = Signal()
+# `team` or `role` (its key), the other empty: it is about to be deleted. A receiver answers with its uses, in words.
+deleting = Signal()

@@ -11,8 +11,10 @@ from access.grants import require_an_organisation_administrator
 from access.models import (
     CustomRole,
     CustomRoleVerb,
+    IdentityProvider,
     Membership,
     OrganisationMembership,
+    RoleWithFactor,
     ServiceAccount,
     Team,
     TeamMember,
@@ -20,6 +22,7 @@ from access.models import (
 )
 from access.permissions import require_in_organisation
 from access.roles import VERBS, OrganisationRole, Role
+from access.signals import deleting
 from audit.actor import Actor
 from audit.history import require_version
 from audit.recording import Recording, recording
@@ -77,8 +80,21 @@ def leave_all(record: Recording, member: str) -> None:
         team.save()
 
 
+def _named_by(member: str, key: str) -> list[str]:
+    """Which rules name a team or a role: of providers, of second factors, and what other apps answer."""
+    uses = [
+        f"a rule of the provider {provider}"
+        for provider in IdentityProvider.objects.order_by("key")
+        if any(rule.get(member) == key for rule in provider.rules)
+    ]
+    if member == "role" and RoleWithFactor.objects.filter(role=key).exists():
+        uses.append("the rule which roles need a second factor")
+    asked = {"team": "", "role": "", member: key}
+    return uses + [use for _, found in deleting.send(sender=_named_by, **asked) for use in found or ()]
+
+
 def uses_of(team: Team) -> list[str]:
-    """What depends on a team, in words: roles in projects and the organisation, service accounts."""
+    """What depends on a team, in words: roles in projects and the organisation, service accounts, rules."""
     held = Membership.objects.filter(member=team.pseudonym).select_related("project").order_by("project__key")
     return [
         *(f"{row.role_name} in {row.project.key}" for row in held),
@@ -87,11 +103,12 @@ def uses_of(team: Team) -> list[str]:
             for row in OrganisationMembership.objects.filter(member=team.pseudonym)
         ),
         *(f"the service account {each}" for each in ServiceAccount.objects.filter(team=team)),
+        *_named_by("team", team.key),
     ]
 
 
 def delete_team(actor: Actor, team: Team) -> None:
-    """Take a team away. Raises `ForbiddenError`, or `InUseError` while it holds a role or owns an account."""
+    """Take a team away. Raises `ForbiddenError`, or `InUseError` while something depends on it."""
     with recording(actor) as record:
         require_in_organisation(actor, "team.manage")
         uses = uses_of(team)
@@ -146,11 +163,13 @@ def save_custom_role(
 
 
 def delete_custom_role(actor: Actor, role: CustomRole) -> None:
-    """Take a custom role away. Raises `ForbiddenError`, or `InUseError` while somebody holds it."""
+    """Take a custom role away. Raises `ForbiddenError`, or `InUseError` while somebody holds it or a rule names it."""
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
         holders = Membership.objects.filter(role=role.key).count()
         if holders:
             raise InUseError(f"{holders} members hold the role {role.key}; give them another one first.")
+        if uses := _named_by("role", role.key):
+            raise InUseError(f"{role.key} is named by {', '.join(uses)}; change that first.")
         record.event("access.v1.role.changed", role.ledger_subject, before=role.document, after=None)
         role.delete()

@@ -138,6 +138,8 @@ AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "access.signin.lockout.address_of"
 AXES_DISABLE_ACCESS_LOG = True
+# What the rows of wrong attempts do not keep of a form.
+AXES_SENSITIVE_PARAMETERS = ["username", "code", "credential"]
 AXES_ENABLE_ADMIN = AXES_VERBOSE = False
 # Its middleware would put an answer of its own in place of the sign-in page, which says it (`config.site`).
 SILENCED_SYSTEM_CHECKS = ["axes.W002"]
@@ -169,7 +171,7 @@ AUTH_PASSWORD_VALIDATORS = [
 EMERGENCY_REVIEW_HOURS = env.int("COUNTERSIGN_EMERGENCY_REVIEW_HOURS", 24)
 
 # --- machines ------------------------------------------------------------------------------------
-# Days that a service account's token lasts at most; 0: for ever.
+# Days that an API token lasts at most; 0: for ever.
 TOKEN_DAYS = env.int("COUNTERSIGN_TOKEN_DAYS", 365)
 # Requests a second to the API of one web process with one token or by one person; 0: any number.
 API_RATE = env.int("COUNTERSIGN_API_RATE", 50)

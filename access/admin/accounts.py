@@ -199,7 +199,7 @@ class AccountPasswordPage(OrganisationPage):
         except (ErasedError, ValidationError) as error:
             form.add_error(None, str(error))
             return self._show(user, form, 409)
-        self.say(_("Password of %s set; their sessions have ended.") % user)
+        self.say(_("Password of %s set; their sessions have ended, and their API tokens are revoked.") % user)
         return redirect("admin:account", number)
 
     def _show(self, user: User, form: forms.Form, status: int = 200) -> HttpResponse:
@@ -207,7 +207,8 @@ class AccountPasswordPage(OrganisationPage):
             status=status,
             title=_("Set the password of %s") % user,
             intro=_(
-                "Whoever knows it can act as them, so the ledger says that you set it. Their sessions end at once."
+                "Whoever knows it can act as them, so the ledger says that you set it. Their sessions end at once, and "
+                "their API tokens are revoked."
             ),
             form=form,
             button=_("Set password"),

@@ -56,7 +56,8 @@ class SecurityPage(View):
         assert isinstance(request.user, User)
         self.person = request.user
         if self.guarded and must_confirm(request):
-            return HttpResponseRedirect(confirm_address(request.get_full_path()))
+            vouched = bool(self.person.vouched_by)
+            return HttpResponseRedirect(confirm_address(request.get_full_path(), factor=vouched))
         return super().dispatch(request, *args, **kwargs)
 
     def show(self, template: str = "", *, status: int = 200, **context: Any) -> HttpResponse:
@@ -320,9 +321,12 @@ class ConfirmPage(SecurityPage):
 
 
 def must_confirm(request: HttpRequest) -> bool:
-    """Whether whoever changes their own factors shows first, anew, that it is them: with one, if they have one."""
+    """Whether whoever changes their own factors shows first, anew, that it is them: with one, if they have one.
+
+    Also one that their provider vouched for; an administrator who resets their factors lets them do without.
+    """
     assert isinstance(request.user, User)
-    own = factors.has_own_factor(request.user)
+    own = factors.has_own_factor(request.user) or bool(request.user.vouched_by)
     at = last_at(request, "mfa") if own else last_at(request, "mfa", "password", "socialaccount")
     return at is None or at < time.time() - RECENT
 

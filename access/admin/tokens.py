@@ -46,11 +46,7 @@ class TokenForm(ScopeForm):
         super().__init__(*args, **options)
         ends = self.fields["ends"]
         ends.initial = (timezone.now() + USUAL_LIFE).date()
-        ends.help_text = (
-            _("In UTC. Empty: it does not end by itself.")
-            if isinstance(holder, User)
-            else _("In UTC. Empty: as late as the settings of this installation allow.")
-        )
+        ends.help_text = _("In UTC. Empty: as late as the settings of this installation allow.")
 
     @property
     def limit_fields(self) -> list[forms.BoundField]:

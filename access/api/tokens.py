@@ -92,7 +92,7 @@ class TokenBody(Body):
     expires_at = Moment(
         required=False,
         allow_null=True,
-        help_text="Left out or null: it does not expire; a service account's does, as late as may be.",
+        help_text="Left out or null: as late as the settings of the installation allow.",
     )
     scope = ScopeBody(required=False)
     addresses = serializers.ListField(

@@ -110,12 +110,25 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
                     )
                     % {"provider": row},
                 )
+            told = sociallogin.provider.extract_common_fields(sociallogin.claims)
+            if linking.belongs_to_somebody(row, sociallogin.account.uid, (told.get("email") or "").strip()):
+                logger.warning("%s: somebody who seems to have an account that is not linked", row.key)
+                refuse(
+                    request,
+                    _(
+                        "This address has an account here, or this identity at %(provider)s was linked to one. Sign "
+                        'in to that account and link it under "How you sign in", or ask an organisation administrator.'
+                    )
+                    % {"provider": row},
+                )
             return
         if not person.is_active:
             logger.warning("%s: the account %s is not active", row.key, person.pseudonym)
             refuse(request, _("Your account is not active. Ask an organisation administrator."))
         _tell(person, sociallogin.provider.extract_common_fields(sociallogin.claims))
-        person.vouched_by = row.key if FACTOR_AT in sociallogin.state else ""
+        # A sign-in without a factor takes nothing back: else a stolen password would be enough to set up another.
+        if FACTOR_AT in sociallogin.state:
+            person.vouched_by = row.key
         person.save()
         self._settle(request, sociallogin)
         if CONFIRMS in sociallogin.state:

@@ -26,7 +26,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from access import notify
+from access import machines, notify
 from access.models import User
 from access.permissions import ForbiddenError, require_in_organisation, user_actor
 from access.shown_factor import SIGNING_IN
@@ -136,7 +136,10 @@ def remove(actor: Actor, person: User, number: int) -> None:
 
 
 def reset(actor: Actor, person: User) -> None:
-    """Take all second factors of somebody else away, who lost them; their sessions end. Raises `ForbiddenError`."""
+    """Take all second factors of somebody else away, who lost them; sessions and tokens of theirs end.
+
+    Raises `ForbiddenError`.
+    """
     with recording(actor) as record:
         require_in_organisation(actor, "factor.reset")
         if actor.id == person.pseudonym:
@@ -146,6 +149,7 @@ def reset(actor: Actor, person: User) -> None:
         factors_of(person).delete()
         User.objects.filter(pk=person.pk).update(vouched_by="")
         end_sessions(actor, person)
+        machines.revoke_all(record, person)
         notify.tell(record, "account.second_factor_reset", None, about={"member": person.pseudonym})
         _tell(
             record,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from allauth.socialaccount.models import SocialAccount
 
 from access.models import User
-from access.permissions import require_in_organisation
-from access.signin.models import IdentityProvider
+from access.permissions import may_in_organisation, require_in_organisation
+from access.signin.models import IdentityProvider, UnlinkedIdentity
 from access.signin.taking_back import require_an_administrator_who_can_sign_in, take_back
 from audit.actor import Actor
 from audit.recording import Recording, recording
@@ -42,8 +42,14 @@ def link(actor: Actor, person: User, provider: IdentityProvider, subject: str) -
         if SocialAccount.objects.filter(provider=provider.key, uid=subject).exists():
             raise LinkError(
                 f"Another account is linked to this identity of {provider}, perhaps made when it first signed in. "
-                "An organisation administrator unlinks it there first."
+                "An organisation administrator unlinks it there first, and links it here."
             )
+        was = UnlinkedIdentity.objects.filter(provider=provider.key, subject=subject)
+        if was.exclude(user=person).exists() and not may_in_organisation(actor, "account.manage"):
+            raise LinkError(
+                f"This identity of {provider} was another account's. An organisation administrator links it here."
+            )
+        was.delete()
         record.event("access.v1.account.linked", f"access/{person.pseudonym}", {"provider": provider.key})
         return SocialAccount.objects.create(user=person, provider=provider.key, uid=subject)
 
@@ -71,9 +77,24 @@ def unlink_in(record: Recording, people: Sequence[User], provider: IdentityProvi
     take_back(record, provider, {person.pseudonym for person in people})
     for person in people:
         record.event("access.v1.account.unlinked", f"access/{person.pseudonym}", {"provider": provider.key})
-    SocialAccount.objects.filter(user__in=people, provider=provider.key).delete()
+    linked = SocialAccount.objects.filter(user__in=people, provider=provider.key)
+    for row in linked:
+        UnlinkedIdentity.objects.get_or_create(
+            provider=row.provider, subject=row.uid, defaults={"user_id": row.user_id}
+        )
+    linked.delete()
     User.objects.filter(pk__in=[each.pk for each in people], vouched_by=provider.key).update(vouched_by="")
     require_an_administrator_who_can_sign_in()
+
+
+def belongs_to_somebody(provider: IdentityProvider, subject: str, email: str) -> bool:
+    """Whether an identity that is linked to no account was somebody's, or has the address of somebody here.
+
+    Then it makes no account: with two, one person could approve what they proposed. Whether the address was verified
+    does not matter, since nobody is taken for somebody by it.
+    """
+    was = UnlinkedIdentity.objects.filter(provider=provider.key, subject=subject)
+    return was.exists() or bool(email and User.objects.filter(email__iexact=email).exists())
 
 
 def _has_another_way(person: User, provider: IdentityProvider) -> bool:

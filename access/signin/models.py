@@ -66,6 +66,22 @@ class IdentityProvider(Tracked):
         }
 
 
+class UnlinkedIdentity(models.Model):
+    """An identity that was somebody's: it makes no second account of theirs. Goes with the person's erasure."""
+
+    user = models.ForeignKey("access.User", on_delete=models.CASCADE, related_name="unlinked_identities")
+    provider = models.CharField(max_length=64)
+    subject = models.CharField(max_length=191)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["provider", "subject"], name="unlinked_identity_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} was known at {self.provider}"
+
+
 class FactorPolicy(Tracked):
     """What the organisation asks of second factors: one row, or none for nothing."""
 

@@ -21,7 +21,7 @@ from access.grants import (
 )
 from access.limits import Limits, LimitsError
 from access.models import CustomRole, Membership, OrganisationMembership, Team, TeamMember, User
-from access.permissions import system_actor
+from access.permissions import somebody_administers_the_organisation, system_actor
 from access.roles import OrganisationRole, Role
 from access.signin.models import IdentityProvider
 from audit.recording import Recording, recording
@@ -103,16 +103,25 @@ def settle(provider: IdentityProvider, person: User, groups: Collection[str]) ->
     with recording(system_actor("sign-in", "ui")) as record:
         # Two sign-ins of one person, one after the other.
         User.objects.select_for_update(no_key=True).get(pk=person.pk)
-        return settle_in(record, provider, person.pseudonym, rules)
+        return settle_in(record, provider, person.pseudonym, rules, keeps_last=True)
 
 
 def settle_in(
-    record: Recording, provider: IdentityProvider, member: str, rules: Iterable[Mapping[str, Any]]
+    record: Recording,
+    provider: IdentityProvider,
+    member: str,
+    rules: Iterable[Mapping[str, Any]],
+    *,
+    keeps_last: bool = False,
 ) -> list[str]:
-    """The same within a recording, for the rules that hold; none: all that the provider gave is taken."""
+    """The same within a recording, for the rules that hold; none: all that the provider gave is taken.
+
+    `keeps_last`: who alone administers the organisation goes on, as in a project; otherwise the caller refuses.
+    """
     kept = _settle_projects(record, provider, member, rules)
-    _settle_organisation(record, provider, member, rules)
-    _settle_teams(record, provider, member, rules)
+    is_last = keeps_last and not somebody_administers_the_organisation(User.objects.exclude(pseudonym=member))
+    kept += _settle_organisation(record, provider, member, rules, is_last)
+    kept += _settle_teams(record, provider, member, rules, is_last)
     return kept
 
 
@@ -185,16 +194,22 @@ def _settle_project(
 
 
 def _settle_organisation(
-    record: Recording, provider: IdentityProvider, member: str, rules: Iterable[Mapping[str, Any]]
-) -> None:
+    record: Recording,
+    provider: IdentityProvider,
+    member: str,
+    rules: Iterable[Mapping[str, Any]],
+    is_last: bool,
+) -> list[str]:
     wanted = {rule["role"] for rule in rules if "team" not in rule and "project" not in rule}
     rows = {row.role: row for row in OrganisationMembership.objects.filter(member=member)}
-    taken = [row for row in rows.values() if row.given_by == provider.key and row.role not in wanted]
+    lost = [row for row in rows.values() if row.given_by == provider.key and row.role not in wanted]
+    taken = [row for row in lost if not (is_last and row.role == OrganisationRole.ORGANISATION_ADMINISTRATOR)]
+    kept = [_stays(member, f"{row.get_role_display()}") for row in lost if row not in taken]
     new = [
         OrganisationMembership(member=member, role=role, given_by=provider.key) for role in wanted - set(rows)
     ]
     if not (taken or new):
-        return
+        return kept
     after = sorted((set(rows) | wanted) - {row.role for row in taken})
     record.event(
         "access.v1.organisation_membership.changed",
@@ -207,11 +222,18 @@ def _settle_organisation(
         row.save()
     for row in taken:
         row.delete()
+    return kept
 
 
 def _settle_teams(
-    record: Recording, provider: IdentityProvider, member: str, rules: Iterable[Mapping[str, Any]]
-) -> None:
+    record: Recording,
+    provider: IdentityProvider,
+    member: str,
+    rules: Iterable[Mapping[str, Any]],
+    is_last: bool,
+) -> list[str]:
+    administering = OrganisationMembership.objects.filter(role=OrganisationRole.ORGANISATION_ADMINISTRATOR)
+    kept: list[str] = []
     wanted = {rule["team"] for rule in rules if "team" in rule}
     given = TeamMember.objects.filter(member=member, given_by=provider.key).values("team_id")
     concerned = Team.objects.filter(pk__in=given) | Team.objects.filter(key__in=wanted)
@@ -221,6 +243,9 @@ def _settle_teams(
         if team.key in wanted and row is None:
             members = [*before["members"], member]
         elif team.key not in wanted and row is not None:
+            if is_last and administering.filter(member=team.pseudonym).exists():
+                kept.append(_stays(member, f"in the team {team}, which administers the organisation"))
+                continue
             members = [each for each in before["members"] if each != member]
         else:
             continue
@@ -236,6 +261,12 @@ def _settle_teams(
             TeamMember.objects.create(team=team, member=member, given_by=provider.key)
         else:
             row.delete()
+    return kept
+
+
+def _stays(member: str, what: str) -> str:
+    logger.warning("%s stays %s: nobody else administers the organisation", member, what)
+    return f"You stay {what}, though your groups no longer give it: nobody else is. Appoint another."
 
 
 def _is_role(role: str) -> bool:

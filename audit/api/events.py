@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from access.api.body import Body, Key, Moment, Text
 from access.api.endpoint import Endpoint
-from access.permissions import is_organisation_administrator
+from access.permissions import may_in_organisation
 from audit.models import Checkpoint, Event
 from audit.proofs import event_proof
 
@@ -142,7 +142,7 @@ class Events(Endpoint):
             # By its key alone, which an index serves in the order asked for.
             return Event.objects.filter(project=project).select_related("log")
         seen = Q(project__in=projects.values("key"))
-        if is_organisation_administrator(self.actor(request)):
+        if may_in_organisation(self.actor(request), "audit.view"):
             seen |= Q(project="")  # tokens, the ledger itself: no project's, but the installation's
         return Event.objects.filter(seen).select_related("log")
 
@@ -180,6 +180,6 @@ class Checkpoints(Endpoint):
 
     def _seen(self, request: Request) -> QuerySet[Checkpoint]:
         projects = self.visible_or_refused(request, "audit.view", None)
-        if not projects.exists() and not is_organisation_administrator(self.actor(request)):
+        if not projects.exists() and not may_in_organisation(self.actor(request), "audit.view"):
             return Checkpoint.objects.none()
         return Checkpoint.objects.select_related("log")

@@ -163,18 +163,14 @@ def test_changes_of_policies_keys_and_access_ask_for_a_fresh_factor(
     assert Event.objects.count() == before
 
 
-def test_killing_reading_and_tokens_are_not_asked(cast: Cast) -> None:
+def test_killing_and_reading_are_not_asked(cast: Cast) -> None:
     cast.flag()
-    _, secret = machines.issue_token(cast.actor("administrator"), cast.users["administrator"], "laptop")
     asks(cast, fresh_minutes=15)
     client = signed_in("on_call")
     page = client.post("/admin/p/shop/flags/banner/in/production/kill/", {"rationale": "it burns"})
     assert not page.get("Location", "").startswith("/admin/security/")
     assert signed_in("root").get("/api/v1/identity-providers").status_code == 200
     assert signed_in("root").get("/admin/sign-in/").status_code == 200
-    bearer = Client(headers={"Host": "localhost", "Authorization": f"Bearer {secret}"})
-    body = {"project": "shop", "member": "viewer", "role": "editor"}
-    assert bearer.post("/api/v1/memberships", body, "application/json").status_code == 201
 
 
 def test_an_administrator_resets_somebody_elses_factors_and_it_is_recorded_and_told(
@@ -232,6 +228,26 @@ def test_the_word_of_a_provider_counts_where_it_is_believed(
     sign_in(client, openid, "s-1", groups=["admins"], **claims)
     assert (client.get("/admin/p/shop/people/").status_code == 200) is counts
     assert (client.get("/admin/p/shop/people/").get("Location") == ENROL) is not counts
+
+
+def test_a_first_factor_of_ones_own_takes_the_one_that_a_provider_vouched_for(
+    cast: Cast, vouching: IdentityProvider, openid: OpenIdProvider
+) -> None:
+    sign_in(browser(), openid, "s-1", preferred_username="mia", amr=["mfa"])
+    mia = User.objects.get(username="mia")
+    mia.set_password(PASSWORD)
+    mia.save()
+    by_provider = browser()
+    sign_in(by_provider, openid, "s-1", amr=["pwd"])
+    for client in (by_provider, signed_in("mia")):
+        answer = client.get("/admin/security/app/")
+        assert answer.status_code == 302
+        assert "factor=1" in answer["Location"]
+    vouched = browser()
+    sign_in(vouched, openid, "s-1", amr=["mfa"], auth_time=int(time.time()))
+    assert vouched.get("/admin/security/app/").status_code == 200
+    factors.reset(cast.actor("root"), mia)
+    assert signed_in("mia").get("/admin/security/app/").status_code == 200
 
 
 def test_what_the_userinfo_says_is_not_signed_and_does_not_count(

@@ -155,6 +155,31 @@ def test_the_last_administrator_of_a_project_stays_and_is_told(cast: Cast, openi
     assert roles(mia) == {}
 
 
+def test_the_last_administrator_of_the_organisation_stays_and_is_told(
+    cast: Cast, openid: OpenIdProvider
+) -> None:
+    mia = enter(openid, "platform", "payments")
+    payments = Team.objects.get(key="payments")
+    grants.appoint(cast.actor("root"), payments.pseudonym, "organisation-administrator")
+    User.objects.exclude(pk=mia.pk).update(is_superuser=False)
+    client = browser()
+    sign_in(client, openid, "mia", groups=[])
+    assert may_in_organisation(user_actor(mia, "ui"), "organisation.manage")
+    said = client.get("/admin/home/", follow=True).content.decode()
+    assert "You stay Organisation administrator" in said
+    assert "You stay in the team Payments" in said
+
+
+def test_the_last_administrator_of_a_project_is_so_though_an_inactive_account_holds_the_role(
+    cast: Cast, openid: OpenIdProvider
+) -> None:
+    rows = Membership.objects.filter(project=cast.project, role=Role.ADMINISTRATOR)
+    first, *others = rows
+    User.objects.filter(pseudonym__in=[each.member for each in others]).update(is_active=False)
+    with pytest.raises(grants.LastAdministratorError):
+        grants.require_another_administrator(first)
+
+
 def test_nothing_is_given_when_the_ledger_cannot_append(
     openid: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

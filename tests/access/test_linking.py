@@ -113,6 +113,20 @@ def test_an_identity_that_is_another_accounts_is_not_taken_over(cast: Cast, open
     assert SocialAccount.objects.get().user_id == other.pk
     assert "_auth_user_id" in client.session
     linking.unlink(cast.actor("root"), other, IdentityProvider.objects.get())
+    assert "was another account" in link(client, openid)
+    linking.link(cast.actor("root"), cast.users["viewer"], IdentityProvider.objects.get(), "s-1")
+    assert SocialAccount.objects.get().user == cast.users["viewer"]
+
+
+def test_an_identity_that_was_unlinked_makes_no_second_account(cast: Cast, openid: OpenIdProvider) -> None:
+    client = by_password("viewer")
+    link(client, openid)
+    client.post(PAGE, {"unlink": "acme"})
+    people, elsewhere = User.objects.count(), browser()
+    sign_in(elsewhere, openid, "s-1")
+    assert "_auth_user_id" not in elsewhere.session
+    assert "was linked to one" in elsewhere.get("/admin/login/").content.decode()
+    assert User.objects.count() == people
     assert "Linked" in link(client, openid)
 
 

@@ -110,3 +110,11 @@ def test_organisation_administrators_unlock_and_it_is_recorded(cast: Cast) -> No
     assert attempt("author", PASSWORD, "192.0.2.50").status_code == 302
     unlocked = Event.objects.get(type="access.v1.address.unlocked")
     assert "192.0.2.50" not in unlocked.line
+
+
+def test_no_code_stands_in_the_rows_of_wrong_attempts(cast: Cast) -> None:
+    form = {"username": "viewer", "password": WRONG, "code": "123456", "credential": "{key}"}
+    Client(headers={"Host": "localhost"}).post("/admin/login/", form)
+    kept = AccessAttempt.objects.get().post_data
+    assert "123456" not in kept
+    assert "key}" not in kept

@@ -57,13 +57,18 @@ def test_who_somebody_is_stands_in_their_row_alone(acme: IdentityProvider, openi
     assert not any("Lindt" in event.line or "mia@" in event.line for event in Event.objects.all())
 
 
-def test_the_same_address_does_not_make_somebody_the_same_person(
+def test_the_same_address_makes_neither_a_second_account_nor_somebody_the_same_person(
     cast: Cast, acme: IdentityProvider, openid: OpenIdProvider
 ) -> None:
     reviewer, client = cast.users["reviewer"], browser()
-    sign_in(client, openid, "s-1", preferred_username="reviewer", email=reviewer.email, email_verified=True)
-    assert client.session["_auth_user_id"] != str(reviewer.pk)
+    before = User.objects.count()
+    for verified in (True, False):
+        sign_in(client, openid, "s-1", email=reviewer.email.upper(), email_verified=verified)
+        assert not is_signed_in(client)
+        assert "This address has an account here" in told(client)
+    sign_in(client, openid, "s-1", preferred_username="reviewer", email="another@acme.example")
     assert User.objects.get(pk=client.session["_auth_user_id"]).username == "reviewer-2"
+    assert User.objects.count() == before + 1
 
 
 def test_state_nonce_and_pkce_are_always_sent_and_nothing_of_the_request(

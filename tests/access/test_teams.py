@@ -11,6 +11,7 @@ from access import grants, machines, teams
 from access.models import OrganisationMembership, Team
 from access.permissions import ForbiddenError, may, projects_where, service_actor, who_may
 from access.roles import OrganisationRole, Role
+from access.signin.factor_policy import set_factor_policy
 from approvals import workflow
 from approvals.models import ChangeRequest
 from audit.models import Event
@@ -63,6 +64,20 @@ def test_a_team_that_something_depends_on_stays(cast: Cast) -> None:
     machines.create_service_account(cast.actor("root"), "pipeline", payments)
     with pytest.raises(teams.InUseError, match=r"editor|Editor in shop, the service account pipeline"):
         teams.delete_team(cast.actor("root"), payments)
+
+
+def test_a_team_or_role_that_a_rule_names_stays(cast: Cast) -> None:
+    root, payments = cast.actor("root"), team(cast, "author")
+    night = teams.save_custom_role(root, "night", name="Night", verbs=["change.approve"])
+    cast.policy(approvals=2, **{"from": [{"count": 1, "team": "payments"}, {"count": 1, "role": "night"}]})
+    with pytest.raises(teams.InUseError, match="the policy Production in shop"):
+        teams.delete_team(root, payments)
+    with pytest.raises(teams.InUseError, match="the policy Production in shop"):
+        teams.delete_custom_role(root, night)
+    other = teams.save_custom_role(root, "day", name="Day", verbs=["change.approve"])
+    set_factor_policy(root, {"roles": ["day"]})
+    with pytest.raises(teams.InUseError, match="second factor"):
+        teams.delete_custom_role(root, other)
 
 
 def test_its_team_makes_the_tokens_of_a_service_account(cast: Cast) -> None:

@@ -70,6 +70,13 @@ class Api:
     def post(self, name: str | None, address: str, body: Any = None, **headers: str) -> Answer:
         return self(name, "POST", address, body, **headers)
 
+    def signed_in(self, name: str, address: str, body: Any, **headers: str) -> Answer:
+        """POST as somebody in a browser: what a token of theirs may not do."""
+        client = Client(headers=headers)
+        client.force_login(self.cast.users[name])
+        answer = client.post(V1 + address, body, "application/json")
+        return Answer(answer.status_code, answer.json(), answer.headers)
+
     def put(self, name: str | None, address: str, body: Any = None, **headers: str) -> Answer:
         return self(name, "PUT", address, body, **headers)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from access import machines
-from access.models import ApiToken
+from access import grants, machines
+from access.models import ApiToken, ServiceAccount
 from audit.models import Event
 from distribution.models import Keyring, SdkKey
 from tests.api.conftest import Api
@@ -65,7 +65,7 @@ def test_the_last_administrator_stays(api: Api) -> None:
 
 
 def test_a_token_is_shown_once_works_and_is_revoked(api: Api) -> None:
-    made = api.post("author", "tokens", {"name": "laptop", "expires_at": "2100-01-01T00:00:00Z"})
+    made = api.signed_in("author", "tokens", {"name": "laptop"})
     assert made.status == 201
     bearer = {"Authorization": f"Bearer {made.body['token']}"}
     assert api.get(None, "me", **bearer).body["id"] == api.cast.users["author"].pseudonym
@@ -80,15 +80,13 @@ def test_a_token_is_shown_once_works_and_is_revoked(api: Api) -> None:
     assert Event.objects.filter(type="access.v1.token.revoked").count() == 1
 
 
-def test_a_token_cannot_outlive_the_one_that_made_it(api: Api) -> None:
-    user = api.cast.users["author"]
+def test_a_token_cannot_outlive_the_one_that_made_it(api: Api, pipeline: ServiceAccount) -> None:
     soon = timezone.now() + timedelta(hours=1)
-    api.tokens["author"] = machines.issue_token(api.cast.actor("author"), user, "short", soon)[1]
-    for members in ({}, {"expires_at": None}, {"expires_at": "2100-01-01T00:00:00Z"}):
-        answer = api.post("author", "tokens", {"name": "long", **members})
-        assert answer.status == 403
-    sooner = (soon - timedelta(minutes=1)).isoformat()
-    assert api.post("author", "tokens", {"name": "shorter", "expires_at": sooner}).status == 201
+    api.tokens["pipeline"] = machines.issue_token(api.cast.actor("root"), pipeline, "short", soon)[1]
+    longer = {"name": "long", "expires_at": (soon + timedelta(days=1)).isoformat()}
+    assert api.post("pipeline", "tokens", longer).status == 403
+    usual = api.post("pipeline", "tokens", {"name": "usual"}).body
+    assert ApiToken.objects.get(pk=usual["id"]).expires_at == soon
 
 
 def test_service_accounts_and_their_tokens_are_the_organisations(api: Api) -> None:
@@ -154,3 +152,10 @@ def test_who_gives_no_roles_is_not_told_who_exists(api: Api) -> None:
     for member in (api.cast.users["outsider"].pseudonym, "user:nobody"):
         body = {"project": "shop", "member": member, "role": "viewer"}
         assert api.post("viewer", "memberships", body).status == 403
+
+
+def test_an_organisation_auditor_sees_what_is_of_no_project(api: Api) -> None:
+    viewer = api.cast.users["viewer"].pseudonym
+    grants.appoint(api.cast.actor("root"), viewer, "organisation-auditor")
+    listed = api.get("viewer", "events?type=access.v1.organisation_membership.changed").results
+    assert [each["subject"] for each in listed] == [f"access/organisation/member/{viewer}"]

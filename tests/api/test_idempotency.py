@@ -34,8 +34,8 @@ def test_the_same_key_with_another_body_is_422(api: Api) -> None:
 
 def test_a_key_is_ones_own_and_of_one_address(api: Api) -> None:
     body = {"name": "laptop"}
-    assert api.post("author", "tokens", body, **KEY).status == 201
-    assert "Idempotency-Replayed" not in api.post("reviewer", "tokens", body, **KEY).headers
+    assert api.signed_in("author", "tokens", body, **KEY).status == 201
+    assert "Idempotency-Replayed" not in api.signed_in("reviewer", "tokens", body, **KEY).headers
     assert api.post("author", "service-accounts", body, **KEY).status == 403
 
 
@@ -56,13 +56,13 @@ def test_an_unanswered_first_request_is_a_409(api: Api) -> None:
 
 def test_after_a_day_the_key_is_new_again(api: Api) -> None:
     body = {"name": "laptop"}
-    api.post("author", "tokens", body, **KEY)
+    api.signed_in("author", "tokens", body, **KEY)
     StoredAnswer.objects.update(created_at=timezone.now() - timedelta(hours=25))
-    assert "Idempotency-Replayed" not in api.post("author", "tokens", body, **KEY).headers
+    assert "Idempotency-Replayed" not in api.signed_in("author", "tokens", body, **KEY).headers
 
 
 def test_secrets_are_never_stored_with_an_answer(api: Api) -> None:
-    token = api.post("author", "tokens", {"name": "laptop"}, **KEY)
+    token = api.signed_in("author", "tokens", {"name": "laptop"}, **KEY)
     body = {"project": "shop", "environment": "development", "name": "web", "side": "server"}
     key = api.post("administrator", "sdk-keys", body, **KEY)
     stored = "".join(StoredAnswer.objects.values_list("body", flat=True))
@@ -76,7 +76,7 @@ def test_secrets_are_never_stored_with_an_answer(api: Api) -> None:
 
 def test_a_key_that_is_no_key_is_a_400(api: Api) -> None:
     for key in ("", "x" * 256, "é"):
-        answer = api.post("author", "tokens", {"name": "laptop"}, **{"Idempotency-Key": key})
+        answer = api.signed_in("author", "tokens", {"name": "laptop"}, **{"Idempotency-Key": key})
         assert answer.status == 400
         assert answer.body["member"] == "Idempotency-Key"
 

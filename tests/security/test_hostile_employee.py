@@ -128,7 +128,7 @@ def test_a_backup_holds_no_secret_that_opens_a_door(api: Api, robot: ServiceAcco
     key, sdk_secret = keys.issue(administrator, cast.production, "web", "server")
     _, successor = keys.rotate(administrator, key, keys.LONGEST_OVERLAP)
     once = {"Idempotency-Key": "once"}
-    made = api.post("author", "tokens", {"name": "laptop"}, **once).body["token"]
+    made = api.signed_in("author", "tokens", {"name": "laptop"}, **once).body["token"]
     body = {"project": "shop", "environment": "production", "name": "a", "side": "server"}
     shown = api.post("administrator", "sdk-keys", body, **once).body["key"]
     secrets = [sdk_secret, successor, made, shown, api.token("author"), PASSWORD]
