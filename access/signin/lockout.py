@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv6Address, IPv6Network
 
 from axes.models import AccessAttempt
 from django.conf import settings
@@ -35,8 +36,13 @@ class Lockout:
 
 
 def address_of(request: HttpRequest) -> str:
-    """The client's address; a proxy is believed only where `BEHIND_TLS_PROXY` says that there is one."""
+    """The client's address; a proxy is believed only where `BEHIND_TLS_PROXY` says that there is one.
+
+    Of IPv6 the network of 64 bits that one line has: whoever has it has 2^64 addresses.
+    """
     known = scopes.address_of(request.META, behind_proxy=settings.BEHIND_TLS_PROXY)
+    if isinstance(known, IPv6Address):
+        return str(IPv6Network((known, 64), strict=False).network_address)
     return str(known or request.META.get("REMOTE_ADDR", ""))
 
 

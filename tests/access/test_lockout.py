@@ -49,6 +49,13 @@ def test_an_address_that_tries_many_names_is_locked_out_alone(cast: Cast) -> Non
     assert attempt("author", PASSWORD, "192.0.2.2").status_code == 302
 
 
+def test_a_line_with_ipv6_is_one_address(cast: Cast) -> None:
+    for number, name in enumerate(("viewer", "reviewer", "nobody")):
+        attempt(name, address=f"2001:db8:0:1::{number}")
+    assert attempt("author", PASSWORD, "2001:db8:0:1:ffff::9").status_code == 429
+    assert attempt("author", PASSWORD, "2001:db8:0:2::9").status_code == 302
+
+
 def test_a_success_forgets_nothing(cast: Cast) -> None:
     attempt("viewer")
     attempt("viewer")
