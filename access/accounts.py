@@ -82,6 +82,15 @@ def set_password(actor: Actor, user: User, password: str) -> None:
         machines.revoke_all(record, user)
 
 
+def change_own_password(actor: Actor, user: User, password: str) -> None:
+    """Change one's own password, whoever asks having shown that it is them. Raises `ErasedError`."""
+    with recording(actor) as record:
+        user = _held(user)
+        user.set_password(password)
+        record.event("access.v1.account.password_changed", _subject(user))
+        user.save(update_fields=["password"])
+
+
 def standing_of(user: User) -> dict[str, Any]:
     """What an account may do by itself, as the ledger has it."""
     return {"active": user.is_active, "superuser": user.is_superuser}

@@ -8,16 +8,20 @@ from typing import Any, cast
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from django.contrib.auth.forms import AuthenticationForm as AnyoneActive
-from django.contrib.auth.views import LoginView
+from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 from django.utils.translation import gettext as _
-from unfold.forms import AuthenticationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from access.signin.asking import asking_for_factors
+from access.accounts import change_own_password
+from access.models import User
+from access.permissions import user_actor
+from access.signin.asking import asking_for_factors, confirm_address
+from access.signin.factors import has_own_factor
 from access.signin.lockout import explained
 from access.signin.models import IdentityProvider
 
@@ -55,6 +59,15 @@ class SignInView(LoginView):
         return answer
 
 
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """One's own password. The ledger says that it was changed."""
+
+    def save(self, commit: bool = True) -> Any:
+        change_own_password(user_actor(self.user, "ui"), self.user, self.cleaned_data["new_password1"])
+        self.user.refresh_from_db()
+        return self.user
+
+
 class ControlPlaneSite(UnfoldAdminSite):
     """Unfold's site for everybody with an account. Stock model pages keep asking for their permissions."""
 
@@ -62,6 +75,24 @@ class ControlPlaneSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_authenticated)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        # Not above: our pages' modules want this site to be there.
+        from access.admin.security import must_confirm
+
+        person = cast(User, request.user)
+        has_factor = has_own_factor(person) or bool(person.vouched_by)
+        if has_factor and must_confirm(request):
+            return redirect(confirm_address(request.get_full_path(), factor=bool(person.vouched_by)))
+        request.current_app = self.name
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done"),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return cast(HttpResponse, view(request))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method == "GET" and self.has_permission(request):

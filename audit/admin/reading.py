@@ -59,6 +59,7 @@ TYPES: dict[str, tuple[str, Any]] = {
     "access.v1.account.changed": ("manage_accounts", _("Account changed")),
     "access.v1.account.linked": ("link", _("Identity linked to an account")),
     "access.v1.account.unlinked": ("link_off", _("Identity unlinked from an account")),
+    "access.v1.account.password_changed": ("password", _("Changed their password")),
     "access.v1.account.password_set": ("password", _("Password set for somebody")),
     "access.v1.account.signed_in_locally": ("password", _("Local sign-in beside a provider")),
     "access.v1.account.unlocked": ("lock_open", _("Account unlocked")),

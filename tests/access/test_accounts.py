@@ -128,3 +128,14 @@ def test_who_was_erased_gets_no_name_and_no_password(cast: Cast) -> None:
     erasure.erase(cast.actor("root"), viewer)
     with pytest.raises(accounts.ErasedError):
         accounts.set_password(cast.actor("root"), viewer, PASSWORD)
+
+
+def test_ones_own_new_password_is_in_the_ledger_and_nothing_of_it(cast: Cast) -> None:
+    client = Client(headers={"Host": "localhost"})
+    client.post("/admin/login/", {"username": "viewer", "password": PASSWORD})
+    new = "another battery, staple"
+    form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    assert client.post("/admin/password_change/", form).status_code == 302
+    event = Event.objects.get(type="access.v1.account.password_changed")
+    assert event.actor == cast.users["viewer"].pseudonym
+    assert new not in str(event.line)
