@@ -117,7 +117,7 @@ class NotificationSettingsSerializer(serializers.Serializer[Any]):
 class NotificationSettingsBody(Body):
     """What you want, by kind and channel. What is left out stays as it stands."""
 
-    kinds = Document(help_text="`{kind: {channel: true or false}}`.")
+    kinds = Document(required=False, help_text="`{kind: {channel: true or false}}`; left out stays as it is.")
 
 
 class NotificationSettings(Endpoint):
@@ -140,7 +140,7 @@ class NotificationSettings(Endpoint):
     )
     def update(self, request: Request) -> Response:
         """Choose."""
-        given = self.body(request, NotificationSettingsBody)["kinds"]
+        given = self.body(request, NotificationSettingsBody).get("kinds", {})
         for kind, channels in given.items():
             if not isinstance(channels, dict) or not all(type(each) is bool for each in channels.values()):
                 raise serializers.ValidationError({f"kinds.{kind}": ["must be an object of true and false"]})

@@ -219,11 +219,14 @@ def _said(
 
 
 def _role(entry: str | dict[str, Any]) -> str:
-    """`Editor`, or with its limits, `Editor (in development)`."""
+    """`Editor`, or with its limits and the provider that gave it, `Editor (in development, by acme)`."""
     if isinstance(entry, str):
         return label_of(entry)
-    limits = {name: value for name, value in entry.items() if name != "role"}
-    return f"{label_of(entry['role'])} ({Limits.read(limits)})"
+    limits = {name: value for name, value in entry.items() if name not in ("role", "given_by")}
+    words = [str(Limits.read(limits))] if limits else []
+    if "given_by" in entry:
+        words.append(str(_("by %s") % entry["given_by"]))
+    return f"{label_of(entry['role'])} ({', '.join(words)})"
 
 
 def _brief(value: Any) -> str:

@@ -21,6 +21,7 @@ from approvals.models import ChangeRequest
 from approvals.waiting import approvals_by
 from approvals.workflow.errors import GateError
 from audit.models import Event
+from audit.recording import recording
 from tests.access.openid_provider import OpenIdProvider, browser, sign_in
 from tests.cast import Cast
 
@@ -150,6 +151,9 @@ def test_an_organisation_that_nobody_could_administer_any_more_keeps_its_provide
 
 def test_a_provider_is_disabled_though_a_rule_of_it_names_what_is_gone(cast: Cast) -> None:
     TeamMember.objects.all().delete()
-    teams.delete_team(cast.actor("root"), Team.objects.get())
+    team = Team.objects.get()
+    with recording(cast.actor("root")) as record:  # no verb does it while a rule names it; an older build did
+        record.event("access.v1.team.changed", team.ledger_subject, before=team.document, after=None)
+        team.delete()
     providers.save_provider(cast.actor("root"), "acme", {"is_enabled": False})
     assert not IdentityProvider.objects.get().is_enabled

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from access import accounts, erasure, grants, machines, teams
 from access.models import Membership
+from access.notifications import webhooks
 from access.permissions import ForbiddenError, may, projects_where, require, system_actor, user_actor
 from access.roles import SYSTEM, VERBS, OrganisationRole, Role
 from access.signin import factors
@@ -87,6 +88,14 @@ OWNERS: dict[str, list[tuple[Callable[[Cast], Any], Callable[[Cast, Actor, Any],
     "rollout.pause": [
         (plan, lambda cast, who, made: rollouts.pause(who, made)),
         (plan, lambda cast, who, made: rollouts.abort(who, made)),
+    ],
+    "webhook.manage": [
+        (
+            lambda cast: None,
+            lambda cast, who, _: webhooks.create_webhook(
+                who, cast.project, {"name": "Robot", "url": "https://hooks.example.com/", "kinds": []}
+            ),
+        ),
     ],
     "freeze.manage": [
         (

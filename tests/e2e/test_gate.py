@@ -90,7 +90,9 @@ def test_a_rollout_is_planned_approved_seen_in_stages_paused_and_aborted(
         approve(page, address)
         page.get_by_role("link", name="The rollout plan").first.click()
         page.wait_for_url("**/plans/**")
-        eventually(lambda: page.reload() and stages(page, "done") == 3, "three stages are carried out")
+        eventually(
+            lambda: page.reload() and stages(page, "done") == 3, "three stages are carried out", seconds=120
+        )
         assert page.get_by_text("3 of 4 stages carried out").is_visible()
         eventually(lambda: embedded.evaluate("doorbell", **staff)["value"], "the staff keeps what it has")
         served = [embedded.evaluate("doorbell", targetingKey=f"customer-{n}")["value"] for n in range(60)]

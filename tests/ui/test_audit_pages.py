@@ -6,10 +6,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from access import grants
 from approvals.models import ChangeRequest
 from audit.admin import events as events_page
 from audit.checkpoints import sign_current
 from audit.models import Event
+from audit.recording import recording
 from tests.cast import ON, Cast, split
 from tests.ui.conftest import Browser
 
@@ -148,3 +150,11 @@ def test_large_documents_are_shown_from_their_blobs(cast: Cast, browser: Browser
 def test_membership_changes_name_the_person_and_the_roles(busy: Cast, browser: Browser) -> None:
     html = shown(browser, "?type=access.v1.membership.changed")
     assert "Roles: none → Reviewer" in html
+
+
+def test_a_role_that_a_provider_gave_is_told_with_its_name(cast: Cast, browser: Browser) -> None:
+    roles = {"roles": [{"role": "editor", "environments": ["development"], "given_by": "acme"}]}
+    with recording(cast.actor("root")) as record:
+        grants.change_roles(record, cast.project, cast.users["outsider"].pseudonym, roles)
+    html = browser("auditor").get("/admin/p/shop/audit/").content.decode()
+    assert "Roles: none → Editor (in development, by acme)" in html
