@@ -93,7 +93,7 @@ OWNERS: dict[str, list[tuple[Callable[[Cast], Any], Callable[[Cast, Actor, Any],
         (
             lambda cast: None,
             lambda cast, who, _: webhooks.create_webhook(
-                who, cast.project, {"name": "Robot", "url": "https://hooks.example.com/", "kinds": []}
+                who, cast.project, {"name": "Robot", "url": "https://1.1.1.1/", "kinds": ["request.waiting"]}
             ),
         ),
     ],
