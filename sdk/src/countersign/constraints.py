@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from math import ceil, floor
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from countersign.addresses import read_address, read_block
 from countersign.context import Context, Predicate, number_of, present, text_of
@@ -25,6 +25,15 @@ LONGEST_REMEMBERED = 128
 
 Test = Callable[[Any], bool]
 """What an attribute's value comes to, None where it is absent."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Answering(Protocol[T_co]):
+    """Answers for a context; the region of a client's static context changes nothing."""
+
+    def __call__(self, context: Context, region: object = None, /) -> T_co: ...
 
 
 @dataclass(frozen=True)
@@ -47,22 +56,37 @@ class Spec(NamedTuple):
     missing: bool
 
 
-class Condition(NamedTuple):
-    """A constraint on one attribute. It holds for the strings ``texts`` and the integers from ``low`` to ``high``.
+class TextCondition(NamedTuple):
+    """A constraint on one attribute that is known to hold for the strings ``texts``.
 
-    What holds for other values is what ``holds`` answers; where ``only_texts`` is set, for no other.
+    ``only_texts``: it holds for nothing else. Otherwise ``holds`` answers for any other value.
     """
 
     attribute: str
     texts: Set[str]
     only_texts: bool
+    holds: Test
+
+
+class NumberCondition(NamedTuple):
+    """A constraint on one attribute that holds for the integers from ``low`` to ``high``.
+
+    For any other value ``holds`` answers.
+    """
+
+    attribute: str
     low: int
     high: int
     holds: Test
 
 
-Conditions = tuple[tuple[Condition, ...], "Predicate | None"]
-"""A list of constraints that must all hold: those on attributes, and whether those that name segments do."""
+class Conditions(NamedTuple):
+    """Constraints that must all hold: those on attributes, and whether those that name segments do."""
+
+    texts: tuple[TextCondition, ...]
+    numbers: tuple[NumberCondition, ...]
+    in_segments: Predicate | None
+
 
 _MEMBERS = frozenset({"attribute", "operator", "values", "negate", "missing"})
 
@@ -71,44 +95,65 @@ def read_conditions(values: object, at: str, scope: Scope) -> Conditions:
     """Reads a list of constraints. Raises DocumentError naming the member that breaks the page."""
     if type(values) is not list:
         raise DocumentError(at, f"is {shown(values)}, not an array of constraints")
-    conditions: list[Condition] = []
-    in_segments: list[Predicate] = []
+    texts: list[TextCondition] = []
+    numbers: list[NumberCondition] = []
+    segments: list[Predicate] = []
     for position, value in enumerate(values):
         read = _read_constraint(value, f"{at}[{position}]", scope)
-        if isinstance(read, Condition):
-            conditions.append(read)
+        if isinstance(read, TextCondition):
+            texts.append(read)
+        elif isinstance(read, NumberCondition):
+            numbers.append(read)
         else:
-            in_segments.append(read)
-    if len(in_segments) <= 1:
-        return tuple(conditions), in_segments[0] if in_segments else None
-    return tuple(conditions), lambda context: all(predicate(context) for predicate in in_segments)
+            segments.append(read)
+    in_segments = None
+    if segments:
+        in_segments = (
+            segments[0] if len(segments) == 1 else lambda context: all(each(context) for each in segments)
+        )
+    return Conditions(tuple(texts), tuple(numbers), in_segments)
 
 
-def conjunction(conditions: Conditions) -> Predicate | None:
-    """Whether all of them hold; None where there are none, and everyone is meant."""
-    on_attributes, in_segments = conditions
-    if not on_attributes:
-        return in_segments
+def by_conditions(conditions: Conditions, all_hold: T, otherwise: T) -> Answering[T]:
+    """What answers ``all_hold`` for a context for which all conditions hold. Its second argument changes nothing.
 
-    def all_hold(context: Context) -> bool:
-        for attribute, texts, only_texts, low, high, holds in on_attributes:
+    A loop and no call for each: half the time.
+    """
+    # Plain tuples, for CPython takes a named one apart in twice the time.
+    texts_of = tuple((*condition,) for condition in conditions.texts)
+    range_of = tuple((*condition,) for condition in conditions.numbers)
+    in_segments = conditions.in_segments
+
+    def answer(context: Context, region: object = None) -> T:
+        for attribute, texts, only_texts, holds in texts_of:
             value = context.get(attribute)
             if type(value) is str:
                 if value in texts:
                     continue
                 if only_texts:
-                    return False
-            # Two comparisons of integers are quicker than a chain of them, which CPython does not specialise.
-            elif type(value) is int and low <= value and value <= high:
+                    return otherwise
+            if not holds(value):
+                return otherwise
+        for attribute, low, high, holds in range_of:
+            value = context.get(attribute)
+            # Two comparisons are quicker than a chain of them, which CPython does not specialise.
+            if type(value) is int and low <= value and value <= high:
                 continue
             if not holds(value):
-                return False
-        return in_segments is None or in_segments(context)
+                return otherwise
+        return all_hold if in_segments is None or in_segments(context) else otherwise
 
-    return all_hold
+    return answer
 
 
-def _read_constraint(value: object, at: str, scope: Scope) -> Condition | Predicate:
+def conjunction(conditions: Conditions) -> Predicate | None:
+    """Whether all of them hold; None where there are none, and everyone is meant."""
+    if not conditions.texts and not conditions.numbers:
+        return conditions.in_segments
+    return by_conditions(conditions, all_hold=True, otherwise=False)
+
+
+def _read_constraint(value: object, at: str, scope: Scope) -> TextCondition | NumberCondition | Predicate:
     members = Members(value, at, _MEMBERS, strict=scope.strict)
     name = members.text("operator")
     negate, missing = members.boolean("negate", False), members.boolean("missing", False)
@@ -136,21 +181,17 @@ def _read_constraint(value: object, at: str, scope: Scope) -> Condition | Predic
     if name == "in":
         if negate or missing or any(type(text) is not str for text in values):
             return _by_test(attribute, test)
-        return Condition(attribute, frozenset(values), True, *_NO_INTEGER, test)
+        return TextCondition(attribute, frozenset(values), True, test)
     if name in _ORDERS:
-        return Condition(attribute, frozenset(), False, *_integers(name, values[0], negate), test)
+        return NumberCondition(attribute, *_integers(name, values[0], negate), test)
     return _over_texts(attribute, test)
 
 
-_NO_INTEGER = 1, 0
-"""From and to, where no integer is known to satisfy a constraint."""
+def _by_test(attribute: str, test: Test) -> TextCondition:
+    return TextCondition(attribute, frozenset(), False, test)
 
 
-def _by_test(attribute: str, test: Test) -> Condition:
-    return Condition(attribute, frozenset(), False, *_NO_INTEGER, test)
-
-
-def _over_texts(attribute: str, test: Test) -> Condition:
+def _over_texts(attribute: str, test: Test) -> TextCondition:
     """A constraint that takes a while to read a string: strings that satisfied it twice in a row are remembered.
 
     At most as many as ``MOST_REMEMBERED``. Threads may mix the steps: a text more or less is remembered then, and
@@ -171,7 +212,7 @@ def _over_texts(attribute: str, test: Test) -> Condition:
             last = value
         return True
 
-    return Condition(attribute, texts, False, *_NO_INTEGER, holds)
+    return TextCondition(attribute, texts, False, holds)
 
 
 _ORDERS = {"gt": (floor, 1, True), "gte": (ceil, 0, True), "lt": (ceil, 0, False), "lte": (floor, 1, False)}

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from countersign.bucketing import Split, read_serve
-from countersign.constraints import Conditions, Scope, conjunction, read_conditions
+from countersign.constraints import Conditions, Scope, by_conditions, conjunction, read_conditions
 from countersign.context import Context, Predicate, number_of, text_of
 from countersign.members import (
     KEY_HINT,
@@ -200,8 +200,11 @@ def _by_target(targets: Mapping[str | None, Result], otherwise: Check) -> Check:
 
 def _by_one_rule(rule: Rule, otherwise: Check) -> Decider:
     """Row 5 with a single rule, without the bits of ``_by_rules``: a fifth less."""
-    holds, result, split = conjunction(rule.conditions), rule.result, rule.split
+    result, split = rule.result, rule.split
     settled, decide_otherwise = otherwise.settled, otherwise.decide
+    if result is not None and settled is not None:
+        return by_conditions(rule.conditions, result, settled)
+    holds = conjunction(rule.conditions)
 
     def decide(context: Context, region: object) -> Result:
         if holds is None or holds(context):
@@ -247,8 +250,9 @@ def _by_few_rules(
     the first rule that is still possible.
     """
     always_possible, ways, holding = _indexed(rules)
-    from_end = tuple(
-        (holds, rule.result, rule.split) for holds, rule in zip(holding, reversed(rules), strict=True)
+    from_end: tuple[tuple[Predicate | None, Result | None, Chooser | None], ...] = (
+        (None, None, None),  # no bit has this length
+        *((holds, rule.result, rule.split) for holds, rule in zip(holding, reversed(rules), strict=True)),
     )
 
     def decide(context: Context, region: object) -> Result | T:
@@ -259,15 +263,14 @@ def _by_few_rules(
                 value = text_of(value)  # or None, which leads nowhere
             possible = bits_of.get(value)
             if possible is not None:
-                bits |= possible
+                bits = bits | possible if bits else possible
         while bits:
-            place = bits.bit_length() - 1
-            holds, result, split = from_end[place]
+            holds, result, split = from_end[bits.bit_length()]
             if holds is None or holds(context):
                 chosen = result if split is None else split(context, region)
                 if chosen is not None:
                     return chosen
-            bits ^= 1 << place
+            bits ^= 1 << bits.bit_length() - 1
         return decide_otherwise(context, region) if settled is None else settled
 
     return decide
@@ -285,14 +288,14 @@ def _indexed(
     leading = Counter(
         attribute
         for rule in rules
-        for attribute in {condition.attribute for condition in rule.conditions[0] if condition.only_texts}
+        for attribute in {condition.attribute for condition in rule.conditions.texts if condition.only_texts}
     )
     others = 0
     bits_of: dict[str, dict[str | None, int]] = {}
     holding: list[Predicate | None] = []
     for place, rule in enumerate(reversed(rules)):
-        on_attributes, in_segments = rule.conditions
-        leads = [condition for condition in on_attributes if condition.only_texts]
+        texts = rule.conditions.texts
+        leads = [condition for condition in texts if condition.only_texts]
         if not leads:
             others |= 1 << place
             holding.append(conjunction(rule.conditions))
@@ -301,8 +304,8 @@ def _indexed(
         for text in lead.texts:
             of_attribute = bits_of.setdefault(lead.attribute, {})
             of_attribute[text] = of_attribute.get(text, 0) | 1 << place
-        rest = tuple(condition for condition in on_attributes if condition is not lead)
-        holding.append(conjunction((rest, in_segments)))
+        rest = tuple(condition for condition in texts if condition is not lead)
+        holding.append(conjunction(rule.conditions._replace(texts=rest)))
     return others, tuple(bits_of.items()), holding
 
 
