@@ -205,7 +205,7 @@ class Client:
                     if type(text) is str:
                         found = lookup.known.get(text)
                         if found is not None:
-                            return found.value
+                            return found.value  # type: ignore[no-any-return]  # a boolean flag's
                         decide_text = lookup.otherwise
                         result = decide_text(text, context)
                         return default_value if result.variant is None else result.value

@@ -10,7 +10,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from countersign.bucketing import Split, read_serve
-from countersign.constraints import Conditions, Scope, by_conditions, conjunction, read_conditions
+from countersign.constraints import (
+    Conditions,
+    Scope,
+    TextCondition,
+    by_conditions,
+    conjunction,
+    read_conditions,
+)
 from countersign.context import Context, Predicate, number_of, text_of
 from countersign.members import (
     KEY_HINT,
@@ -282,29 +289,30 @@ def _indexed(
     """The bits of the rules that no lookup leads to; for each attribute that leads to rules, from its value to their
     bits; and what is left to ask about each rule, the last rule first.
 
-    A rule is led to by a constraint that nothing but some strings satisfies, on the attribute that has such
-    constraints in most rules, for each attribute costs a lookup.
+    A rule is led to by a constraint that nothing but some strings satisfies: the one whose strings lead to the fewest
+    other rules, for each rule that is led to is asked, and then on the attribute that has such constraints in most
+    rules, for each attribute costs a lookup.
     """
-    leading = Counter(
-        attribute
-        for rule in rules
-        for attribute in {condition.attribute for condition in rule.conditions.texts if condition.only_texts}
-    )
+    gates = [[each for each in rule.conditions.texts if each.only_texts] for rule in rules]
+    rules_with = Counter(gate.attribute for each in gates for gate in each)
+    rules_led_to = Counter((gate.attribute, text) for each in gates for gate in each for text in gate.texts)
+
+    def worth(gate: TextCondition) -> tuple[int, int]:
+        return max(rules_led_to[gate.attribute, text] for text in gate.texts), -rules_with[gate.attribute]
+
     others = 0
     bits_of: dict[str, dict[str | None, int]] = {}
     holding: list[Predicate | None] = []
-    for place, rule in enumerate(reversed(rules)):
-        texts = rule.conditions.texts
-        leads = [condition for condition in texts if condition.only_texts]
+    for place, (rule, leads) in enumerate(zip(reversed(rules), reversed(gates), strict=True)):
         if not leads:
             others |= 1 << place
             holding.append(conjunction(rule.conditions))
             continue
-        lead = max(leads, key=lambda condition: leading[condition.attribute])
+        lead = min(leads, key=worth)
         for text in lead.texts:
             of_attribute = bits_of.setdefault(lead.attribute, {})
             of_attribute[text] = of_attribute.get(text, 0) | 1 << place
-        rest = tuple(condition for condition in texts if condition is not lead)
+        rest = tuple(each for each in rule.conditions.texts if each is not lead)
         holding.append(conjunction(rule.conditions._replace(texts=rest)))
     return others, tuple(bits_of.items()), holding
 
