@@ -181,7 +181,8 @@ def _read_constraint(value: object, at: str, scope: Scope) -> TextCondition | Nu
     if name == "in":
         if negate or missing or any(type(text) is not str for text in values):
             return _by_test(attribute, test)
-        return TextCondition(attribute, frozenset(values), True, test)
+        # The same strings stand in many flags: one object each keeps the processor's caches warm.
+        return TextCondition(attribute, frozenset(map(intern, values)), True, test)
     if name in _ORDERS:
         return NumberCondition(attribute, *_integers(name, values[0], negate), test)
     return _over_texts(attribute, test)
