@@ -15,7 +15,7 @@ from typing import Any
 from approvals.models import ChangeRequest, Emergency, Review
 from approvals.resulting import Resulting
 from countersign import evaluate
-from countersign.constraints import Scope, read_constraint
+from countersign.constraints import Scope, by_conditions, read_conditions
 from countersign.context import Predicate
 from countersign.result import Result
 from countersign.segments import nobody, read_segment
@@ -264,7 +264,8 @@ class _Tracer:
         decided = bool(self.result.metadata.get("rule") == rule["id"])
         conditions = []
         for constraint in rule.get("constraints", ()):
-            holds = read_constraint(constraint, "", Scope(strict=False, segment=self._segment))(self.context)
+            read = read_conditions([constraint], "", Scope(strict=False, segment=self._segment))
+            holds = by_conditions(read, all_hold=True, otherwise=False)(self.context)
             conditions.append(Condition(wording.constraint_words(constraint), holds))
             if constraint["operator"] == "in_segment":
                 self._use(constraint["values"])

@@ -203,10 +203,11 @@ class Client:
                 if lookup is not None:
                     text = context.get(lookup.by)
                     if type(text) is str:
-                        result = lookup.known.get(text)
-                        if result is None:
-                            decide_text = lookup.otherwise
-                            result = decide_text(text, context)
+                        found = lookup.known.get(text)
+                        if found is not None:
+                            return found.value  # type: ignore[no-any-return]  # a boolean flag's
+                        decide_text = lookup.otherwise
+                        result = decide_text(text, context)
                         return default_value if result.variant is None else result.value
                 decide = answer.decide
                 result = decide(context, None)

@@ -41,8 +41,8 @@ Decider = Callable[[Context, object], Result]
 class Lookup:
     """A shorter way to the same answers, for a context that has a string as the attribute ``by``.
 
-    ``known``: the answers for some strings. ``otherwise`` answers for any other string, and the context that
-    it is of.
+    ``known``: the answers for some strings, each with a variant. ``otherwise`` answers for any other string, and
+    the context that it is of.
     """
 
     by: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from countersign.constraints import Scope, read_constraints
+from countersign.constraints import Scope, conjunction, read_conditions
 from countersign.context import Context, Predicate, findings, text_of
 from countersign.members import Members, targeting_keys
 
@@ -27,7 +27,7 @@ def read_segment(value: object, at: str, *, strict: bool) -> Predicate:
     included, excluded = (frozenset(key for key in keys if key) for keys in lists)
     scope = Scope(strict=strict, segment=None)
     rules = tuple(
-        read_constraints(rule, f"{members.path('rules')}[{i}]", scope)
+        conjunction(read_conditions(rule, f"{members.path('rules')}[{i}]", scope))
         for i, rule in enumerate(members.sequence("rules", []))
     )
 
