@@ -134,7 +134,9 @@ AUTHENTICATION_BACKENDS = [
 # none: with an account of one's own one could go on guessing for ever.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+# A browser in which somebody signed in before is counted by itself, so that strangers cannot shut it out.
+AXES_LOCKOUT_PARAMETERS = "access.signin.known_browsers.counted_by"
+AXES_USERNAME_CALLABLE = "access.signin.known_browsers.counted_as"
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "access.signin.lockout.address_of"
 AXES_DISABLE_ACCESS_LOG = True
