@@ -177,7 +177,7 @@ EMERGENCY_REVIEW_HOURS = env.int("COUNTERSIGN_EMERGENCY_REVIEW_HOURS", 24)
 TOKEN_DAYS = env.int("COUNTERSIGN_TOKEN_DAYS", 365)
 # Requests a second to the API of one web process with one token or by one person; 0: any number.
 API_RATE = env.int("COUNTERSIGN_API_RATE", 50)
-# Issuers of identity tokens that may have a private address, or be plain http.
+# Identity providers, and issuers of pipelines' tokens, that may have a private address, or be plain http.
 PRIVATE_ISSUERS = env.list("COUNTERSIGN_PRIVATE_ISSUERS", default=[])
 # Hosts of webhooks and chats that may have a private address; webhooks there may be plain http.
 PRIVATE_RECEIVERS = env.list("COUNTERSIGN_PRIVATE_RECEIVERS", default=[])

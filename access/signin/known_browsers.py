@@ -60,9 +60,8 @@ def owner_of(counted: str) -> str:
 
 def _known(request: HttpRequest, person: User) -> str:
     """The browser's own name at this account; empty for a browser that is not known there."""
-    return request.get_signed_cookie(
-        _cookie(person), default="", salt=person.get_session_auth_hash(), max_age=_KEPT
-    )
+    salt = person.get_session_auth_hash()
+    return request.get_signed_cookie(_cookie(person), default="", salt=salt, max_age=_KEPT) or ""
 
 
 def _cookie(person: User) -> str:
