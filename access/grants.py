@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.urls import reverse
 
@@ -64,6 +65,17 @@ def _refuse_unknown(role: str) -> None:
         raise UnknownRoleError(f"There is no role {role!r}; choose one of {', '.join(Role.values)}.")
 
 
+def _refuse_unknown_member(member: str) -> None:
+    kinds = (User.objects.filter(erased_at=None), ServiceAccount.objects.all(), Team.objects.all())
+    if not any(rows.filter(pseudonym=member).exists() for rows in kinds):
+        raise ValidationError(
+            {
+                "member": f"There is no person, service account or team {member!r}; people find their id under "
+                "/api/v1/me, and administrators under /api/v1/accounts."
+            }
+        )
+
+
 def refuse_unknown_places(limits: Limits, project: Any) -> None:
     """Raise `LimitsError` for an environment that the project does not have, or a kind that flags do not have.
 
@@ -95,12 +107,14 @@ def grant(
 
     `limits`: where it holds; None: everywhere in the project. `founding`: the first administrator of a new
     project, whom nobody could appoint. Raises `ForbiddenError`, `UnknownRoleError`, `LimitsError`,
-    `ReviewNeededError`, or `LastAdministratorError` where the limits would leave nobody who can give roles.
+    `ReviewNeededError`, ValidationError naming a member that does not exist, or `LastAdministratorError` where the
+    limits would leave nobody who can give roles.
     """
     with recording(actor) as record:
         project.hold()  # so that each names the roles that it found
         if not (founding and not Membership.objects.filter(project=project).exists()):
             require(actor, "access.manage", project)
+            _refuse_unknown_member(member)
             roles_changing.send(sender=grant, project=project)
         change_roles(record, project, member, with_role(project, member, role, limits))
         membership: Membership = Membership.objects.get(project=project, member=member, role=role)
@@ -259,7 +273,10 @@ def found(who: str) -> str:
 
 
 def appoint(actor: Actor, member: str, role: str) -> OrganisationMembership:
-    """Give a role of the organisation to a person or team. Raises `ForbiddenError` or `UnknownRoleError`."""
+    """Give a role of the organisation to a person, service account or team (by pseudonym).
+
+    Raises `ForbiddenError`, `UnknownRoleError`, or ValidationError naming the member that does not exist.
+    """
     if role not in OrganisationRole.values:
         raise UnknownRoleError(
             f"There is no role {role!r} of the organisation; choose one of "
@@ -267,6 +284,7 @@ def appoint(actor: Actor, member: str, role: str) -> OrganisationMembership:
         )
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
+        _refuse_unknown_member(member)
         rows = _organisation_rows(member)
         membership = rows.get(role) or OrganisationMembership(member=member, role=role)
         if role in rows and not membership.given_by:
