@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.urls import reverse
 
 from access import notify
+from access.holders import administrators, somebody_administers_the_organisation
 from access.limits import Limits, LimitsError
 from access.models import (
     CustomRole,
@@ -18,14 +18,9 @@ from access.models import (
     OrganisationMembership,
     ServiceAccount,
     Team,
-    TeamMember,
     User,
 )
-from access.permissions import (
-    require,
-    require_in_organisation,
-    somebody_administers_the_organisation,
-)
+from access.permissions import require, require_in_organisation
 from access.roles import OrganisationRole, Role
 from access.signals import roles_changing
 from audit.actor import Actor
@@ -82,7 +77,7 @@ def refuse_unknown_places(limits: Limits, project: Any) -> None:
     A misspelt one would hold nothing, or after a rename more than was meant.
     """
     environments = set(project.environments.values_list("key", flat=True))
-    kinds = set(apps.get_model("flags", "Flag").Kind.values)
+    kinds = set(project.flags.model.Kind.values)
     for name, there, what in (
         ("environments", environments, f"environment of {project.key}"),
         ("kinds", kinds, "kind of flag"),
@@ -235,20 +230,9 @@ def _tell(record: Recording, project: Any, member: str) -> None:
 
 
 def require_another_administrator(membership: Membership) -> None:
-    """Raise `LastAdministratorError` rather than lose the only unlimited administrator of a project.
-
-    Accounts that are not active and teams without anybody active are nobody.
-    """
+    """Raise `LastAdministratorError` rather than lose the only unlimited administrator of a project."""
     project = membership.project
-    people = User.objects.filter(is_active=True).values("pseudonym")
-    staffed = TeamMember.objects.filter(member__in=people).values("team__pseudonym")
-    accounts = ServiceAccount.objects.filter(is_active=True).values("pseudonym")
-    others = Membership.objects.filter(
-        Q(member__in=people) | Q(member__in=staffed) | Q(member__in=accounts),
-        project=project,
-        role=Role.ADMINISTRATOR,
-        limits={},
-    )
+    others = administrators().filter(project=project)
     is_one = membership.role == Role.ADMINISTRATOR and not membership.limits
     if is_one and not others.exclude(pk=membership.pk).exists():
         raise LastAdministratorError(

@@ -14,6 +14,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 
 from access.grants import LastAdministratorError, require_an_organisation_administrator, roles_document
+from access.holders import somebody_administers_the_organisation
 from access.models import (
     Membership,
     OrganisationMembership,
@@ -21,7 +22,7 @@ from access.models import (
     TeamMember,
     User,
 )
-from access.permissions import display_names, somebody_administers_the_organisation
+from access.permissions import display_names
 from access.signin.models import IdentityProvider
 from access.signin.rules import settle_in
 from audit.recording import Recording
