@@ -149,6 +149,15 @@ PAGES = [
         "audit/<uuid:event>/proof",
         "audit/<uuid:event>/line",
     ),
+    *(
+        Door(
+            f"admin/organisation/audit/{name}",
+            "GET",
+            "audit.view",
+            beside="in the organisation: tests/ui/test_organisation_audit.py",
+        )
+        for name in ("", "<uuid:event>/", "<uuid:event>/proof", "<uuid:event>/line")
+    ),
     Door("admin/audit/", "GET", NARROWED),
     Door("admin/audit/report.csv", "GET", "audit.export", beside="the projects that one holds it in"),
     Door("admin/audit/export", "GET", "audit.export", beside="needed in every project"),
