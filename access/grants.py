@@ -60,15 +60,15 @@ def _refuse_unknown(role: str) -> None:
         raise UnknownRoleError(f"There is no role {role!r}; choose one of {', '.join(Role.values)}.")
 
 
-def _refuse_unknown_member(member: str) -> None:
+def is_known(member: str) -> bool:
+    """Whether there is a person who was not erased, a service account or a team of this id."""
     kinds = (User.objects.filter(erased_at=None), ServiceAccount.objects.all(), Team.objects.all())
-    if not any(rows.filter(pseudonym=member).exists() for rows in kinds):
-        raise ValidationError(
-            {
-                "member": f"There is no person, service account or team {member!r}; people find their id under "
-                "/api/v1/me, and administrators under /api/v1/accounts."
-            }
-        )
+    return any(rows.filter(pseudonym=member).exists() for rows in kinds)
+
+
+def _refuse_unknown_member(member: str) -> None:
+    if not is_known(member):
+        raise ValidationError({"member": f"{member!r} is no person, service account or team"})
 
 
 def refuse_unknown_places(limits: Limits, project: Any) -> None:

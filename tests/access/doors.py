@@ -273,6 +273,12 @@ PAGES = [
     Door(f"{_P}deliveries/", "POST", "webhook.manage", {"redeliver": "{delivery}"}),
     Door("sign-in/", "GET", PUBLIC),
     Door("sign-in/<slug:provider_id>/", "POST", PUBLIC, beside="begins a sign-in by a provider"),
+    Door(
+        "sign-in/<slug:provider_id>/logged-out/",
+        "POST",
+        PUBLIC,
+        beside="tests/access/test_logged_out_there.py",
+    ),
     Door("sign-in/<slug:provider_id>/callback/", "GET", PUBLIC, beside="ends one"),
     # Django's and Unfold's own, in which no model of ours is registered.
     Door("admin/", "GET", SIGNED_IN),

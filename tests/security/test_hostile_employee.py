@@ -209,7 +209,7 @@ def test_a_person_made_up_to_approve_leads_to_whoever_made_them(api: Api) -> Non
 
 def test_a_role_kept_ready_for_an_id_that_nobody_has_is_refused(api: Api) -> None:
     for member in ("user:0123456789ab", "service:0123456789ab", "root "):
-        with pytest.raises(ValidationError, match="no person, service account or team"):
+        with pytest.raises(ValidationError, match="is no person, service account or team"):
             grants.appoint(api.cast.actor("root"), member, "organisation-administrator")
         with pytest.raises(ValidationError, match="no person, service account or team"):
             grants.grant(api.cast.actor("administrator"), api.cast.project, member, "reviewer")
