@@ -140,6 +140,11 @@ def callback_address(provider: IdentityProvider) -> str:
     return settings.BASE_URL + reverse("openid_connect_callback", args=[provider.key])
 
 
+def logged_out_address(provider: IdentityProvider) -> str:
+    """Where the provider says that somebody is signed out there."""
+    return settings.BASE_URL + reverse("openid_connect_logged_out", args=[provider.key])
+
+
 def may_be_private(address: str) -> bool:
     """Whether its host is one of an issuer that whoever runs the server named: it may be inside, and plain http."""
     return urlsplit(address).hostname in {urlsplit(each).hostname for each in settings.PRIVATE_ISSUERS}
