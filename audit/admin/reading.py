@@ -214,7 +214,8 @@ def _said(
         allowed = [", ".join(data.get(name, ())) or "none" for name in ("origins_before", "origins")]
         return about, (f"Allowed origins: {' → '.join(allowed)}",)
     about = names.get(_tail(event), "")
-    tail = event.subject.split("/")[2:] if event.subject.startswith("project/") else event.subject.split("/")
+    parts = event.subject.removeprefix("access/").split("/")
+    tail = parts[2:] if event.subject.startswith("project/") else parts
     if isinstance(before, dict) and isinstance(after, dict):
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         words = tuple(
@@ -247,6 +248,8 @@ def _brief(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        value = ", ".join(value) or "none"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
