@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -132,13 +133,13 @@ class Lockouts(Endpoint):
     def unlock(self, request: Request) -> Response:
         """Forget the wrong passwords for an account or from an address. Again changes nothing."""
         given, actor = self.body(request, UnlockBody), self.actor(request)
+        # First of all: whether somebody exists is nobody else's business.
+        require_in_organisation(actor, "organisation.manage")
         if len(given) != 1:
-            raise ValidationError({"account": ["name an account or an address, and not both"]})
+            raise ValidationError({"account": "name an account or an address, and not both"})
         if "address" in given:
             lockout.unlock_address(actor, given["address"])
             return Response(status=204)
-        # First of all: whether somebody exists is nobody else's business.
-        require_in_organisation(actor, "organisation.manage")
         person = User.objects.filter(pseudonym=given["account"]).first()
         if person is None:
             raise NotFound(f"Nobody has the id {given['account']!r}.")

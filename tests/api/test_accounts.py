@@ -176,7 +176,7 @@ def test_lockouts_are_listed_and_forgotten(api: Api, settings: Any) -> None:
     ]
     assert api.get("administrator", "lockouts").status == 403
     for body in ({}, {"account": viewer.pseudonym, "address": "192.0.2.1"}):
-        assert api.post("root", "lockouts/unlock", body).status == 400
+        assert api.post("root", "lockouts/unlock", body).status == 422
     assert api.post("root", "lockouts/unlock", {"account": "user:nobody"}).status == 404
     for body in ({"account": viewer.pseudonym}, {"address": "192.0.2.1"}):
         assert api.post("administrator", "lockouts/unlock", body).status == 403
