@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+
 from access import machines
 from access.grants import require_an_organisation_administrator
 from access.models import User
@@ -31,7 +35,7 @@ def create_account(actor: Actor, password: str | None, **personal: str) -> User:
     with recording(actor) as record:
         require_in_organisation(actor, "account.manage")
         user = User(**_known(personal))
-        user.set_password(password)
+        _give(user, password)
         user.full_clean()
         user.save()
         record.event("access.v1.account.created", _subject(user), before=None, after=standing_of(user))
@@ -71,12 +75,13 @@ def change_account(
 def set_password(actor: Actor, user: User, password: str) -> None:
     """Set somebody's password: whoever knows it can act as them, so the ledger says who set it.
 
-    Their sessions end and their API tokens are revoked. Raises `ForbiddenError` or `ErasedError`.
+    Their sessions end and their API tokens are revoked. Raises `ForbiddenError`, `ErasedError`, or ValidationError
+    for one that is easily guessed.
     """
     with recording(actor) as record:
         require_in_organisation(actor, "account.manage")
         user = _held(user)
-        user.set_password(password)
+        _give(user, password)
         record.event("access.v1.account.password_set", _subject(user))
         user.save(update_fields=["password"])
         machines.revoke_all(record, user)
@@ -91,6 +96,14 @@ def change_own_password(actor: Actor, user: User, password: str) -> None:
         user.save(update_fields=["password"])
 
 
+def search(words: str) -> QuerySet[User]:
+    """The accounts in which each of these words is part of the user name, name or e-mail address."""
+    rows = User.objects.order_by("username")
+    for word in words.replace("\x00", "").split():
+        rows = rows.filter(Q(*((f"{name}__icontains", word) for name in PERSONAL), _connector=Q.OR))
+    return rows
+
+
 def standing_of(user: User) -> dict[str, Any]:
     """What an account may do by itself, as the ledger has it."""
     return {"active": user.is_active, "superuser": user.is_superuser}
@@ -101,6 +114,16 @@ def _held(user: User) -> User:
     if found.erased_at is not None:
         raise ErasedError("This person was erased; nothing brings them back.")
     return found
+
+
+def _give(user: User, password: str | None) -> None:
+    """Raises ValidationError, naming the password, for one that is easily guessed."""
+    if password is not None:
+        try:
+            validate_password(password, user)
+        except ValidationError as error:
+            raise ValidationError({"password": error.messages}) from error
+    user.set_password(password)
 
 
 def _known(personal: Mapping[str, str]) -> Mapping[str, str]:

@@ -14,7 +14,6 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from axes.models import AccessAttempt
-from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
@@ -22,9 +21,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from access import grants, machines, teams
-from access.models import Membership, ServiceAccount, StoredAnswer, TeamMember, User
+from access.held import all_projects
+from access.holders import administrators, somebody_administers_the_organisation
+from access.models import Membership, StoredAnswer, User
 from access.notifications import inbox
-from access.permissions import is_last_organisation_administrator, require_in_organisation
+from access.permissions import require_in_organisation
 from access.roles import Role
 from audit.actor import Actor
 from audit.models import Disclosure
@@ -115,7 +116,9 @@ def require_eraser(actor: Actor, *, reading: bool = False) -> None:
 def _refuse(actor: Actor, person: User, successor: User | None) -> None:
     if person.pseudonym == actor.id:
         raise ErasureError("You cannot erase yourself: have another organisation administrator do it.")
-    if is_last_organisation_administrator(person):
+    others = User.objects.exclude(pk=person.pk)
+    is_one = somebody_administers_the_organisation(User.objects.filter(pk=person.pk))
+    if is_one and not somebody_administers_the_organisation(others):
         raise ErasureError(f"{person} is the only organisation administrator; make another one first.")
     alone = _left_alone(person)
     if alone and (successor is None or not successor.is_active or successor.pk == person.pk):
@@ -136,7 +139,7 @@ def _blank(person: User) -> None:
 
 
 def _disclosures(person: User) -> Any:
-    projects = apps.get_model("flags", "Project")._default_manager.values_list("key", flat=True)
+    projects = all_projects().values_list("key", flat=True)
     # The projects named, because the index on who did something begins with where.
     return Disclosure.objects.filter(event__project__in=["", *projects], event__actor=person.pseudonym)
 
@@ -155,15 +158,10 @@ def _sessions(person: User) -> list[str]:
 
 def _left_alone(person: User) -> list[Any]:
     """The projects in which this person, and nobody else who is active, is an administrator."""
-    administrators = Membership.objects.filter(role=Role.ADMINISTRATOR, limits={})
-    mine = administrators.filter(member=person.pseudonym).values("project_id")
-    others = administrators.exclude(member=person.pseudonym)
-    people = User.objects.filter(is_active=True).exclude(pk=person.pk).values("pseudonym")
-    staffed = TeamMember.objects.filter(member__in=people).values("team__pseudonym")
-    accounts = ServiceAccount.objects.filter(is_active=True).values("pseudonym")
-    active = others.filter(Q(member__in=people) | Q(member__in=staffed) | Q(member__in=accounts))
-    projects = apps.get_model("flags", "Project")._default_manager
-    return list(projects.filter(pk__in=mine).exclude(pk__in=active.values("project_id")).order_by("pk"))
+    sole = Membership.objects.filter(member=person.pseudonym, role=Role.ADMINISTRATOR, limits={})
+    mine = sole.values("project_id")
+    active = administrators(but=person)
+    return list(all_projects().filter(pk__in=mine).exclude(pk__in=active.values("project_id")).order_by("pk"))
 
 
 def _add_administrator(record: Recording, project: Any, member: str) -> None:

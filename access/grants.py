@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.urls import reverse
 
 from access import notify
+from access.holders import administrators, somebody_administers_the_organisation
 from access.limits import Limits, LimitsError
 from access.models import (
     CustomRole,
@@ -17,14 +18,9 @@ from access.models import (
     OrganisationMembership,
     ServiceAccount,
     Team,
-    TeamMember,
     User,
 )
-from access.permissions import (
-    require,
-    require_in_organisation,
-    somebody_administers_the_organisation,
-)
+from access.permissions import require, require_in_organisation
 from access.roles import OrganisationRole, Role
 from access.signals import roles_changing
 from audit.actor import Actor
@@ -64,13 +60,24 @@ def _refuse_unknown(role: str) -> None:
         raise UnknownRoleError(f"There is no role {role!r}; choose one of {', '.join(Role.values)}.")
 
 
+def is_known(member: str) -> bool:
+    """Whether there is a person who was not erased, a service account or a team of this id."""
+    kinds = (User.objects.filter(erased_at=None), ServiceAccount.objects.all(), Team.objects.all())
+    return any(rows.filter(pseudonym=member).exists() for rows in kinds)
+
+
+def _refuse_unknown_member(member: str) -> None:
+    if not is_known(member):
+        raise ValidationError({"member": f"{member!r} is no person, service account or team"})
+
+
 def refuse_unknown_places(limits: Limits, project: Any) -> None:
     """Raise `LimitsError` for an environment that the project does not have, or a kind that flags do not have.
 
     A misspelt one would hold nothing, or after a rename more than was meant.
     """
     environments = set(project.environments.values_list("key", flat=True))
-    kinds = set(apps.get_model("flags", "Flag").Kind.values)
+    kinds = set(project.flags.model.Kind.values)
     for name, there, what in (
         ("environments", environments, f"environment of {project.key}"),
         ("kinds", kinds, "kind of flag"),
@@ -95,12 +102,14 @@ def grant(
 
     `limits`: where it holds; None: everywhere in the project. `founding`: the first administrator of a new
     project, whom nobody could appoint. Raises `ForbiddenError`, `UnknownRoleError`, `LimitsError`,
-    `ReviewNeededError`, or `LastAdministratorError` where the limits would leave nobody who can give roles.
+    `ReviewNeededError`, ValidationError naming a member that does not exist, or `LastAdministratorError` where the
+    limits would leave nobody who can give roles.
     """
     with recording(actor) as record:
         project.hold()  # so that each names the roles that it found
         if not (founding and not Membership.objects.filter(project=project).exists()):
             require(actor, "access.manage", project)
+            _refuse_unknown_member(member)
             roles_changing.send(sender=grant, project=project)
         change_roles(record, project, member, with_role(project, member, role, limits))
         membership: Membership = Membership.objects.get(project=project, member=member, role=role)
@@ -221,20 +230,9 @@ def _tell(record: Recording, project: Any, member: str) -> None:
 
 
 def require_another_administrator(membership: Membership) -> None:
-    """Raise `LastAdministratorError` rather than lose the only unlimited administrator of a project.
-
-    Accounts that are not active and teams without anybody active are nobody.
-    """
+    """Raise `LastAdministratorError` rather than lose the only unlimited administrator of a project."""
     project = membership.project
-    people = User.objects.filter(is_active=True).values("pseudonym")
-    staffed = TeamMember.objects.filter(member__in=people).values("team__pseudonym")
-    accounts = ServiceAccount.objects.filter(is_active=True).values("pseudonym")
-    others = Membership.objects.filter(
-        Q(member__in=people) | Q(member__in=staffed) | Q(member__in=accounts),
-        project=project,
-        role=Role.ADMINISTRATOR,
-        limits={},
-    )
+    others = administrators().filter(project=project)
     is_one = membership.role == Role.ADMINISTRATOR and not membership.limits
     if is_one and not others.exclude(pk=membership.pk).exists():
         raise LastAdministratorError(
@@ -259,7 +257,10 @@ def found(who: str) -> str:
 
 
 def appoint(actor: Actor, member: str, role: str) -> OrganisationMembership:
-    """Give a role of the organisation to a person or team. Raises `ForbiddenError` or `UnknownRoleError`."""
+    """Give a role of the organisation to a person, service account or team (by pseudonym).
+
+    Raises `ForbiddenError`, `UnknownRoleError`, or ValidationError naming the member that does not exist.
+    """
     if role not in OrganisationRole.values:
         raise UnknownRoleError(
             f"There is no role {role!r} of the organisation; choose one of "
@@ -267,6 +268,7 @@ def appoint(actor: Actor, member: str, role: str) -> OrganisationMembership:
         )
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
+        _refuse_unknown_member(member)
         rows = _organisation_rows(member)
         membership = rows.get(role) or OrganisationMembership(member=member, role=role)
         if role in rows and not membership.given_by:

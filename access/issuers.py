@@ -36,7 +36,7 @@ class _Known:
 
 _known: dict[str, _Known] = {}
 # One for each issuer that a rule names: who is slow holds up nobody else.
-_locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+_asking: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 def checked(issuer: str) -> str:
@@ -59,18 +59,19 @@ def signing_key(issuer: str, key_id: str, algorithm: str) -> Any:
 
     A key that is not known makes us ask again, at most every `PAUSE` seconds: keys rotate.
     """
-    with _locks[issuer]:
-        known = _known.get(issuer)
-        age = time.monotonic() - known.asked_at if known else KEPT
-        if known is None or age >= KEPT or (key_id not in known.keys and age >= PAUSE):
+    known = _known.get(issuer)
+    if _has_to_ask(known, key_id):
+        # One asks. Whoever has the key from before goes on with it meanwhile, the others wait a moment for the answer.
+        has_it = known is not None and key_id in known.keys
+        if _asking[issuer].acquire(timeout=0 if has_it else outgoing.STEP):
             try:
-                known = _Known(_fetch_keys(issuer), time.monotonic())
-            except IssuerError:
-                # Who is away is not asked by every request; keys that were good stay so until then.
-                known = _Known(known.keys if known and age < KEPT else {}, time.monotonic() - KEPT + PAUSE)
-                _known[issuer] = known
-                raise
-            _known[issuer] = known
+                if _has_to_ask(_known.get(issuer), key_id):
+                    _ask(issuer)
+            finally:
+                _asking[issuer].release()
+        known = _known.get(issuer)
+    if known is None:
+        raise IssuerError("iss: the issuer's keys cannot be fetched now; try again later.")
     found = known.keys.get(key_id)
     if found is None:
         raise IssuerError("kid: the issuer has no such key; the token is forged, or its key was just made.")
@@ -85,6 +86,25 @@ def signing_key(issuer: str, key_id: str, algorithm: str) -> Any:
         return jwt.PyJWK(found, algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
         raise IssuerError("kid: the issuer's key cannot be read.") from error
+
+
+def _has_to_ask(known: _Known | None, key_id: str) -> bool:
+    if known is None:
+        return True
+    age = time.monotonic() - known.asked_at
+    return age >= KEPT or (key_id not in known.keys and age >= PAUSE)
+
+
+def _ask(issuer: str) -> None:
+    known = _known.get(issuer)
+    try:
+        _known[issuer] = _Known(_fetch_keys(issuer), time.monotonic())
+    except IssuerError:
+        # Who is away is not asked by every request; keys that were good stay so until then.
+        is_good = known is not None and time.monotonic() - known.asked_at < KEPT
+        kept = known.keys if known is not None and is_good else {}
+        _known[issuer] = _Known(kept, time.monotonic() - KEPT + PAUSE)
+        raise
 
 
 def forget() -> None:

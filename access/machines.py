@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from access.held import teams_of
 from access.limits import LimitsError
 from access.models import ApiToken, ServiceAccount, Team, TrustRule, User
 from access.permissions import (
@@ -19,7 +20,6 @@ from access.permissions import (
     projects_where,
     require_fresh_factor,
     require_in_organisation,
-    teams_of,
     waits_for_factor,
 )
 from access.scopes import Network, Scope, are_inside, bearer_of, read_networks, scope_of

@@ -10,11 +10,11 @@ from typing import Any
 
 from django.utils import timezone
 
+from access.holders import eligible, people_who_may
 from access.limits import Touched
 from access.models import Chat, Delivery, Notification, User, Webhook
 from access.notifications.choices import wanted_by
 from access.notifications.kinds import KINDS, Channel
-from access.permissions import eligible, people_who_may
 from audit.recording import Recording
 
 

@@ -1,4 +1,4 @@
-"""Requests that we send to addresses which somebody else chose: issuers of tokens, receivers of webhooks.
+"""Requests that we send to addresses which somebody else chose: of issuers, identity providers, webhooks.
 
 Safe against being sent elsewhere: no redirects, no proxy, the address that was looked up and found public is
 the one that is connected to, and an answer has a longest size and time.
@@ -106,6 +106,8 @@ def _connect(host: str, port: int | None, secure: bool, private: bool) -> http.c
     plain = socket.create_connection((public_address(host, port, private=private), port), timeout=STEP)
     connection = http.client.HTTPConnection(host, port, timeout=STEP)
     connection.sock = plain
+    # So that `Host` names the port only where it is another one.
+    connection.default_port = 443 if secure else 80
     if secure:
         try:
             connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from access.permissions import eligible, require
+from access.holders import eligible
+from access.permissions import require
 from approvals import planned, workflow
 from approvals.models import ChangeRequest
 from approvals.workflow import ConflictError, InvalidError, StateError

@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
+from access.api.accounts import Accounts
 from access.api.endpoint import Endpoint
 from access.api.erasure import Erasures
 from access.api.factors import FactorPolicies, FactorResets
@@ -16,6 +17,7 @@ from access.api.notifications import Chats, Notifications, NotificationSettings
 from access.api.people import Me, Memberships, People, ServiceAccounts
 from access.api.providers import IdentityProviders
 from access.api.roles import Roles, Standings, WhoMay
+from access.api.sessions import Lockouts, Sessions
 from access.api.teams import OrganisationMemberships, Teams
 from access.api.tokens import Tokens
 from access.api.trust import TrustRules
@@ -155,6 +157,15 @@ urlpatterns = [
     _v1("who-may", WhoMay, get="retrieve"),
     _v1("standing", Standings, get="retrieve"),
     _v1("factor-policy", FactorPolicies, get="retrieve", put="update"),
+    _v1("accounts", Accounts, get="list", post="create"),
+    _v1("accounts/<str:person>", Accounts, get="retrieve", patch="partial_update"),
+    _v1("accounts/<str:person>/password", Accounts, post="password"),
+    _v1("accounts/<str:person>/identities/<str:provider>", Accounts, put="link", delete="unlink"),
+    _v1("sessions", Sessions, get="list"),
+    _v1("sessions/end", Sessions, post="end_all"),
+    _v1("sessions/<int:id>/end", Sessions, post="end"),
+    _v1("lockouts", Lockouts, get="listed"),
+    _v1("lockouts/unlock", Lockouts, post="unlock"),
     _v1("people/<str:person>/reset-factors", FactorResets, post="reset"),
     _v1("people/<str:person>/erasure", Erasures, get="retrieve", post="erase"),
     _v1("tokens", Tokens, get="list", post="create"),

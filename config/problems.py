@@ -25,6 +25,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from access import refusals
+from access.accounts import ErasedError
 from access.erasure import ErasureError
 from access.grants import LastAdministratorError, ReviewNeededError, UnknownRoleError
 from access.limits import LimitsError
@@ -32,6 +33,7 @@ from access.machines import NameTakenError
 from access.notifications.delivering import RedeliveryError
 from access.permissions import ForbiddenError
 from access.shown_factor import StaleFactorError
+from access.signin.linking import LinkError
 from access.teams import InUseError
 from approvals.workflow import ConflictError, GateError, InvalidError
 from audit.actor import Actor
@@ -216,7 +218,15 @@ _ANSWERS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[A
     ((InvalidError, DocumentError, LimitsError), _invalid),
     (GateError, _text(WRONG_STATE)),
     (
-        (LastAdministratorError, InUseError, ErasureError, ReviewNeededError, RedeliveryError),
+        (
+            LastAdministratorError,
+            InUseError,
+            ErasureError,
+            ErasedError,
+            LinkError,
+            ReviewNeededError,
+            RedeliveryError,
+        ),
         _text(WRONG_STATE),
     ),
     (UnknownRoleError, lambda error: _broken(INVALID, [{"member": "role", "reason": str(error)}])),

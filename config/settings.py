@@ -134,7 +134,9 @@ AUTHENTICATION_BACKENDS = [
 # none: with an account of one's own one could go on guessing for ever.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+# A browser in which somebody signed in before is counted by itself, so that strangers cannot shut it out.
+AXES_LOCKOUT_PARAMETERS = "access.signin.known_browsers.counted_by"
+AXES_USERNAME_CALLABLE = "access.signin.known_browsers.counted_as"
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "access.signin.lockout.address_of"
 AXES_DISABLE_ACCESS_LOG = True
@@ -175,7 +177,7 @@ EMERGENCY_REVIEW_HOURS = env.int("COUNTERSIGN_EMERGENCY_REVIEW_HOURS", 24)
 TOKEN_DAYS = env.int("COUNTERSIGN_TOKEN_DAYS", 365)
 # Requests a second to the API of one web process with one token or by one person; 0: any number.
 API_RATE = env.int("COUNTERSIGN_API_RATE", 50)
-# Issuers of identity tokens that may have a private address, or be plain http.
+# Identity providers, and issuers of pipelines' tokens, that may have a private address, or be plain http.
 PRIVATE_ISSUERS = env.list("COUNTERSIGN_PRIVATE_ISSUERS", default=[])
 # Hosts of webhooks and chats that may have a private address; webhooks there may be plain http.
 PRIVATE_RECEIVERS = env.list("COUNTERSIGN_PRIVATE_RECEIVERS", default=[])

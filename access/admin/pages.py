@@ -14,8 +14,9 @@ from django.views.defaults import permission_denied
 
 from access import refusals
 from access.admin.place import Place, place_of
+from access.holders import who_may
 from access.models import User
-from access.permissions import ForbiddenError, who_may
+from access.permissions import ForbiddenError
 from audit.actor import Actor
 from audit.ledger import LedgerError
 from flags.models import Project
@@ -108,7 +109,7 @@ def refused_page(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def holders(project: Project, verb: str, without: str = "") -> list[str]:
     """Names of the people who hold a verb in the project: whom to ask."""
-    members = {each.member for each in who_may(verb, project)} - {without}
+    members = {each.member for each in who_may(verb, project) if not each.waits} - {without}
     return sorted({str(user) for user in User.objects.filter(pseudonym__in=members)})
 
 

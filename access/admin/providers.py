@@ -281,6 +281,7 @@ class ProviderPage(ProviderFormPage):
             rule_form=rule,
             rules=[{"group": each["group"], "gives": _in_words(each)} for each in row.rules],
             callback=providers.callback_address(row),
+            logged_out=providers.logged_out_address(row),
             accounts=providers.accounts_of(row),
             button=_("Save"),
         )

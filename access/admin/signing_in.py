@@ -6,16 +6,18 @@ from allauth.socialaccount.models import SocialApp
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from allauth.socialaccount.providers.oauth2.views import OAuth2LoginView
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 from django.views.generic import RedirectView
 from requests import RequestException
 
 from access.signin.adapters import explained, logger
+from access.signin.logging_out import LogoutError, log_out
 from access.signin.models import IdentityProvider
 from access.signin.openid import Callback, Exchange
 
@@ -60,6 +62,20 @@ def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:login"))
 
 
+@never_cache
+@csrf_exempt
+@require_POST
+def logged_out(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """A provider, not a browser, says that somebody is signed out there: its signature is what counts."""
+    row = _row(provider_id)
+    try:
+        log_out(row, request.POST.get("logout_token", ""))
+    except LogoutError as error:
+        logger.warning("A logout token for %s was refused: %s", row.key, error)
+        return JsonResponse({"error": "invalid_request"}, status=400)
+    return HttpResponse()
+
+
 def _row(key: str) -> IdentityProvider:
     row = IdentityProvider.objects.filter(key=key, is_enabled=True).first()
     if row is None:
@@ -76,5 +92,6 @@ urlpatterns = [
     # The names are those that allauth asks for.
     path("", RedirectView.as_view(pattern_name="admin:login", query_string=True), name="account_login"),
     path("<slug:provider_id>/", begin, name="openid_connect_login"),
+    path("<slug:provider_id>/logged-out/", logged_out, name="openid_connect_logged_out"),
     path("<slug:provider_id>/callback/", callback, name="openid_connect_callback"),
 ]

@@ -6,8 +6,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
+from access.holders import Standing, standings, who_may
 from access.models import ServiceAccount
-from access.permissions import Standing, display_names, standings, who_may
+from access.permissions import display_names
 from access.roles import VERBS
 
 
@@ -27,6 +28,7 @@ class WhoMayPage(Page):
         reasons: dict[str, list[Standing]] = {}
         for each in found:
             reasons.setdefault(each.member, []).append(each)
+        may = {each.member for each in found if not each.waits}
         return self.show(
             asked=asked,
             purpose=VERBS[asked].purpose,
@@ -49,9 +51,12 @@ class WhoMayPage(Page):
                     "member": member,
                     "is_program": member in programs,
                     "reasons": reasons[member],
+                    "waits": member not in may,
                 }
-                for member in sorted(reasons, key=lambda each: names[each].lower())
+                for member in sorted(reasons, key=lambda each: (each not in may, names[each].lower()))
             ],
+            count=len(may),
+            waiting=len(reasons) - len(may),
             is_review=asked in ("change.approve", "change.reject"),
         )
 
@@ -78,7 +83,8 @@ class StandingPage(Page):
                         {
                             "name": verb,
                             "purpose": VERBS[verb].purpose,
-                            "reasons": [each for each in found if verb in each.verbs],
+                            "reasons": [each for each in found if verb in each.gives],
+                            "may": any(verb in each.verbs for each in found),
                         }
                         for verb in VERBS
                         if VERBS[verb].is_of_project is of_project

@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from access import grants, machines
 from access.api.body import Body, Document, Key, Text, Truth
 from access.api.endpoint import Endpoint
+from access.held import held_by
 from access.limits import Limits
 from access.models import Membership, OrganisationMembership, ServiceAccount, Team, TeamMember, User
 from access.permissions import (
     display_names,
-    held_by,
     is_organisation_administrator,
     projects_where,
     require,

@@ -15,8 +15,9 @@ from access import teams
 from access.api.body import Body, Choice, Key, Text, Whole
 from access.api.endpoint import Endpoint
 from access.api.people import LimitsSerializer
+from access.holders import Standing, standings, who_may
 from access.models import CustomRole
-from access.permissions import Standing, display_names, require_in_organisation, standings, who_may
+from access.permissions import display_names, require_in_organisation
 from access.roles import PURPOSES, VERBS, Fresh, OrganisationRole, Role, label_of
 from audit.history import version_of, version_subquery
 
@@ -148,6 +149,7 @@ class ReasonSerializer(serializers.Serializer[Any]):
     role_name = serializers.CharField()
     scope = serializers.SerializerMethodField()
     team = serializers.CharField(help_text="The name of the team that holds the role; empty: their own.")
+    waits = serializers.BooleanField(help_text="Whether it does not count until they have a second factor.")
     limits = LimitsSerializer(source="limits.document", help_text="Where it holds; empty: everywhere.")
 
     def get_scope(self, row: Standing) -> str:
@@ -159,6 +161,9 @@ class HolderSerializer(serializers.Serializer[Any]):
 
     member = serializers.CharField()
     name = serializers.CharField()
+    may = serializers.BooleanField(
+        help_text="False: by each of these roles only once they have a second factor, which they need."
+    )
     reasons = ReasonSerializer(many=True)
 
 
@@ -195,7 +200,12 @@ class WhoMay(Endpoint):
             "verb": given["verb"],
             "purpose": VERBS[given["verb"]].purpose,
             "holders": [
-                {"member": member, "name": names[member], "reasons": reasons[member]}
+                {
+                    "member": member,
+                    "name": names[member],
+                    "may": any(not each.waits for each in reasons[member]),
+                    "reasons": reasons[member],
+                }
                 for member in sorted(reasons)
             ],
         }
@@ -243,7 +253,7 @@ class Standings(Endpoint):
                 "verb": name,
                 "purpose": verb.purpose,
                 "may": any(name in each.verbs for each in found),
-                "reasons": [each for each in found if name in each.verbs],
+                "reasons": [each for each in found if name in each.gives],
             }
             for name, verb in VERBS.items()
         ]

@@ -26,6 +26,7 @@ from access.models import User
 from access.permissions import request_id, system_actor, user_actor
 from access.shown_factor import note_factor
 from access.signin import linking, local_door
+from access.signin.known_browsers import remember
 from access.signin.lockout import address_of
 from access.signin.models import IdentityProvider
 from access.signin.openid import BEGUN, CONFIRMS, FACTOR_AT, Provider, Session, signed_in_since
@@ -65,6 +66,7 @@ class AccountAdapter(DefaultAccountAdapter):
         if social is not None and FACTOR_AT in social.state:
             note_factor(request, user, "provider", social.state[FACTOR_AT])
         answer: HttpResponse = super().post_login(request, user, **known)
+        remember(request, answer, user)
         return answer
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:

@@ -6,7 +6,7 @@ database, and every change is an event and a mail to whose it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from allauth.core.internal.cryptokit import compare_user_code
@@ -62,7 +62,12 @@ def factors_of(person: User) -> QuerySet[Authenticator]:
 
 def kinds_of(person: User) -> list[str]:
     """What they have, as events name it."""
-    return sorted(NAMES[Kind(each.type)] for each in factors_of(person))
+    return kind_names(factors_of(person))
+
+
+def kind_names(rows: Iterable[Authenticator]) -> list[str]:
+    """As events name them."""
+    return sorted(NAMES[Kind(each.type)] for each in rows)
 
 
 def has_own_factor(person: User) -> bool:

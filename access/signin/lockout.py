@@ -1,7 +1,7 @@
 """Too many wrong passwords: nobody gets in by this name, or from this address, for a while (django-axes counts).
 
-Names that nobody has are counted like others, so that a lockout tells nothing about who has an account. Signing in
-through a provider is not touched: nobody can keep somebody else out of that.
+Names that nobody has are counted like others, so that a lockout tells nothing about who has an account. Nobody can keep
+somebody else out of their known browser (`access.signin.known_browsers`), a passkey, or a sign-in through a provider.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 from axes.models import AccessAttempt
 from django.conf import settings
-from django.db.models import Max, Sum
+from django.db.models import Max, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from access import scopes
 from access.models import User
 from access.permissions import require_in_organisation
+from access.signin import known_browsers
 from audit.actor import Actor
 from audit.recording import recording
 
@@ -60,11 +61,10 @@ def lockouts() -> list[Lockout]:
             if row[column]
         ]
 
-    names = full("username")
-    people = {
-        user.username: user for user in User.objects.filter(username__in=[name for name, *_rest in names])
-    }
-    found = [Lockout(people[name], "", n, until) for name, n, until in names if name in people]
+    # One for each person, whether strangers or a browser of their own used the attempts up.
+    names = {known_browsers.owner_of(name): (n, until) for name, n, until in full("username")}
+    people = User.objects.filter(username__in=names).order_by("username")
+    found = [Lockout(person, "", *names[person.username]) for person in people]
     return found + [Lockout(None, address, n, until) for address, n, until in full("ip_address")]
 
 
@@ -72,7 +72,7 @@ def unlock_person(actor: Actor, person: User) -> None:
     """Forget the wrong passwords for an account. Raises `ForbiddenError`."""
     with recording(actor) as record:
         require_in_organisation(actor, "organisation.manage")
-        if AccessAttempt.objects.filter(username=person.username).delete()[0]:
+        if _attempts_at(person).delete()[0]:
             record.event("access.v1.account.unlocked", f"access/{person.pseudonym}")
 
 
@@ -87,13 +87,21 @@ def unlock_address(actor: Actor, address: str) -> None:
 def explained(request: HttpRequest, username: str) -> str:
     """When to try again, and who can help: the same whether or not the name is somebody's."""
     now = timezone.now()
-    attempts = AccessAttempt.objects.filter(username=username) | AccessAttempt.objects.filter(
-        ip_address=address_of(request)
-    )
-    last = attempts.aggregate(last=Max("attempt_time"))["last"] or now
+    counted = {
+        "username": known_browsers.counted_as(request, {"username": username}),
+        "ip_address": address_of(request),
+    }
+    rules = known_browsers.counted_by(request, {"username": username})
+    attempts = Q(*((rule, counted[rule]) for rule in rules), _connector=Q.OR)
+    last = AccessAttempt.objects.filter(attempts).aggregate(last=Max("attempt_time"))["last"] or now
     until = last + settings.AXES_COOLOFF_TIME
     minutes = max(1, -int((now - until).total_seconds() // 60))
     return _(
         "Too many wrong passwords for this name or from this address. Try again in %(minutes)s minutes "
         "(%(until)s UTC), or ask an organisation administrator to unlock it. Signing in through a provider works."
     ) % {"minutes": minutes, "until": f"{until:%H:%M}"}
+
+
+def _attempts_at(person: User) -> QuerySet[AccessAttempt]:
+    strangers, begins = known_browsers.counts_of(person.username)
+    return AccessAttempt.objects.filter(Q(username=strangers) | Q(username__startswith=begins))

@@ -12,8 +12,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
 
 import jwt
 import requests
@@ -25,9 +24,11 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from requests.adapters import BaseAdapter
 
+from access import outgoing
 from access.signin.models import IdentityProvider
-from access.signin.providers import LOOPBACK, callback_address, refuse_unsafe
+from access.signin.providers import callback_address, may_be_private, refuse_unsafe
 from access.signin.sealing import SealError, unseal
 
 logger = logging.getLogger(__name__)
@@ -47,22 +48,53 @@ ANEW: Mapping[str, str] = MappingProxyType({"prompt": "login", "max_age": "0"})
 
 
 class Session(requests.Session):
-    """Requests to a provider: short, without redirects, and over TLS but on this machine."""
+    """Requests to a provider, by `access.outgoing`: to public addresses over TLS, but for hosts that are named."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers.clear()
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Outgoing())
 
     def request(self, method: str, address: str, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
         try:
             refuse_unsafe(address.partition("?")[0], "address")
         except ValidationError as error:
             raise OAuth2Error(f"{address}: {'; '.join(error.messages)}") from error
-        if urlsplit(address).hostname in LOOPBACK:
-            self.trust_env = False  # a proxy elsewhere does not know this machine
-        options.update(timeout=10, allow_redirects=False, stream=True)
-        answer = super().request(method, address, *args, **options)
-        body = answer.raw.read(_LARGEST_ANSWER + 1, decode_content=True)
-        if len(body) > _LARGEST_ANSWER:
+        return super().request(method, address, *args, **{**options, "allow_redirects": False})
+
+
+class _Outgoing(BaseAdapter):
+    """How a session's requests leave. What providers are asked for is JSON, whatever they call it."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        address, body = str(request.url), cast(str | bytes | None, request.body)
+        headers = cast(Mapping[str, str], request.headers)
+        try:
+            answer = outgoing.ask(
+                str(request.method),
+                address,
+                headers={**headers, "Accept": "application/json"},
+                body=body.encode() if isinstance(body, str) else body,
+                longest=_LARGEST_ANSWER,
+                private=may_be_private(address),
+            )
+        except outgoing.PrivateAddressError as error:
+            raise OAuth2Error(
+                f"{error}; whoever runs the server names the issuer in COUNTERSIGN_PRIVATE_ISSUERS"
+            ) from error
+        except outgoing.NoAnswerError as error:
+            raise requests.ConnectionError(f"{address} {error}") from error
+        if len(answer.body) > _LARGEST_ANSWER:
             raise OAuth2Error(f"{address} answers with more than {_LARGEST_ANSWER} bytes.")
-        answer._content, answer._content_consumed = body, True
-        return answer
+        response = requests.Response()
+        response.request, response.url, response.status_code = request, address, answer.status
+        response.headers["Content-Type"] = "application/json"
+        response._content = answer.body
+        return response
+
+    def close(self) -> None:
+        """Nothing is kept open."""
 
 
 def _json(answer: requests.Response) -> dict[str, Any]:
@@ -166,13 +198,13 @@ def _factor_at(row: IdentityProvider, claims: dict[str, Any]) -> float | None:
 
 
 def refuse_endpoint(name: str, address: str, issuer: str) -> None:
-    """Raise OAuth2Error for one that others could listen to, or by which a provider elsewhere reaches this machine."""
+    """Raise OAuth2Error for one that others could listen to, or by which a provider elsewhere reaches inside."""
     try:
         refuse_unsafe(address.partition("?")[0], name)
     except ValidationError as error:
         raise OAuth2Error(f"{name} {address!r}: {'; '.join(error.messages)}") from error
-    if urlsplit(address).hostname in LOOPBACK and urlsplit(issuer).hostname not in LOOPBACK:
-        raise OAuth2Error(f"{name} {address!r} is on this machine, which the provider is not.")
+    if may_be_private(address) and not may_be_private(issuer):
+        raise OAuth2Error(f"{name} {address!r} is inside, where the provider is not.")
 
 
 def _signing_key(keys: dict[str, Any], header: dict[str, Any]) -> jwt.PyJWK:

@@ -23,7 +23,6 @@ from access.signin.taking_back import keep_by_hand, linked_to, take_back
 from audit.actor import Actor
 from audit.recording import recording
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MEMBERS = (
     "name",
     "client_id",
@@ -141,6 +140,16 @@ def callback_address(provider: IdentityProvider) -> str:
     return settings.BASE_URL + reverse("openid_connect_callback", args=[provider.key])
 
 
+def logged_out_address(provider: IdentityProvider) -> str:
+    """Where the provider says that somebody is signed out there."""
+    return settings.BASE_URL + reverse("openid_connect_logged_out", args=[provider.key])
+
+
+def may_be_private(address: str) -> bool:
+    """Whether its host is one of an issuer that whoever runs the server named: it may be inside, and plain http."""
+    return urlsplit(address).hostname in {urlsplit(each).hostname for each in settings.PRIVATE_ISSUERS}
+
+
 def refuse_unsafe(address: str, member: str = "issuer") -> None:
     """Raise ValidationError unless tokens and secrets sent there are read by nobody on the way."""
     try:
@@ -150,5 +159,10 @@ def refuse_unsafe(address: str, member: str = "issuer") -> None:
         raise ValidationError({member: "is no address"}) from None
     if not host or parts.username or parts.query or parts.fragment or address != address.strip():
         raise ValidationError({member: "must be an address such as https://login.example.com/realms/acme"})
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
-        raise ValidationError({member: "must begin with https://; plain HTTP is for this machine only"})
+    if parts.scheme != "https" and not (parts.scheme == "http" and may_be_private(address)):
+        raise ValidationError(
+            {
+                member: "must begin with https://; plain HTTP is for issuers that whoever runs the server names in "
+                "COUNTERSIGN_PRIVATE_ISSUERS"
+            }
+        )

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from django.apps import apps
 from django.core.exceptions import ValidationError
 
 from access.grants import (
@@ -19,9 +18,11 @@ from access.grants import (
     require_another_administrator,
     roles_document,
 )
+from access.held import all_projects
+from access.holders import somebody_administers_the_organisation
 from access.limits import Limits, LimitsError
 from access.models import CustomRole, Membership, OrganisationMembership, Team, TeamMember, User
-from access.permissions import somebody_administers_the_organisation, system_actor
+from access.permissions import system_actor
 from access.roles import OrganisationRole, Role
 from access.signin.models import IdentityProvider
 from audit.recording import Recording, recording
@@ -34,7 +35,7 @@ def checked_rules(rules: Any) -> list[dict[str, Any]]:
     """The rules in their stored form. Raises ValidationError for `rules`, saying which one is wrong and why."""
     if not isinstance(rules, list) or len(rules) > 1000:
         raise ValidationError({"rules": "must be a list of at most 1000 rules"})
-    projects = {project.key: project for project in _projects().all()}
+    projects = {project.key: project for project in all_projects()}
     teams = set(Team.objects.values_list("key", flat=True))
     roles = {*Role.values, *CustomRole.objects.values_list("key", flat=True)}
     checked = []
@@ -136,7 +137,7 @@ def _settle_projects(
             limits = rule.get("limits", {})
             roles[rule["role"]] = {} if not limits else roles.get(rule["role"], limits)
     given = Membership.objects.filter(member=member, given_by=provider.key).values("project_id")
-    concerned = _projects().filter(pk__in=given) | _projects().filter(key__in=wanted)
+    concerned = all_projects().filter(pk__in=given) | all_projects().filter(key__in=wanted)
     kept: list[str] = []
     for project in concerned.order_by("pk"):
         project.hold()
@@ -271,7 +272,3 @@ def _stays(member: str, what: str) -> str:
 
 def _is_role(role: str) -> bool:
     return role in Role.values or CustomRole.objects.filter(key=role).exists()
-
-
-def _projects() -> Any:
-    return apps.get_model("flags", "Project")._default_manager

@@ -17,6 +17,7 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session
+from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -107,13 +108,13 @@ def is_fresh(request: HttpRequest, seconds: int) -> bool:
     return isinstance(started, float) and time.time() - started <= seconds
 
 
-def sessions_of(person: User) -> list[SignedInSession]:
+def sessions_of(person: User) -> QuerySet[SignedInSession]:
     """Where somebody is signed in now, the last used first."""
     keys = person.signed_in_sessions.values("session_key")
     going_on = Session.objects.filter(pk__in=keys, expire_date__gt=datetime.now(UTC)).values("pk")
     idle = datetime.fromtimestamp(time.time() - settings.SESSION_IDLE - _WRITE_EVERY, UTC)
-    rows = person.signed_in_sessions.filter(session_key__in=going_on, seen_at__gt=idle)
-    return list(rows.order_by("-seen_at"))
+    rows = SignedInSession.objects.filter(user=person, session_key__in=going_on, seen_at__gt=idle)
+    return rows.order_by("-seen_at")
 
 
 def end_sessions(actor: Actor, person: User, *, only: int | None = None, but: str = "") -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
@@ -14,6 +15,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
 
 from access.grants import LastAdministratorError, require_an_organisation_administrator, roles_document
+from access.holders import somebody_administers_the_organisation
 from access.models import (
     Membership,
     OrganisationMembership,
@@ -21,7 +23,7 @@ from access.models import (
     TeamMember,
     User,
 )
-from access.permissions import display_names, somebody_administers_the_organisation
+from access.permissions import display_names
 from access.signin.models import IdentityProvider
 from access.signin.rules import settle_in
 from audit.recording import Recording
@@ -113,7 +115,25 @@ def take_back(record: Recording, provider: IdentityProvider, members: Collection
     }
     for member in sorted(holders):
         settle_in(record, provider, member, ())
-    sessions = [each for each in sessions_by(provider) if members is None or each.user.pseudonym in members]
+    people = linked_to(provider)
+    end_sessions_by(record, provider, people if members is None else people.filter(pseudonym__in=members))
+    require_an_organisation_administrator()
+    require_an_administrator_who_can_sign_in()
+
+
+def end_sessions_by(
+    record: Recording,
+    provider: IdentityProvider,
+    people: QuerySet[User],
+    *,
+    begun_before: datetime | None = None,
+) -> int:
+    """End the sessions that the provider opened for these people, within a recording; returns how many."""
+    sessions = [
+        each
+        for each in sessions_by(provider, people)
+        if begun_before is None or each.started_at <= begun_before
+    ]
     for person, ended in Counter(each.user.pseudonym for each in sessions).items():
         record.event(
             "access.v1.session.ended", f"access/{person}", {"sessions": ended, "provider": provider.key}
@@ -121,8 +141,7 @@ def take_back(record: Recording, provider: IdentityProvider, members: Collection
     keys = [each.session_key for each in sessions]
     Session.objects.filter(pk__in=keys).delete()
     SignedInSession.objects.filter(session_key__in=keys).delete()
-    require_an_organisation_administrator()
-    require_an_administrator_who_can_sign_in()
+    return len(sessions)
 
 
 def keep_by_hand(record: Recording, provider: IdentityProvider) -> None:
@@ -149,11 +168,16 @@ def linked_to(provider: IdentityProvider) -> QuerySet[User]:
     return User.objects.filter(pk__in=SocialAccount.objects.filter(provider=provider.key).values("user"))
 
 
-def sessions_by(provider: IdentityProvider) -> list[SignedInSession]:
-    """The sessions in which somebody signed in through the provider, as the sessions themselves say."""
+def sessions_by(provider: IdentityProvider, people: QuerySet[User] | None = None) -> list[SignedInSession]:
+    """The sessions in which somebody signed in through the provider, as the sessions themselves say.
+
+    `people`: of these only.
+    """
     rows = {
         row.session_key: row
-        for row in SignedInSession.objects.filter(user__in=linked_to(provider)).select_related("user")
+        for row in SignedInSession.objects.filter(
+            user__in=linked_to(provider) if people is None else people
+        ).select_related("user")
     }
     return [
         rows[session.pk]

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
-from access.permissions import display_names, eligible
+from access.holders import eligible
+from access.permissions import display_names
 from approvals import again, rollback, workflow
 from approvals.admin import inbox
 from approvals.admin.asking import AT, BY_HAND, AskForm

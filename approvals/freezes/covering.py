@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from access.holders import standings
 from access.models import Team
-from access.permissions import standings
 from approvals.freezes.times import Window, windows
 from approvals.models import FreezeWindow
 from audit.actor import Actor

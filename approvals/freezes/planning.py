@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from access.holders import eligible
 from access.machines import keepers_of
 from access.models import CustomRole, ServiceAccount, Team, User
-from access.permissions import eligible, require
+from access.permissions import require
 from access.roles import OrganisationRole, Role
 from approvals.freezes.covering import next_open_slot, protected_environments
 from approvals.freezes.times import LONGEST, RuleError, occurrences, windows

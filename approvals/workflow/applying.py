@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from access.holders import eligible
 from access.machines import keepers_of
 from access.models import TeamMember
-from access.permissions import eligible, known_actor, may, require
+from access.permissions import known_actor, may, require
 from access.roles import VERBS
 from approvals.inverse import LABEL, is_over
 from approvals.models import CarriedOut, ChangeRequest, Review

@@ -9,8 +9,9 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from access.holders import eligible
 from access.machines import keepers_of
-from access.permissions import eligible, require
+from access.permissions import require
 from approvals.models import ChangeRequest, Emergency
 from approvals.workflow.errors import StateError
 from approvals.workflow.reach import touched_by, touched_by_request

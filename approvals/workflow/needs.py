@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from access.holders import standings
 from access.limits import Touched
 from access.models import TeamMember
-from access.permissions import standings
 from approvals.policies import Rules
 from approvals.policy_document import Requirements, ServedIn, Share, read_policy
 from approvals.workflow.reach import touched_by

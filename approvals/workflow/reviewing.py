@@ -6,8 +6,9 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from access.holders import eligible
 from access.machines import keepers_of
-from access.permissions import eligible, may, require
+from access.permissions import may, require
 from approvals.models import ChangeRequest, Review
 from approvals.workflow.applying import apply_or_explain, beneficiaries, missing_of
 from approvals.workflow.errors import InvalidError, StateError

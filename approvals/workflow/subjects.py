@@ -7,7 +7,7 @@ from typing import Any
 
 from access import grants
 from access.limits import Limits, LimitsError
-from access.models import Membership, ServiceAccount, Team, User
+from access.models import Membership, Team
 from approvals.models import ApprovalPolicy
 from approvals.policy_document import normal_policy, read_policy
 from approvals.workflow.indirect import environments_governed_anew, environments_waiting
@@ -96,8 +96,7 @@ def check_governing(project: Project, subject: Subject, after: Any) -> None:
                 grants.refuse_unknown_places(Limits.read(limits), project)
             except LimitsError as error:
                 raise DocumentError(error.member, error.reason) from error
-        known = (kind._default_manager.filter(pseudonym=subject.key) for kind in (User, ServiceAccount, Team))
-        if not any(rows.exists() for rows in known):
+        if not grants.is_known(subject.key):
             raise DocumentError("member", f"{subject.key} is no person, service account or team")
 
 

@@ -13,7 +13,7 @@ from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from access.permissions import projects_where, request_actor
+from access.permissions import may_in_organisation, projects_where, request_actor
 from approvals import report
 from audit.models import Event
 from audit.proofs import event_proof
@@ -50,10 +50,15 @@ def download_line(request: HttpRequest, project: str, event: UUID) -> HttpRespon
 
 
 def _event(request: HttpRequest, project: str, event: UUID) -> Event:
-    """An event of a project whose trail this person may see. Raises Http404."""
-    seen = projects_where(request_actor(request), "audit.view").filter(key=project)
-    row = Event.objects.filter(project__in=seen.values("key"), pk=event).select_related("log").first()
-    if row is None:
+    """An event of a project whose trail this person may see; empty: of the organisation. Raises Http404."""
+    actor = request_actor(request)
+    sees = (
+        projects_where(actor, "audit.view").filter(key=project).exists()
+        if project
+        else may_in_organisation(actor, "audit.view")
+    )
+    row = Event.objects.filter(project=project, pk=event).select_related("log").first()
+    if row is None or not sees:
         raise Http404
     return row
 

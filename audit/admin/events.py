@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,8 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page
 from access.admin.place import place_of
 from access.models import Membership, ServiceAccount, User
+from access.permissions import may_in_organisation
 from approvals.models import ChangeRequest
-from audit.admin.reading import TYPES, told
+from audit.admin.reading import TYPES, Told, told
 from audit.ledger import current_log
 from audit.models import Checkpoint, Event, Log, b64
 from flags.models import Environment
@@ -42,34 +44,18 @@ class EventListPage(Page):
     title = _("Audit")
 
     def get(self, request: HttpRequest, project: str) -> HttpResponse:
-        asked = request.GET
         environments = list(self.project.environments.all())
-        logs = list(Log.objects.order_by("-pk"))
-        log = next((each for each in logs if str(each.pk) == asked.get("log")), logs[0])
         self.problems: list[str] = []
-        filtered, is_filtered = self._filtered(log, environments)
-        rows = filtered.filter(log=log)
-        before = asked.get("before", "")
-        if before.isdecimal():
-            rows = rows.filter(index__lt=int(before[:18]))
-        # One more than is shown says whether there is a next page; nothing is ever counted.
-        # Positions first, which an index holds in order; whole rows only of those that are shown.
-        positions = list(rows.order_by("-index").values_list("index", flat=True)[: PAGE_SIZE + 1])
-        found = list(log.events.filter(index__in=positions).order_by("-index")[: PAGE_SIZE + 1])
-        shown = found[:PAGE_SIZE]
-        older = [each for each in logs if each.pk < log.pk]
+        shown, about = listed(request.GET, lambda log: self._filtered(log, environments))
         return self.show(
             rows=told(self.project, shown, environments),
-            next_before=shown[-1].index if len(found) > PAGE_SIZE else None,
-            older_log=older[0] if older and len(found) <= PAGE_SIZE else None,
-            is_first=not before,
-            is_filtered=is_filtered,
             problems=self.problems,
             types=[(name, label) for name, (_icon, label) in TYPES.items()],
             people=self._people(),
             environments=environments,
             can_export=self.holds("audit.export"),
-            **_head(),
+            sees_organisation=may_in_organisation(self.actor, "audit.view"),
+            **about,
         )
 
     def _people(self) -> list[tuple[str, str]]:
@@ -92,21 +78,8 @@ class EventListPage(Page):
         if (environment := asked.get("environment")) in {each.key for each in environments}:
             filtered = True
             rows = rows.filter(subject__startswith=f"project/{key}/environment/{environment}/")
-        for name, end in (("from", timedelta()), ("to", timedelta(days=1))):
-            if value := asked.get(name, "").strip():
-                filtered = True
-                try:
-                    moment = datetime.fromisoformat(value)
-                    # In UTC at once, which the ends of the calendar have no room for.
-                    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-                    if name == "to":
-                        # A day is meant with all its hours, a time with its last second.
-                        moment += end if len(value) == 10 else timedelta(seconds=1)
-                except (ValueError, OverflowError):
-                    self.problems.append(str(_("“%s” is no date; use one such as 2026-11-20.") % value[:40]))
-                    continue
-                rows = _since(rows, log, moment) if name == "from" else _until(rows, log, moment)
-        return rows, filtered
+        rows, is_between = between(rows, log, asked, self.problems)
+        return rows, filtered or is_between
 
     def _about(self, text: str, environments: list[Environment]) -> QuerySet[Event]:
         """Events about the flags and segments that are meant: looked for among these, not in the ledger."""
@@ -143,6 +116,57 @@ class EventListPage(Page):
                 )
             )
         return found[0][:SEARCHED], found[1][:SEARCHED]
+
+
+def listed(
+    asked: Mapping[str, str], filtered: Callable[[Log], tuple[QuerySet[Event], bool]]
+) -> tuple[list[Event], dict[str, Any]]:
+    """A page of events, newest first, and what the template says of it.
+
+    `filtered`: the rows that are asked for of a log, and whether that is fewer than all.
+    """
+    logs = list(Log.objects.order_by("-pk"))
+    log = next((each for each in logs if str(each.pk) == asked.get("log")), logs[0])
+    rows, is_filtered = filtered(log)
+    rows = rows.filter(log=log)
+    before = asked.get("before", "")
+    if before.isdecimal():
+        rows = rows.filter(index__lt=int(before[:18]))
+    # One more than is shown says whether there is a next page; nothing is ever counted.
+    # Positions first, which an index holds in order; whole rows only of those that are shown.
+    positions = list(rows.order_by("-index").values_list("index", flat=True)[: PAGE_SIZE + 1])
+    found = list(log.events.filter(index__in=positions).order_by("-index")[: PAGE_SIZE + 1])
+    shown = found[:PAGE_SIZE]
+    older = [each for each in logs if each.pk < log.pk]
+    return shown, {
+        "next_before": shown[-1].index if len(found) > PAGE_SIZE else None,
+        "older_log": older[0] if older and len(found) <= PAGE_SIZE else None,
+        "is_first": not before,
+        "is_filtered": is_filtered,
+        **_head(),
+    }
+
+
+def between(
+    rows: QuerySet[Event], log: Log, asked: Mapping[str, str], problems: list[str]
+) -> tuple[QuerySet[Event], bool]:
+    """The events within the dates that are asked for, and whether any are."""
+    given = False
+    for name, end in (("from", timedelta()), ("to", timedelta(days=1))):
+        if value := asked.get(name, "").strip():
+            given = True
+            try:
+                moment = datetime.fromisoformat(value)
+                # In UTC at once, which the ends of the calendar have no room for.
+                moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+                if name == "to":
+                    # A day is meant with all its hours, a time with its last second.
+                    moment += end if len(value) == 10 else timedelta(seconds=1)
+            except (ValueError, OverflowError):
+                problems.append(str(_("“%s” is no date; use one such as 2026-11-20.") % value[:40]))
+                continue
+            rows = _since(rows, log, moment) if name == "from" else _until(rows, log, moment)
+    return rows, given
 
 
 def _since(rows: QuerySet[Event], log: Log, moment: datetime) -> QuerySet[Event]:
@@ -193,13 +217,12 @@ class EventPage(Page):
         if row is None:
             raise Http404
         environments = list(self.project.environments.all())
-        item = told(self.project, [row], environments)[0]
-        return self.show(
-            title=item.what,
-            item=item,
-            line=row.line,
-            leaf=b64(bytes(row.leaf_hash)),
-        )
+        return self.show(**one(row, told(self.project, [row], environments)[0]))
+
+
+def one(row: Event, item: Told) -> dict[str, Any]:
+    """What the template of one event says."""
+    return {"title": item.what, "item": item, "line": row.line, "leaf": b64(bytes(row.leaf_hash))}
 
 
 def _head() -> dict[str, Any]:

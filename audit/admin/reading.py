@@ -64,6 +64,12 @@ TYPES: dict[str, tuple[str, Any]] = {
     "access.v1.account.signed_in_locally": ("password", _("Local sign-in beside a provider")),
     "access.v1.account.unlocked": ("lock_open", _("Account unlocked")),
     "access.v1.address.unlocked": ("lock_open", _("Address unlocked")),
+    "access.v1.factor.added": ("phonelink_lock", _("Second factor set up")),
+    "access.v1.factor.removed": ("phonelink_erase", _("Second factor removed")),
+    "access.v1.factor.recovery_code_used": ("sos", _("Recovery code used")),
+    "access.v1.factor.reset": ("phonelink_erase", _("Second factors reset")),
+    "access.v1.factor.encrypted_anew": ("enhanced_encryption", _("Second factors encrypted anew")),
+    "access.v1.factor_policy.changed": ("policy", _("What is asked of second factors changed")),
     "access.v1.identity_provider.changed": ("key", _("Identity provider changed")),
     "access.v1.session.ended": ("logout", _("Sessions ended")),
     "access.v1.refused": ("block", _("Access refused, in sums")),
@@ -117,14 +123,14 @@ class Told:
         return self.has_documents and self.event.type in VERSIONS and isinstance(self.after, dict)
 
 
-def told(project: Project, events: Sequence[Event], environments: Iterable[Environment]) -> list[Told]:
-    """The events in their order. Five queries, however many there are."""
+def told(project: Project | None, events: Sequence[Event], environments: Iterable[Environment]) -> list[Told]:
+    """The events in their order; `project` None: of the organisation. Five queries, however many there are."""
     data = {event.pk: json.loads(event.line)["data"] for event in events}
     blobs = _blobs(data.values())
     requests = _requests(project, events)
     reviewers = {review.reviewer for request in requests.values() for review in request.reviews.all()}
     members = {
-        event.subject.rpartition("/")[2] for event in events if event.type.endswith("membership.changed")
+        _tail(event) for event in events if event.subject.startswith("access/") and ":" in _tail(event)
     }
     names = display_names({event.actor for event in events} | reviewers | members)
     places = {environment.key: environment.name for environment in environments}
@@ -183,7 +189,7 @@ def _said(
 ) -> tuple[str, tuple[str, ...]]:
     """What it is about, and what happened to it in words."""
     if event.type in ("access.v1.membership.changed", "access.v1.organisation_membership.changed"):
-        member = event.subject.rpartition("/")[2]
+        member = _tail(event)
         roles = [
             ", ".join(_role(role) for role in (document or {}).get("roles", ())) or "none"
             for document in (before, after)
@@ -207,15 +213,23 @@ def _said(
             return about, ()
         allowed = [", ".join(data.get(name, ())) or "none" for name in ("origins_before", "origins")]
         return about, (f"Allowed origins: {' → '.join(allowed)}",)
-    tail = event.subject.split("/")[2:] if event.subject.startswith("project/") else event.subject.split("/")
+    about = names.get(_tail(event), "")
+    parts = event.subject.removeprefix("access/").split("/")
+    tail = parts[2:] if event.subject.startswith("project/") else parts
     if isinstance(before, dict) and isinstance(after, dict):
         changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         words = tuple(
             f"{name.replace('_', ' ')}: {_brief(before.get(name))} → {_brief(after.get(name))}"
             for name in changed
         )
-        return " ".join(tail), words
+        return about or " ".join(tail), words
+    if about:
+        return about, ()
     return " ".join(tail).replace("-", " ") if len(tail) < 2 else f"{tail[0].replace('-', ' ')} {tail[1]}", ()
+
+
+def _tail(event: Event) -> str:
+    return event.subject.rpartition("/")[2]
 
 
 def _role(entry: str | dict[str, Any]) -> str:
@@ -234,6 +248,8 @@ def _brief(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        value = ", ".join(value) or "none"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:59]}…"
 
@@ -257,7 +273,7 @@ def _whole(value: Any, blobs: dict[str, Any]) -> Any:
     return blobs.get(digest, value) if digest else value
 
 
-def _requests(project: Project, events: Iterable[Event]) -> dict[str, ChangeRequest]:
+def _requests(project: Project | None, events: Iterable[Event]) -> dict[str, ChangeRequest]:
     """The requests behind these events, by change id."""
     numbers = {}
     for event in events:

@@ -5,12 +5,13 @@ A module of this package that brings pages has `urlpatterns`; add them here. The
 
 from django.urls import path
 
-from audit.admin import downloads, events, exports
+from audit.admin import downloads, events, exports, organisation
 
 urlpatterns = [
     path("audit/", events.audit, name="audit"),
     *downloads.urlpatterns,
     *exports.urlpatterns,
+    *organisation.urlpatterns,
     path("p/<str:project>/audit/", events.EventListPage.as_view(), name="event-list"),
     path("p/<str:project>/audit/<uuid:event>/", events.EventPage.as_view(), name="event"),
 ]

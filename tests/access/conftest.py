@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,9 @@ from tests.gate.conftest import later as later
 
 
 @pytest.fixture
-def openid() -> Iterator[OpenIdProvider]:
+def openid(settings: Any) -> Iterator[OpenIdProvider]:
     provider = OpenIdProvider()
+    settings.PRIVATE_ISSUERS = [provider.issuer]
     yield provider
     provider.stop()
 

@@ -10,16 +10,11 @@ import pytest
 from django.test import Client
 
 from access import grants, machines, teams
+from access.admin.pages import holders
+from access.holders import eligible, who_may
 from access.models import IdentityProvider, Membership, User
 from access.notifications import delivering
-from access.permissions import (
-    ForbiddenError,
-    eligible,
-    may,
-    may_in_organisation,
-    service_actor,
-    who_may,
-)
+from access.permissions import ForbiddenError, may, may_in_organisation, service_actor
 from access.signin import factors, providers
 from access.signin.factor_policy import set_factor_policy
 from approvals.models import ChangeRequest
@@ -73,13 +68,30 @@ def test_approvals_of_whoever_has_no_factor_do_not_count(cast: Cast, app: App) -
     assert eligible({reviewer}, "change.approve", cast.project) == {reviewer}
     asks(cast, roles=["reviewer"])
     assert eligible({reviewer}, "change.approve", cast.project) == set()
-    assert not any(each.member == reviewer for each in who_may("change.approve", cast.project))
+    [standing] = [each for each in who_may("change.approve", cast.project) if each.member == reviewer]
+    assert (standing.waits, standing.verbs) == (True, frozenset())
     request = cast.propose()
     with pytest.raises(ForbiddenError, match="counts with a second factor only"):
         cast.approve(request)
     set_up_app("reviewer", app)
     assert eligible({reviewer}, "change.approve", cast.project) == {reviewer}
     assert cast.approve(request).state == ChangeRequest.State.APPLIED
+
+
+def test_who_may_says_who_would_if_they_had_a_second_factor(cast: Cast, app: App) -> None:
+    asks(cast, roles=["reviewer"])
+    set_up_app("second_reviewer", app)
+    client = Client(headers={"Host": "localhost"})
+    client.force_login(cast.users["viewer"])
+    page = client.get("/admin/p/shop/who-may/?verb=change.approve").content.decode()
+    assert "more account holds a role that gives this, and has no second factor" in page
+    assert "waits for a second factor" in page
+    found = client.get("/api/v1/who-may?project=shop&verb=change.approve").json()["holders"]
+    told = {each["name"]: each["may"] for each in found}
+    assert (told["Reviewer"], told["Second Reviewer"]) == (False, True)
+    standing = f"/admin/p/shop/standing/{cast.users['reviewer'].pseudonym}/"
+    assert "waits for a second factor" in client.get(standing).content.decode()
+    assert "Reviewer" not in holders(cast.project, "change.approve")
 
 
 def test_a_team_a_superuser_and_a_custom_role_are_held_to_it_and_programs_are_not(cast: Cast) -> None:

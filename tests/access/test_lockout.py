@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
+from access import accounts
 from access.permissions import ForbiddenError
 from access.signin import lockout
 from audit.models import Event
@@ -62,6 +63,70 @@ def test_a_success_forgets_nothing(cast: Cast) -> None:
     assert attempt("outsider", PASSWORD).status_code == 302
     attempt("viewer")
     assert attempt("viewer", PASSWORD).status_code == 429
+
+
+def known_browser(name: str) -> Client:
+    """A browser in which somebody has signed in, and out."""
+    browser = Client(headers={"Host": "localhost"}, REMOTE_ADDR="203.0.113.5")
+    assert browser.post("/admin/login/", {"username": name, "password": PASSWORD}).status_code == 302
+    browser.post("/admin/logout/")
+    return browser
+
+
+def sign_in(browser: Client, name: str, password: str = PASSWORD, address: str = "203.0.113.5") -> int:
+    form = {"username": name, "password": password}
+    return browser.post("/admin/login/", form, REMOTE_ADDR=address).status_code
+
+
+def test_strangers_do_not_shut_out_the_browser_in_which_somebody_signed_in_before(cast: Cast) -> None:
+    browser = known_browser("root")
+    for n in range(12):
+        attempt("root", address=f"192.0.2.{n}")
+    for name in ("nobody", "viewer", "reviewer"):
+        attempt(name, address="203.0.113.5")
+    assert attempt("root", PASSWORD, "198.51.100.1").status_code == 429
+    assert sign_in(browser, "root") == 302
+    # It is known for that account alone, wherever it is.
+    assert sign_in(browser, "author") == 429
+    browser.post("/admin/logout/")
+    assert sign_in(browser, "root", address="198.51.100.2") == 302
+
+
+def test_guesses_from_a_known_browser_are_bounded_too_and_shut_out_nobody_else(cast: Cast) -> None:
+    browser = known_browser("viewer")
+    for n in range(3):
+        sign_in(browser, "viewer", WRONG, f"203.0.113.{n}")
+    assert sign_in(browser, "viewer") == 429
+    assert attempt("viewer", PASSWORD, "192.0.2.9").status_code == 302
+    lockout.unlock_person(cast.actor("root"), cast.users["viewer"])
+    assert sign_in(browser, "viewer") == 302
+
+
+def test_a_browser_stays_the_same_one_however_often_somebody_signs_in(cast: Cast) -> None:
+    browser = known_browser("viewer")
+    for _ in range(3):
+        sign_in(browser, "viewer", WRONG)
+        if sign_in(browser, "viewer") == 302:
+            browser.post("/admin/logout/")
+    assert sign_in(browser, "viewer") == 429
+
+
+def test_no_browser_is_known_by_a_cookie_of_another_account_or_password(cast: Cast) -> None:
+    browser = known_browser("viewer")
+    mine, hers = (f"known_{cast.users[name].pseudonym.removeprefix('user:')}" for name in ("viewer", "root"))
+    browser.cookies[hers] = browser.cookies[mine].value
+    for n in range(3):
+        attempt("root", address=f"192.0.2.{n}")
+        attempt("viewer", address=f"198.51.100.{n}")
+    assert sign_in(browser, "root") == 429
+    accounts.set_password(cast.actor("root"), cast.users["viewer"], f"{PASSWORD}-anew")
+    assert sign_in(browser, "viewer", f"{PASSWORD}-anew") == 429
+
+
+def test_nobody_is_counted_as_a_known_browser_by_the_name_they_type(cast: Cast) -> None:
+    for n in range(3):
+        attempt("viewer guessed", address=f"192.0.2.{n}")
+    assert [each.person for each in lockout.lockouts()] == []
 
 
 def test_it_ends_by_itself(cast: Cast) -> None:

@@ -17,7 +17,7 @@ from django.test import Client
 from access.models import IdentityProvider, User
 from access.permissions import ForbiddenError
 from access.signin import providers
-from access.signin.openid import refuse_endpoint
+from access.signin.openid import Session, refuse_endpoint
 from audit.models import Event
 from tests.access.openid_provider import ANOTHER_KEY, SECRET, OpenIdProvider, begin, browser, sign_in
 from tests.cast import Cast
@@ -142,10 +142,28 @@ def test_an_endpoint_that_is_not_safe_is_refused(
     assert "cannot be trusted" in told(client)
 
 
-@pytest.mark.parametrize("host", ["localhost:6379", "127.0.0.1", "[::1]:8000"])
-def test_a_provider_elsewhere_cannot_send_us_to_this_machine(host: str) -> None:
-    with pytest.raises(OAuth2Error, match="on this machine"):
-        refuse_endpoint("token_endpoint", f"https://{host}/", "https://login.example.com")
+@pytest.mark.parametrize("address", ["localhost:6379", "127.0.0.1", "[::1]:8000", "169.254.169.254"])
+def test_a_provider_sends_us_to_no_address_that_is_not_public(address: str) -> None:
+    with pytest.raises(OAuth2Error, match="not public"), Session() as session:
+        session.post(f"https://{address}/token")
+
+
+def test_a_provider_elsewhere_sends_us_to_no_host_inside_that_was_named(settings: Any) -> None:
+    settings.PRIVATE_ISSUERS = ["https://login.internal/realms/acme"]
+    with pytest.raises(OAuth2Error, match="inside"):
+        refuse_endpoint("token_endpoint", "https://login.internal/token", "https://login.example.com")
+    refuse_endpoint("token_endpoint", "https://login.internal/token", "https://login.internal/realms/acme")
+
+
+def test_a_provider_inside_is_not_asked_unless_it_is_named(
+    cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    members = {"name": "Inside", "issuer": "https://127.0.0.1:9", "client_id": "countersign"}
+    providers.save_provider(cast.actor("root"), "inside", members)
+    assert browser().post("/sign-in/inside/")["Location"] == "/admin/login/"
+    assert (
+        "not public; whoever runs the server names the issuer in COUNTERSIGN_PRIVATE_ISSUERS" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from access import grants, machines, teams
+from access.holders import who_may
 from access.models import OrganisationMembership, Team
-from access.permissions import ForbiddenError, may, projects_where, service_actor, who_may
+from access.permissions import ForbiddenError, may, projects_where, service_actor
 from access.roles import OrganisationRole, Role
 from access.signin.factor_policy import set_factor_policy
 from approvals import workflow

@@ -66,7 +66,7 @@ def test_what_stands_in_a_path_has_the_type_that_the_address_takes(document: dic
     uuids = {path.split("/")[3] for (path, _), kind in told.items() if kind == "uuid"}
     assert uuids == {"events", "emergencies", "exports"}
     numbers = {path.split("/")[3] for (path, _), kind in told.items() if kind == "integer"}
-    ours = {"chats", "deliveries", "webhooks"}
+    ours = {"chats", "deliveries", "sessions", "webhooks"}
     assert numbers == {"change-requests", "rollout-plans", "sdk-keys", "tokens", "trust-rules", *ours}
 
 

@@ -32,7 +32,7 @@ def test_a_team_holds_a_role_with_limits_for_the_people_in_it(api: Api) -> None:
     reason = {"role": "reviewer", "role_name": "Reviewer", "scope": "project", "team": "Payments"}
     found = api.get("viewer", "who-may?project=shop&verb=change.approve").body["holders"]
     assert [each["reasons"] for each in found if each["member"] == outsider] == [
-        [{**reason, "limits": limits}]
+        [{**reason, "limits": limits, "waits": False}]
     ]
     assert "Outsider" in {each["name"] for each in api.get("viewer", "people").results}
     refused = api("root", "DELETE", "teams/payments")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.utils import timezone
 
-from access import issuers, workload
+from access import issuers, outgoing, workload
 from access.limits import LimitsError
 from access.models import ServiceAccount, TrustRule
 from access.permissions import ForbiddenError
@@ -239,6 +240,41 @@ def test_a_new_key_of_the_issuer_is_found(
     monkeypatch.setattr(issuers, "PAUSE", 0.0)
     assert me(api, issuer.token(OTHER, "next")).status == 200
     assert me(api, issuer.token()).status == 401, "the key that it took back counts no more"
+
+
+def test_an_issuer_that_is_slow_holds_up_nobody_whose_key_is_known(
+    api: Api, rule: TrustRule, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuers.signing_key(issuer.url, "rsa", "RS256")
+    monkeypatch.setattr(issuers, "KEPT", 0.0)
+    monkeypatch.setattr(outgoing, "STEP", 0.1)
+    asked, answered = threading.Event(), threading.Event()
+    answer = issuer.answer
+
+    def slow(path: str) -> Any:
+        asked.set()
+        assert answered.wait(10)
+        return answer(path)
+
+    monkeypatch.setattr(issuer, "answer", slow)
+    monkeypatch.setattr(outgoing, "_connect", functools.partial(_patiently, outgoing._connect))
+    first = threading.Thread(target=issuers.signing_key, args=(issuer.url, "rsa", "RS256"))
+    first.start()
+    try:
+        assert asked.wait(10)
+        assert issuers.signing_key(issuer.url, "rsa", "RS256")
+        with pytest.raises(issuers.IssuerError):
+            issuers.signing_key(issuer.url, "just-made", "RS256")
+    finally:
+        answered.set()
+        first.join()
+    assert len(issuer.asked) == 4, "one asked anew, nobody else"
+
+
+def _patiently(connect: Any, *args: Any) -> Any:
+    connection = connect(*args)
+    connection.sock.settimeout(10)
+    return connection
 
 
 @pytest.mark.parametrize(

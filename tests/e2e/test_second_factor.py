@@ -30,6 +30,16 @@ for row in Session.objects.all():
 """
 
 
+TRIED = """
+from axes.models import AccessAttempt
+from django.utils import timezone
+for n in range(10):
+    AccessAttempt.objects.create(
+        username="nora", ip_address=f"192.0.2.{n}", attempt_time=timezone.now(), failures_since_start=1
+    )
+"""
+
+
 def with_a_key(page: Page) -> None:
     """A virtual authenticator, which touches and recognises its owner by itself."""
     devtools = page.context.new_cdp_session(page)
@@ -101,6 +111,8 @@ def test_a_passkey_and_an_app_are_set_up_sign_in_and_are_shown_again_before_an_a
         expect(page.get_by_text("Your app is set up.")).to_be_visible()
 
         leave(page)
+        # Strangers have tried her name: that shuts out neither her key nor this browser, in which she was before.
+        embedded.manage("shell", "-c", TRIED)
         page.goto("/admin/login/?next=/admin/sessions/")
         page.get_by_role("button", name="Sign in with a passkey").click()
         page.wait_for_url("**/admin/sessions/")
@@ -116,6 +128,10 @@ def test_a_passkey_and_an_app_are_set_up_sign_in_and_are_shown_again_before_an_a
         page.wait_for_url("**/flags/")
 
         approves_with_a_fresh_factor(page, embedded)
+        stranger = chromium.browser.new_context(base_url=embedded.base_url)
+        type_password(unknown := stranger.new_page(), nora)
+        expect(unknown.get_by_text("Too many wrong passwords")).to_be_visible()
+        stranger.close()
     finally:
         context.close()
 

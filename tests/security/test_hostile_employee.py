@@ -6,10 +6,11 @@ import json
 
 import pytest
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.test import Client
 
 from access import grants, machines, teams, workload
-from access.models import ServiceAccount, User
+from access.models import ServiceAccount, SignedInSession, User
 from access.permissions import ForbiddenError, service_actor
 from approvals import workflow
 from approvals.models import ApprovalPolicy, ChangeRequest
@@ -160,3 +161,69 @@ def test_an_administrator_lowers_no_policy_alone_and_nobody_below_one(api: Api) 
     assert api.cast.propose().required_approvals == 1, "protected asks for one, whatever a policy says"
     seen = [each["type"] for each in api.get("auditor", "events?project=shop").results]
     assert "approvals.v1.policy.changed" in seen
+
+
+def test_an_administrator_who_makes_themselves_a_reviewer_is_named_and_does_not_pass_their_own_change(
+    api: Api,
+) -> None:
+    cast, administrator = api.cast, api.cast.users["administrator"].pseudonym
+    body = {"project": "shop", "member": administrator, "role": "reviewer"}
+    assert api.post("administrator", "memberships", body).status == 201
+    event = Event.objects.filter(type="access.v1.membership.changed").order_by("-index")[0]
+    assert (event.actor, event.subject.endswith(administrator)) == (administrator, True)
+    request = workflow.change(
+        cast.actor("administrator"),
+        cast.project,
+        [{"subject": cast.subject(), "after": ON}],
+        title="Mine",
+        rationale="planned",
+    )
+    with pytest.raises(GateError, match="somebody else"):
+        cast.approve(request, "administrator")
+    assert not served(cast)
+
+
+def test_a_person_made_up_to_approve_leads_to_whoever_made_them(api: Api) -> None:
+    cast = api.cast
+    made = api.post("root", "accounts", {"username": "nobody-real", "password": "hares in the oats"})
+    puppet = made.body["id"]
+    given = {"project": "shop", "member": puppet, "role": "reviewer"}
+    assert api.post("root", "memberships", given).status == 201
+    request = cast.propose()
+    client = Client(headers={"Host": "localhost"})
+    client.post("/admin/login/", {"username": "nobody-real", "password": "hares in the oats"})
+    approved = client.post(
+        f"/api/v1/change-requests/{request.number}/approve", {"digest": request.digest}, "application/json"
+    )
+    assert approved.status_code == 200, "it can happen"
+    root = cast.users["root"].pseudonym
+    for kind, subject in (
+        ("access.v1.account.created", f"access/{puppet}"),
+        ("access.v1.membership.changed", f"access/project/shop/{puppet}"),
+    ):
+        assert Event.objects.filter(type=kind, subject__startswith="access/", actor=root).filter(
+            subject__endswith=subject.rpartition("/")[2]
+        ), kind
+    assert Event.objects.filter(type="approvals.v1.change_request.approved", actor=puppet)
+
+
+def test_a_role_kept_ready_for_an_id_that_nobody_has_is_refused(api: Api) -> None:
+    for member in ("user:0123456789ab", "service:0123456789ab", "root "):
+        with pytest.raises(ValidationError, match="is no person, service account or team"):
+            grants.appoint(api.cast.actor("root"), member, "organisation-administrator")
+        with pytest.raises(ValidationError, match="no person, service account or team"):
+            grants.grant(api.cast.actor("administrator"), api.cast.project, member, "reviewer")
+
+
+def test_a_colleague_is_not_signed_out_looked_at_or_shut_out_by_whoever_may_not(api: Api) -> None:
+    victim = api.cast.users["reviewer"].pseudonym
+    browser = Client(headers={"Host": "localhost"})
+    browser.post("/admin/login/", {"username": "reviewer", "password": PASSWORD})
+    number = SignedInSession.objects.get(user__pseudonym=victim).pk
+    for name in ("author", "administrator"):
+        assert api.get(name, f"sessions?account={victim}").status == 403
+        assert api.post(name, "sessions/end", {"account": victim}).status == 403
+        assert api.post(name, f"sessions/{number}/end").status == 403
+        assert api(name, "PATCH", f"accounts/{victim}", {"is_active": False}).status == 403
+        assert api.post(name, f"accounts/{victim}/password", {"password": "mine from now on"}).status == 403
+    assert browser.get("/api/v1/me").json()["id"] == victim
