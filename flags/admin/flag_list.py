@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
+from access.admin.saved_views import views_shown
 from access.models import User
 from approvals.admin.pending import Pending, open_by_subject
 from approvals.policies import Rules, requirements_of, touched_flag
@@ -157,6 +158,7 @@ class FlagListPage(Page):
             owners=[(user.pseudonym, str(user)) for user in owners],
             states=_states(environments),
             overdue=overdue_in(self.project).count(),
+            **views_shown(self, "flags"),
         )
 
     def _rows(self, flags: list[Flag], environments: list[Environment]) -> list[Row]:
