@@ -93,6 +93,7 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
         person.signed_in_sessions.all().delete()
         inbox.forget(person)
         person.saved_views.all().delete()
+        person.draft_edits.all().delete()
         AccessAttempt.objects.filter(username=person.username).delete()
         Session.objects.filter(pk__in=_sessions(person)).delete()
         _forget_answers(person)
