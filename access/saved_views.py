@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import QueryDict
 
-from access.models import SavedView
+from access.models import SavedView, User
 from access.permissions import require
 from audit.actor import Actor
 
@@ -26,7 +25,7 @@ class SavedViewError(ValueError):
 
 def views_of(actor: Actor, project: Any, page: str) -> QuerySet[SavedView]:
     """The person's own views of a page."""
-    return SavedView.objects.filter(person_id=actor.id, project=project, page=page)
+    return SavedView.objects.filter(person__pseudonym=actor.id, project=project, page=page)
 
 
 def save_view(actor: Actor, project: Any, page: str, name: str, query: str) -> SavedView:
@@ -44,8 +43,9 @@ def save_view(actor: Actor, project: Any, page: str, name: str, query: str) -> S
     mine = views_of(actor, project, page)
     if not mine.filter(name=name).exists() and mine.count() >= MOST:
         raise SavedViewError(f"You have {MOST} views of this page; delete one first.")
+    me = User.objects.get(pseudonym=actor.id)
     row, _is_new = SavedView.objects.update_or_create(
-        person_id=actor.id, project=project, page=page, name=name, defaults={"query": query}
+        person=me, project=project, page=page, name=name, defaults={"query": query}
     )
     return row
 
@@ -56,14 +56,12 @@ def delete_view(actor: Actor, project: Any, page: str, number: int) -> None:
     views_of(actor, project, page).filter(pk=number).delete()
 
 
-def normal_query(query: str | Mapping[str, Any]) -> str:
+def normal_query(query: str | QueryDict) -> str:
     """The filters of a query string alone, in one order, so that a view knows when it is the one shown."""
-    read = (
-        QueryDict(query.lstrip("?")[: LONGEST_QUERY * 2], mutable=True) if isinstance(query, str) else query
-    )
+    read = QueryDict(query.lstrip("?")[: LONGEST_QUERY * 2]) if isinstance(query, str) else query
     kept = QueryDict(mutable=True)
-    for name in sorted(set(read) - set(_PASSING)):
-        values = read.getlist(name) if isinstance(read, QueryDict) else [read[name]]
-        if wanted := [value for value in values if value]:
-            kept.setlist(name, sorted(wanted))
+    for name, values in sorted(read.lists()):
+        wanted = sorted(str(value) for value in values if value)
+        if wanted and name not in _PASSING:
+            kept.setlist(name, wanted)
     return kept.urlencode()

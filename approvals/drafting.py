@@ -34,7 +34,7 @@ MOST = 500
 
 def edits_of(actor: Actor, project: Project) -> QuerySet[DraftEdit]:
     """The actor's own edits in the project, oldest first."""
-    return DraftEdit.objects.filter(person_id=actor.id, project=project)
+    return DraftEdit.objects.filter(person__pseudonym=actor.id, project=project)
 
 
 def edit_of(actor: Actor, project: Project, subject: str) -> DraftEdit | None:

@@ -1,0 +1,233 @@
+"""Finding flags among ten thousand: words and facets, and how many each further choice would leave.
+
+Light rows are read once and passed over once. A choice within a facet adds (this owner or that), facets narrow
+each other; a facet's numbers count what the other facets leave. The queries are as many for one flag as for all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from django.db.models import F, Max, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from access.models import User
+from flags import lifecycle
+from flags.models import Environment, Flag, FlagConfiguration, Project, RolloutPlan
+from flags.subjects import Subject
+
+SORTS = {"key": _("By key"), "changed": _("Last changed first"), "expiry": _("Next to expire first")}
+# Of long facets the most frequent; what is chosen is always shown.
+MOST_SHOWN = 50
+NOBODY = "-"
+MARKS = {
+    "pending": _("change requested"),
+    "rollout": _("rollout plan"),
+    "killed": _("killed"),
+    "stale": _("stale"),
+    "expired": _("expired"),
+    "hibernating": _("hibernating"),
+    "archived": _("archived"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value of a facet: how many flags it would leave, and the query string with it put in or taken out."""
+
+    value: str
+    label: str
+    count: int
+    is_chosen: bool
+    query: str
+
+
+@dataclass(slots=True)
+class Facet:
+    """What can be chosen under one heading."""
+
+    name: str
+    label: str
+    # Its parameter in the address; several facets may share one.
+    parameter: str
+    names: Mapping[str, Any]
+    chosen: frozenset[str]
+    counts: Counter[str] = field(default_factory=Counter)
+    choices: list[Choice] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Found:
+    """Primary keys of the flags that match, in order; and the facets with their numbers."""
+
+    keys: list[int]
+    facets: list[Facet]
+    text: str
+    sort: str
+
+    @property
+    def chips(self) -> list[tuple[str, Choice]]:
+        """What is chosen, each with the query string without it."""
+        return [(each.label, one) for each in self.facets for one in each.choices if one.is_chosen]
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.text or any(each.chosen for each in self.facets))
+
+
+@cache
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+def search(
+    project: Project, asked: QueryDict, environments: Collection[Environment], pending: Iterable[str]
+) -> Found:
+    """The flags that a query string asks for. What it names and nobody knows is passed over.
+
+    `pending`: subjects of open requests.
+    """
+    sort = asked.get("sort", "")
+    sort = sort if sort in SORTS else "key"
+    text = asked.get("q", "").strip()[:200]
+    states = _States(project, environments, pending)
+    facets = _facets(project, asked, environments)
+    words = text.casefold()
+    wants_archived = "archived" in facets[-1].chosen
+    keys = []
+    for pk, key, name, team, kind, owner, tags, archived in _rows(project, sort):
+        tagged = _tags(tags)
+        if words and not any(words in each.casefold() for each in (key, name, team, *tagged)):
+            continue
+        marks = states.marks(pk, archived)
+        values: list[Collection[str]] = [(owner or NOBODY,), (team or NOBODY,), tagged, (kind,)]
+        values += [(states.of(pk, environment),) for environment in environments]
+        values.append(marks)
+        missed = [facet for facet, has in zip(facets, values, strict=True) if not _meets(facet, has)]
+        is_here = archived == wants_archived
+        if is_here and not missed:
+            keys.append(pk)
+        if len(missed) > 1:
+            continue
+        for facet, has in zip(facets, values, strict=True):
+            if (not missed or missed[0] is facet) and (is_here or facet is facets[-1]):
+                facet.counts.update(has)
+    if sort == "changed":
+        keys = _by_change(project, keys)
+    for facet in facets:
+        facet.choices = list(_choices(facet, asked))
+    return Found(keys, facets, text, sort)
+
+
+def _meets(facet: Facet, has: Collection[str]) -> bool:
+    return not facet.chosen or not facet.chosen.isdisjoint(has)
+
+
+def _rows(project: Project, sort: str) -> Iterable[tuple[Any, ...]]:
+    rows = Flag.objects.filter(project=project).annotate(tag_text=Cast("tags", TextField()))
+    first = [F("expires_at").asc(nulls_last=True)] if sort == "expiry" else []
+    members = ("pk", "key", "name", "team", "kind", "owner_id", "tag_text", "archived")
+    found: Iterable[tuple[Any, ...]] = rows.order_by(*first, "key").values_list(*members)
+    return found
+
+
+def _by_change(project: Project, keys: list[int]) -> list[int]:
+    rows = FlagConfiguration.objects.filter(flag__project=project).values("flag_id")
+    changed = dict(rows.annotate(at=Max("changed_at")).values_list("flag_id", "at"))
+    touched = sorted((key for key in keys if key in changed), key=changed.__getitem__, reverse=True)
+    return touched + [key for key in keys if key not in changed]
+
+
+class _States:
+    """What is so of each flag, as sets of primary keys: where it is on, and what marks it has."""
+
+    def __init__(
+        self, project: Project, environments: Collection[Environment], pending: Iterable[str]
+    ) -> None:
+        now = timezone.now()
+        self.on: dict[int, set[int]] = {environment.pk: set() for environment in environments}
+        self.marked: dict[str, set[Any]] = {name: set() for name in MARKS}
+        rows = FlagConfiguration.objects.filter(
+            Q(document__enabled=True) | Q(document__killed=True), environment__project=project
+        )
+        for flag, environment, killed in rows.values_list("flag_id", "environment_id", "document__killed"):
+            if killed:
+                self.marked["killed"].add(flag)
+            else:
+                self.on.setdefault(environment, set()).add(flag)
+        mine = Flag.objects.filter(project=project)
+        plans = RolloutPlan.objects.filter(flag__project=project, state__in=RolloutPlan.UNFINISHED)
+        self.marked["rollout"] = set(plans.values_list("flag_id", flat=True))
+        self.marked["stale"] = _keys(lifecycle.stale(now).filter(project=project))
+        self.marked["expired"] = _keys(lifecycle.expired(now).filter(project=project))
+        self.marked["hibernating"] = _keys(mine.exclude(hibernation={}))
+        subjects = (Subject.parse(each) for each in pending)
+        named = {
+            each.key for each in subjects if each.kind in ("configuration", "definition", "expectations")
+        }
+        self.marked["pending"] = _keys(mine.filter(key__in=named))
+
+    def of(self, flag: int, environment: Environment) -> str:
+        return "on" if flag in self.on[environment.pk] else "off"
+
+    def marks(self, flag: int, archived: bool) -> list[str]:
+        found = [name for name, flags in self.marked.items() if flag in flags]
+        return [*found, "archived"] if archived else found
+
+
+def _keys(flags: QuerySet[Flag]) -> set[int]:
+    return set(flags.values_list("pk", flat=True))
+
+
+def _facets(project: Project, asked: QueryDict, environments: Iterable[Environment]) -> list[Facet]:
+    owners = User.objects.filter(owned_flags__project=project).distinct()
+    people = {user.pseudonym: str(user) for user in owners}
+    free: dict[str, Any] = {NOBODY: _("none")}
+    kinds = dict(Flag.Kind.choices)
+    found = [
+        _facet("owner", _("Owner"), asked, {NOBODY: _("nobody"), **people}),
+        _facet("team", _("Team"), asked, free),
+        _facet("tag", _("Tag"), asked, {}),
+        _facet("kind", _("Kind"), asked, kinds, only=kinds),
+    ]
+    states = asked.getlist("state")
+    for environment in environments:
+        suffix = f":{environment.key}"
+        chosen = {value.removesuffix(suffix) for value in states if value.endswith(suffix)} & {"on", "off"}
+        names = {"on": _("on"), "off": _("off")}
+        found.append(Facet(suffix, environment.name, "state", names, frozenset(chosen)))
+    found.append(Facet("marks", str(_("Marks")), "state", MARKS, frozenset(states) & frozenset(MARKS)))
+    return found
+
+
+def _facet(
+    name: str, label: Any, asked: QueryDict, names: Mapping[str, Any], only: Collection[str] = ()
+) -> Facet:
+    """`only`: other values are passed over; empty: any may be asked for."""
+    chosen = frozenset(value for value in asked.getlist(name) if value and (not only or value in only))
+    return Facet(name, str(label), name, names, chosen)
+
+
+def _choices(facet: Facet, asked: QueryDict) -> Iterable[Choice]:
+    wanted = [value for value, _count in facet.counts.most_common(MOST_SHOWN)]
+    shown = list(facet.names) if facet.parameter == "state" else wanted
+    shown += [value for value in sorted(facet.chosen) if value not in shown]
+    suffix = facet.name if facet.name.startswith(":") else ""
+    for value in shown:
+        is_chosen, whole = value in facet.chosen, f"{value}{suffix}"
+        if not facet.counts[value] and not is_chosen:
+            continue
+        query = asked.copy()
+        query.pop("page", None)
+        others = [each for each in query.getlist(facet.parameter) if each != whole]
+        query.setlist(facet.parameter, others if is_chosen else [*others, whole])
+        label = str(facet.names.get(value, value))
+        yield Choice(whole, label, facet.counts[value], is_chosen, f"?{query.urlencode()}")
