@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from access.permissions import require
 from approvals import archive, drafting
 from approvals.workflow.archiving import blockers
 from audit.actor import Actor
@@ -30,6 +31,7 @@ def edit(actor: Actor, project: Project, keys: Iterable[str], what: str, tag: st
     `what`: `on:<environment>`, `off:<environment>`, `tag` or `archive`. Raises `BulkError` and what
     `drafting.collect` raises.
     """
+    require(actor, "change.propose", project)
     flags = list(Flag.objects.filter(project=project, key__in=set(keys), archived=False).order_by("key"))
     if not flags:
         raise BulkError(_("Tick at least one flag first."))
@@ -51,13 +53,16 @@ def edit(actor: Actor, project: Project, keys: Iterable[str], what: str, tag: st
     if operations:
         drafting.collect(actor, project, operations, base)
     done = len({Subject.parse(each["subject"]).key for each in operations})
+    left = ngettext("%(n)d was left out: %(why)s", "%(n)d were left out: %(why)s", len(flags) - done)
+    left = left % {"n": len(flags) - done, "why": why}
+    if not done:
+        raise BulkError(_("Nothing is changed in your draft. %s") % left)
     told = ngettext(
         "%d flag is changed in your draft. Nobody was asked yet.",
         "%d flags are changed in your draft. Nobody was asked yet.",
         done,
     )
-    left = ngettext("%(n)d was left out: %(why)s", "%(n)d were left out: %(why)s", len(flags) - done)
-    return told % done + (" " + left % {"n": len(flags) - done, "why": why} if done < len(flags) else "")
+    return f"{told % done} {left}" if done < len(flags) else told % done
 
 
 _Edits = tuple[list[dict[str, Any]], dict[str, int], str]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from django.db.models import F, Max, Q, QuerySet, TextField
@@ -62,6 +64,17 @@ class Facet:
     chosen: frozenset[str]
     counts: Counter[str] = field(default_factory=Counter)
     choices: list[Choice] = field(default_factory=list)
+    environment: Environment | None = None
+
+    def admits(self, row: _Row, states: _States) -> bool:
+        """Whether a row has one of the chosen values."""
+        if self.environment is not None:
+            return ("on" if row[0] in states.on[self.environment.pk] else "off") in self.chosen
+        if self.name == "tag":
+            return not self.chosen.isdisjoint(_tags(row[6]))
+        if self.name == "marks":
+            return any(row[0] in states.marked[name] for name in self.chosen)
+        return (_COLUMNS[self.name](row) or NOBODY) in self.chosen
 
 
 @dataclass(slots=True)
@@ -83,7 +96,16 @@ class Found:
         return bool(self.text or any(each.chosen for each in self.facets))
 
 
-@cache
+# Primary key, key, name, team, kind, owner, tags as text, archived.
+_Row = tuple[int, str, str, str, str, str | None, str, bool]
+_COLUMNS: Mapping[str, Callable[[_Row], str | None]] = {
+    "team": itemgetter(3),
+    "kind": itemgetter(4),
+    "owner": itemgetter(5),
+}
+
+
+@lru_cache(maxsize=20_000)
 def _tags(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
@@ -100,26 +122,27 @@ def search(
     text = asked.get("q", "").strip()[:200]
     states = _States(project, environments, pending)
     facets = _facets(project, asked, environments)
-    words = text.casefold()
-    wants_archived = "archived" in facets[-1].chosen
-    keys = []
-    for pk, key, name, team, kind, owner, tags, archived in _rows(project, sort):
-        tagged = _tags(tags)
-        if words and not any(words in each.casefold() for each in (key, name, team, *tagged)):
+    words, wants_archived = text.casefold(), "archived" in facets[-1].chosen
+    active = [facet for facet in facets if facet.chosen]
+    # Rows that meet everything, and those that one facet alone keeps out: that one counts them too.
+    matching: list[_Row] = []
+    kept_out: dict[str, list[_Row]] = {facet.name: [] for facet in facets}
+    away = 0
+    for row in _rows(project, sort):
+        if words and words not in "\n".join((row[1], row[2], row[3], *_tags(row[6]))).casefold():
             continue
-        marks = states.marks(pk, archived)
-        values: list[Collection[str]] = [(owner or NOBODY,), (team or NOBODY,), tagged, (kind,)]
-        values += [(states.of(pk, environment),) for environment in environments]
-        values.append(marks)
-        missed = [facet for facet, has in zip(facets, values, strict=True) if not _meets(facet, has)]
-        is_here = archived == wants_archived
-        if is_here and not missed:
-            keys.append(pk)
-        if len(missed) > 1:
+        missed = [facet for facet in active if not facet.admits(row, states)]
+        away += row[7] and missed in ([], [facets[-1]])
+        if row[7] != wants_archived:
             continue
-        for facet, has in zip(facets, values, strict=True):
-            if (not missed or missed[0] is facet) and (is_here or facet is facets[-1]):
-                facet.counts.update(has)
+        if not missed:
+            matching.append(row)
+        elif len(missed) == 1:
+            kept_out[missed[0].name].append(row)
+    for facet in facets:
+        facet.counts = states.count(facet, matching + kept_out[facet.name])
+    facets[-1].counts["archived"] = away
+    keys = [row[0] for row in matching]
     if sort == "changed":
         keys = _by_change(project, keys)
     for facet in facets:
@@ -127,15 +150,11 @@ def search(
     return Found(keys, facets, text, sort)
 
 
-def _meets(facet: Facet, has: Collection[str]) -> bool:
-    return not facet.chosen or not facet.chosen.isdisjoint(has)
-
-
-def _rows(project: Project, sort: str) -> Iterable[tuple[Any, ...]]:
+def _rows(project: Project, sort: str) -> Iterable[_Row]:
     rows = Flag.objects.filter(project=project).annotate(tag_text=Cast("tags", TextField()))
     first = [F("expires_at").asc(nulls_last=True)] if sort == "expiry" else []
     members = ("pk", "key", "name", "team", "kind", "owner_id", "tag_text", "archived")
-    found: Iterable[tuple[Any, ...]] = rows.order_by(*first, "key").values_list(*members)
+    found: Iterable[_Row] = rows.order_by(*first, "key").values_list(*members)
     return found
 
 
@@ -173,14 +192,22 @@ class _States:
         named = {
             each.key for each in subjects if each.kind in ("configuration", "definition", "expectations")
         }
+        self.marked["archived"] = _keys(mine.filter(archived=True))
         self.marked["pending"] = _keys(mine.filter(key__in=named))
 
-    def of(self, flag: int, environment: Environment) -> str:
-        return "on" if flag in self.on[environment.pk] else "off"
-
-    def marks(self, flag: int, archived: bool) -> list[str]:
-        found = [name for name, flags in self.marked.items() if flag in flags]
-        return [*found, "archived"] if archived else found
+    def count(self, facet: Facet, rows: list[_Row]) -> Counter[str]:
+        """How many of the rows have each value of a facet. Sets and columns as a whole: a loop would be slow."""
+        if facet.name == "tag":
+            return Counter(chain.from_iterable(_tags(row[6]) for row in rows))
+        if facet.name in _COLUMNS:
+            found = Counter(map(_COLUMNS[facet.name], rows))
+            nobody = found.pop(None, 0) + found.pop("", 0)
+            return Counter({NOBODY: nobody, **{value: n for value, n in found.items() if value}})
+        flags = {row[0] for row in rows}
+        if facet.environment is not None:
+            on = len(self.on[facet.environment.pk] & flags)
+            return Counter({"on": on, "off": len(flags) - on})
+        return Counter({name: len(marked & flags) for name, marked in self.marked.items()})
 
 
 def _keys(flags: QuerySet[Flag]) -> set[int]:
@@ -203,7 +230,9 @@ def _facets(project: Project, asked: QueryDict, environments: Iterable[Environme
         suffix = f":{environment.key}"
         chosen = {value.removesuffix(suffix) for value in states if value.endswith(suffix)} & {"on", "off"}
         names = {"on": _("on"), "off": _("off")}
-        found.append(Facet(suffix, environment.name, "state", names, frozenset(chosen)))
+        found.append(
+            Facet(suffix, environment.name, "state", names, frozenset(chosen), environment=environment)
+        )
     found.append(Facet("marks", str(_("Marks")), "state", MARKS, frozenset(states) & frozenset(MARKS)))
     return found
 

@@ -217,7 +217,10 @@ def test_what_is_chosen_is_a_chip_that_takes_it_away_again(cast: Cast, browser: 
 def test_many_environments_are_chosen_from(cast: Cast, browser: Browser) -> None:
     for number in range(4):
         catalogue.create_environment(
-            cast.actor("administrator"), cast.project, f"more-{number}", {"position": number + 3}
+            cast.actor("administrator"),
+            cast.project,
+            f"more-{number}",
+            {"name": "More", "position": number + 3},
         )
     cast.flag()
     shown = [each.key for each in browser("author").get(LIST).context["columns"]]
