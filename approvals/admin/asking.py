@@ -89,9 +89,13 @@ class WhyForm(forms.Form):
     def __init__(self, *args: Any, needs: Requirements, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.needs = needs
-        self.goes_to_draft = self.is_bound and TO_DRAFT in self.data
         self.fields["rationale"].required = needs.rationale and not self.goes_to_draft
         self.fields["ticket"].required = needs.ticket and not self.goes_to_draft
+
+    @property
+    def goes_to_draft(self) -> bool:
+        """Whether it was sent by the second button."""
+        return self.is_bound and TO_DRAFT in self.data
 
 
 class AskForm(WhyForm):
