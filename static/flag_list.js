@@ -59,7 +59,7 @@
     const chosen = boxes().filter((box) => box.checked).length;
     const words = root.querySelector("[data-selected]");
     if (!words) return;
-    words.textContent = `${chosen} of ${boxes().length} ticked`;
+    words.textContent = words.dataset.words.replace("{n}", chosen).replace("{all}", boxes().length);
     const all = root.querySelector("[data-select-page]");
     all.checked = chosen > 0 && chosen === boxes().length;
     all.indeterminate = chosen > 0 && chosen < boxes().length;
