@@ -92,6 +92,8 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
         Authenticator.objects.filter(user=person).delete()
         person.signed_in_sessions.all().delete()
         inbox.forget(person)
+        person.saved_views.all().delete()
+        person.draft_edits.all().delete()
         AccessAttempt.objects.filter(username=person.username).delete()
         Session.objects.filter(pk__in=_sessions(person)).delete()
         _forget_answers(person)

@@ -394,3 +394,28 @@ class StoredAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} ({self.key})"
+
+
+class SavedView(models.Model):
+    """The filters of one page of one project, kept by one person under a name.
+
+    A private preference: nobody else sees it and nothing depends on it, so the ledger does not track it. It
+    goes when the person is erased.
+    """
+
+    person = models.ForeignKey(
+        User, on_delete=models.CASCADE, to_field="pseudonym", related_name="saved_views"
+    )
+    project = models.ForeignKey("flags.Project", on_delete=models.CASCADE, related_name="+")
+    page = models.CharField(max_length=16)
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=2_000)
+
+    class Meta:
+        ordering = ("name", "pk")
+        constraints = (
+            models.UniqueConstraint(fields=["person", "project", "page", "name"], name="saved_view_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.name

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
+from access.models import User
 from audit.history import Tracked, history
 from audit.ledger import timestamp
 from audit.models import Event
@@ -248,3 +249,36 @@ class Emergency(models.Model):
     @property
     def is_overdue(self) -> bool:
         return self.reviewed_at is None and self.due_at <= timezone.now()
+
+
+class DraftEdit(models.Model):
+    """What somebody means to change at one subject, before anybody was asked: together, their draft in a project.
+
+    Private, and nothing that is served changes by it, so the ledger hears of it when it is proposed. It goes
+    when it is proposed or discarded, or the person is erased.
+    """
+
+    person = models.ForeignKey(
+        User, on_delete=models.CASCADE, to_field="pseudonym", related_name="draft_edits"
+    )
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    subject = models.CharField(max_length=512)
+    # What stood there when the edit began, and its version: what collides with what stands now.
+    before = models.JSONField(null=True)
+    base = models.PositiveIntegerField()
+    after = models.JSONField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(fields=["person", "project", "subject"], name="draft_edit_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"draft of {self.subject}"
+
+    @property
+    def operation(self) -> dict[str, Any]:
+        """As `workflow.propose` takes it."""
+        return {"subject": self.subject, "after": self.after}

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection, connections
 from django.test.utils import setup_databases, teardown_databases
 
+from flags.admin import flag_search
 from tests.cast import Cast, assemble, standing
 from tests.replay import Replay
 
@@ -32,6 +33,12 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
 def no_checkpoint_of_another_test(settings: Any) -> None:
     """What a host keeps outside the database belongs to one database, and each test has its own."""
     (settings.DATA_DIR / "last-known-good" / "checkpoint").unlink(missing_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered_of_another_test() -> None:
+    """What is kept by an environment's revision would be wrong where a test rolled that back."""
+    flag_search.served.cache_clear()
 
 
 @pytest.fixture

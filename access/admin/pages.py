@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.functional import SimpleLazyObject
 from django.views import View
 from django.views.defaults import permission_denied
 
@@ -17,6 +18,7 @@ from access.admin.place import Place, place_of
 from access.holders import who_may
 from access.models import User
 from access.permissions import ForbiddenError
+from approvals import drafting
 from audit.actor import Actor
 from audit.ledger import LedgerError
 from flags.models import Project
@@ -75,9 +77,14 @@ class Page(View):
             "project": self.project,
             "verbs": self.place.verbs,
             "title": self.title,
+            # For the banner, which a fragment does not have.
+            "draft": SimpleLazyObject(self._draft),
             **context,
         }
         return shown(self.request, template or self.template, whole, self.wants_fragment, status)
+
+    def _draft(self) -> drafting.Summary | None:
+        return drafting.summary_of(self.actor, self.project) if self.holds("change.propose") else None
 
     def say(self, text: object) -> None:
         messages.success(self.request, str(text))

@@ -13,6 +13,7 @@ from access.admin import (
     people,
     providers,
     role_table,
+    saved_views,
     security,
     service_accounts,
     sessions,
@@ -26,6 +27,7 @@ from access.admin import (
 urlpatterns = [
     path("p/<str:project>/people/", people.PeoplePage.as_view(), name="people"),
     path("p/<str:project>/people/<int:number>/limits/", people.LimitsPage.as_view(), name="role-limits"),
+    path("p/<str:project>/views/<str:page>/", saved_views.SavedViewsPage.as_view(), name="saved-views"),
     path("p/<str:project>/who-may/", standing.WhoMayPage.as_view(), name="who-may"),
     path("p/<str:project>/standing/<str:member>/", standing.StandingPage.as_view(), name="standing"),
     path("roles/", role_table.RoleTablePage.as_view(), name="role-table"),

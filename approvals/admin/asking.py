@@ -9,14 +9,19 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ParseError
 
+from access.admin.pages import Page
 from access.api import strict_json
+from approvals import drafting
 from approvals.policy_document import Requirements
 from approvals.workflow import InvalidError
 
+# The second button of every form that asks for a change (`countersign/add_to_draft.html`).
+TO_DRAFT = "to-draft"
 SOON, AT, BY_HAND = "soon", "at", "by-hand"
 # What the database holds as a version; a larger one was never shown by a page.
 LARGEST_VERSION = 2**31 - 1
@@ -63,7 +68,7 @@ class DocumentField(forms.JSONField):
 
 
 class WhyForm(forms.Form):
-    """Rationale and ticket, required where the policies say so."""
+    """Rationale and ticket, required where the policies say so. Not of a draft: it is asked when it is proposed."""
 
     rationale = forms.CharField(
         label=_("Why"),
@@ -84,8 +89,13 @@ class WhyForm(forms.Form):
     def __init__(self, *args: Any, needs: Requirements, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.needs = needs
-        self.fields["rationale"].required = needs.rationale
-        self.fields["ticket"].required = needs.ticket
+        self.fields["rationale"].required = needs.rationale and not self.goes_to_draft
+        self.fields["ticket"].required = needs.ticket and not self.goes_to_draft
+
+    @property
+    def goes_to_draft(self) -> bool:
+        """Whether it was sent by the second button."""
+        return self.is_bound and TO_DRAFT in self.data
 
 
 class AskForm(WhyForm):
@@ -133,6 +143,8 @@ class AskForm(WhyForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        if self.goes_to_draft:
+            return cleaned
         if cleaned.get("when") == AT and "zone" in cleaned:
             cleaned["moment"] = self._moment("at", cleaned["zone"])
         if cleaned.get("ends") and "zone" in cleaned:
@@ -165,6 +177,15 @@ class AskForm(WhyForm):
             case "by-hand":
                 options["scheduled_at"] = None
         return options
+
+
+def into_draft(page: Page, subject: str, after: Any, base: int, back: str) -> HttpResponse:
+    """Add what a form makes to the draft of whoever filled it in, say so, and go back. Raises as `collect`."""
+    if drafting.collect(page.actor, page.project, [{"subject": subject, "after": after}], {subject: base}):
+        page.say(_("Added to your draft. Nobody was asked yet, and nothing changed."))
+    else:
+        page.say(_("This is what stands there already, so there is nothing of it in your draft."))
+    return page.leave(back)
 
 
 def place_error(form: forms.Form, error: InvalidError, **fields: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from approvals import workflow
+from approvals import drafting, workflow
 from approvals.models import ChangeRequest
 from approvals.standing import standings
 from audit.actor import Actor
@@ -26,13 +26,18 @@ def change_once(
 ) -> ChangeRequest:
     """`workflow.change`, or the request by which this actor asked for exactly this already.
 
-    The project's row is locked around looking and asking, so that two clicks at once cannot both ask.
+    The project's row is locked around looking and asking, so that two clicks at once cannot both ask. What was
+    asked for is no draft any more.
     """
     with recording(actor):
         project.hold()
-        return _asked_before(actor, project, operations, options) or workflow.change(
+        made = _asked_before(actor, project, operations, options) or workflow.change(
             actor, project, operations, **options
         )
+        drafting.edits_of(actor, project).filter(
+            subject__in=[each["subject"] for each in operations]
+        ).delete()
+        return made
 
 
 def _asked_before(

@@ -14,8 +14,17 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
-from approvals import workflow
-from approvals.admin.asking import AT, BY_HAND, LARGEST_VERSION, SOON, AskForm, place_error, read_json
+from approvals import drafting, workflow
+from approvals.admin.asking import (
+    AT,
+    BY_HAND,
+    LARGEST_VERSION,
+    SOON,
+    AskForm,
+    into_draft,
+    place_error,
+    read_json,
+)
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
@@ -39,6 +48,8 @@ class SwitchForm(AskForm):
 
     base = forms.IntegerField(min_value=0, max_value=LARGEST_VERSION, widget=forms.HiddenInput)
     next = forms.CharField(required=False, widget=forms.HiddenInput)
+    # Of the draft's edit that the form starts from; empty: it starts from what stands there.
+    draft = forms.CharField(required=False, widget=forms.HiddenInput)
     state = forms.ChoiceField(
         label=_("Switch"), choices=[(ON, _("On")), (OFF, _("Off"))], widget=forms.RadioSelect
     )
@@ -58,10 +69,17 @@ class SwitchForm(AskForm):
     )
 
     def __init__(
-        self, *args: Any, flag: Flag, environment: Environment, shown: Document, **kwargs: Any
+        self,
+        *args: Any,
+        flag: Flag,
+        environment: Environment,
+        shown: Document,
+        stands: Document,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.flag, self.environment, self.shown = flag, environment, shown
+        # What the form starts from, and what stood there: the same, unless a draft has something else.
+        self.flag, self.environment, self.shown, self.stands = flag, environment, shown, stands
         variants = [(name, name) for name in flag.variants]
         self.fields["variant"].choices = self.fields["rest"].choices = variants  # type: ignore[attr-defined]
         everyone = _("Everyone else") if shown.get("rules") or shown.get("targets") else _("Everyone")
@@ -135,6 +153,7 @@ class ConfigurationPage(Page):
         self.document: Document | None = self.configuration.document if self.configuration else None
         self.version: int = self.configuration.version if self.configuration else 0
         self.subject = Subject("configuration", self.project.key, flag.key, environment.key)
+        self.edit = drafting.edit_of(self.actor, self.project, str(self.subject))
 
     @property
     def back(self) -> str:
@@ -152,26 +171,45 @@ class SwitchPage(ConfigurationPage):
 
     def get(self, request: HttpRequest, project: str, key: str, environment: str) -> HttpResponse:
         self.find()
-        return self._show(self._form(None, self._shown(self.document)))
+        return self._show(self._fresh())
+
+    def _fresh(self) -> SwitchForm:
+        """Starting from one's own draft, where it has this, else from what stands there."""
+        stands = self._shown(self.document)
+        if self.edit is None:
+            return self._form(None, stands, stands)
+        return self._form(None, self.edit.after, self._shown(self.edit.before))
 
     def post(self, request: HttpRequest, project: str, key: str, environment: str) -> HttpResponse:
         self.find()
         base = request.POST.get("base", "")
         seen = self._document_at(int(base)) if base.isdecimal() and len(base) < 10 else None
-        form = self._form(request.POST, self._shown(seen))
+        stands = self._shown(seen)
+        started, is_gone = stands, False
+        if mark := request.POST.get("draft"):
+            is_gone = mark != drafting.mark_of(self.edit)
+            started = self.edit.after if self.edit and not is_gone else stands
+        form = self._form(request.POST, started, stands)
         if "preview" in request.POST:
             return self._preview(form)
         if not self.holds("change.propose"):
-            return self._show(self._form(None, self._shown(self.document)), 403)
+            return self._show(self._fresh(), 403)
+        if is_gone:
+            self.complain(
+                _("Your draft changed meanwhile, in another window. This starts from how it is now.")
+            )
+            return self.leave(request.get_full_path())
         if not form.is_valid():
             return self._show(form, 422)
         after = form.after
         try:
+            if form.goes_to_draft:
+                return into_draft(self, str(self.subject), after, form.cleaned_data["base"], self.back)
             made = change_once(
                 self.actor,
                 self.project,
                 [{"subject": str(self.subject), "after": after}],
-                title=self._title(form.shown, after),
+                title=self._title(form.stands, after),
                 rationale=form.cleaned_data["rationale"],
                 ticket=form.cleaned_data["ticket"],
                 base={str(self.subject): form.cleaned_data["base"]},
@@ -206,14 +244,14 @@ class SwitchPage(ConfigurationPage):
         """Somebody was faster: show what they changed, keep what was typed, overwrite nothing."""
         self.find()
         data = posted.copy()
-        data["base"] = str(self.version)
+        data["base"], data["draft"] = str(self.version), ""
         now = self._shown(self.document)
         if form.cleaned_data["document"] is None:
             data["document"] = json.dumps(now, ensure_ascii=False, indent=2, sort_keys=True)
-        again = self._form(data, now)
+        again = self._form(data, now, now)
         conflict = {
-            "effects": wording.effects(self.environment.name, form.shown, now),
-            "before": form.shown,
+            "effects": wording.effects(self.environment.name, form.stands, now),
+            "before": form.stands,
             "after": now,
             "change_id": self.configuration.change_id if self.configuration else "",
             "seen": form.cleaned_data["base"],
@@ -235,11 +273,11 @@ class SwitchPage(ConfigurationPage):
         if after is None:
             return {"effects": [], "button": self._verb(form, None, when)}
         try:
-            effects = wording.effects(self.environment.name, form.shown, after)
+            effects = wording.effects(self.environment.name, form.stands, after)
         except _UNREADABLE:
             # A document that was typed may be anything; the gate will say where it is wrong.
             effects = [str(_("The document changes; it is checked when you ask."))]
-        nothing = after == form.shown and self.document is not None
+        nothing = after == form.stands and self.document is not None
         return {
             "effects": [str(_("Nothing changes."))] if nothing else effects,
             "nothing": nothing,
@@ -264,7 +302,7 @@ class SwitchPage(ConfigurationPage):
             return str(_("Schedule it"))
         if when == BY_HAND:
             return str(_("Prepare it"))
-        if after is not None and wording.is_on(after) != wording.is_on(form.shown):
+        if after is not None and wording.is_on(after) != wording.is_on(form.stands):
             return str(_("Turn on now") if wording.is_on(after) else _("Turn off now"))
         return str(_("Change it now"))
 
@@ -282,7 +320,7 @@ class SwitchPage(ConfigurationPage):
             pass  # the gate says where the document is wrong
         return text[:200]
 
-    def _form(self, data: QueryDict | None, shown: Document) -> SwitchForm:
+    def _form(self, data: QueryDict | None, shown: Document, stands: Document) -> SwitchForm:
         on = drafts.on_variant(self.flag)
         split = shown["default"].get("split", {}) if isinstance(shown.get("default"), dict) else {}
         weights = split.get("weights") or []
@@ -291,10 +329,13 @@ class SwitchPage(ConfigurationPage):
         if len(weights) == 2:
             on, rest = weights[0][0], weights[1][0]
             percent = Decimal(weights[0][1] * 100) / Decimal(weights[0][1] + weights[1][1])
+        edit = self.edit
         initial = {
-            "base": self.version,
+            "base": edit.base if edit else self.version,
+            "draft": drafting.mark_of(edit),
             "next": self.request.GET.get("next", ""),
-            "state": OFF if wording.is_on(shown) else ON,
+            # A click means to switch it; what is in the draft was switched there already.
+            "state": ON if wording.is_on(shown) == bool(edit) else OFF,
             "serve": KEEP,
             "variant": on,
             "rest": rest,
@@ -311,6 +352,7 @@ class SwitchPage(ConfigurationPage):
             flag=self.flag,
             environment=self.environment,
             shown=shown,
+            stands=stands,
             needs=requirements(self.project, [self.environment], [touched_flag(self.flag, self.environment)]),
             initial=initial,
         )
@@ -340,6 +382,7 @@ class SwitchPage(ConfigurationPage):
             configuration=self.configuration,
             summary=wording.summary(self.document),
             is_on=wording.is_on(self.document),
+            drafted=wording.summary(self.edit.after) if self.edit else "",
             is_killed=bool(self.document and self.document.get("killed")),
             pending=pending,
             can_ask=can_ask,

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from approvals.admin import (
+    draft,
     expectations,
     explain,
     freezes,
@@ -33,6 +34,7 @@ urlpatterns = [
     path("p/<str:project>/flags/<str:key>/hibernate/", ways.HibernatePage.as_view(), name="hibernate"),
     path("p/<str:project>/restore/<uuid:event>/", ways.RestorePage.as_view(), name="restore"),
     path("p/<str:project>/requests/<int:number>/revert/", ways.RevertPage.as_view(), name="revert"),
+    path("p/<str:project>/draft/", draft.DraftPage.as_view(), name="draft"),
     path("p/<str:project>/requests/", inbox.RequestListPage.as_view(), name="request-list"),
     path("p/<str:project>/requests/<int:number>/", review.ReviewPage.as_view(), name="request"),
     path("p/<str:project>/requests/<int:number>/edit/", revise.RevisePage.as_view(), name="request-edit"),

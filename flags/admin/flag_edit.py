@@ -7,19 +7,21 @@ from typing import Any
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
 from access.models import Membership, User
-from approvals.admin.asking import DocumentField, WhyForm, place_error
+from approvals import drafting
+from approvals.admin.asking import DocumentField, WhyForm, into_draft, place_error
 from approvals.admin.once import change_once
 from approvals.models import ChangeRequest
 from approvals.policy_document import Requirements
 from approvals.workflow import BlockedError, ConflictError, InvalidError
 from audit.ledger import timestamp
 from flags import wording
-from flags.documents import Document, definition_document
+from flags.documents import Document, definition_document, read_moment
 from flags.models import Flag, Project, validate_key
 from flags.subjects import Subject
 
@@ -176,11 +178,15 @@ class NewFlagPage(Page):
             return self._show(form, 422)
         key = form.cleaned_data["key"]
         subject = Subject("definition", self.project.key, key)
+        definition = form.definition(form.cleaned_data["type"])
         try:
+            if form.goes_to_draft:
+                back = reverse("admin:draft", args=[self.project.key])
+                return into_draft(self, str(subject), definition, 0, back)
             change_once(
                 self.actor,
                 self.project,
-                [{"subject": str(subject), "after": form.definition(form.cleaned_data["type"])}],
+                [{"subject": str(subject), "after": definition}],
                 title=f"New flag {key}"[:200],
                 rationale=form.cleaned_data["rationale"],
                 ticket=form.cleaned_data["ticket"],
@@ -210,18 +216,15 @@ class EditFlagPage(Page):
 
     def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         flag = self._find(key)
+        started = self._started(flag)
+        expires_at = read_moment(started.get("expires_at"))
         initial = {
-            **{name: getattr(flag, name) for name in ("name", "description", "kind", "team", "purpose")},
-            "permanent_reason": flag.permanent_reason,
-            "variants": flag.variants,
-            "owner": flag.owner_id or "",
-            "tags": ", ".join(flag.tags),
-            "docs_url": flag.docs_url,
-            "client_side": flag.client_side,
-            "temporary": flag.temporary,
-            "expires": flag.expires_at.astimezone(UTC).date() if flag.expires_at else None,
-            "on_expiry": flag.on_expiry,
-            "base": flag.version,
+            **started,
+            "owner": started.get("owner", ""),
+            "tags": ", ".join(started.get("tags", ())),
+            "temporary": started.get("temporary", False),
+            "expires": expires_at.astimezone(UTC).date() if expires_at else None,
+            "base": self.edit.base if self.edit else flag.version,
         }
         return self._show(flag, self._form(flag, None, initial))
 
@@ -230,12 +233,15 @@ class EditFlagPage(Page):
         form = self._form(flag, request.POST, {})
         if not form.is_valid():
             return self._show(flag, form, 422)
-        before = definition_document(flag)
+        after = form.definition(flag.type, self._started(flag))
         try:
+            if form.goes_to_draft:
+                back = reverse("admin:flag", args=[self.project.key, key])
+                return into_draft(self, str(flag.subject), after, form.cleaned_data["base"] or 0, back)
             made = change_once(
                 self.actor,
                 self.project,
-                [{"subject": str(flag.subject), "after": form.definition(flag.type, before)}],
+                [{"subject": str(flag.subject), "after": after}],
                 title=f"Edit {flag.key}"[:200],
                 rationale=form.cleaned_data["rationale"],
                 ticket=form.cleaned_data["ticket"],
@@ -274,12 +280,24 @@ class EditFlagPage(Page):
         flag: Flag | None = rows.select_related("project").first()
         if flag is None:
             raise Http404
+        self.edit = drafting.edit_of(self.actor, self.project, str(flag.subject))
         return flag
+
+    def _started(self, flag: Flag) -> Document:
+        """What the form starts from: one's own draft, where it has this flag, else what stands."""
+        started: Document = self.edit.after if self.edit else definition_document(flag)
+        return started
 
     def _form(self, flag: Flag, data: Any, initial: dict[str, Any]) -> DefinitionForm:
         return DefinitionForm(data, project=self.project, keep_owner=flag.owner_id or "", initial=initial)
 
     def _show(self, flag: Flag, form: DefinitionForm, status: int = 200, **more: Any) -> HttpResponse:
         return self.show(
-            status=status, title=_("Edit %s") % flag.key, form=form, flag=flag, button=_("Save"), **more
+            status=status,
+            title=_("Edit %s") % flag.key,
+            form=form,
+            flag=flag,
+            button=_("Save"),
+            drafted=_("what this form starts from.") if self.edit else "",
+            **more,
         )

@@ -9,24 +9,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.core.paginator import Paginator
-from django.db.models import CharField, Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Cast
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
-from access.models import User
+from access.admin.saved_views import views_shown
+from approvals import drafting
 from approvals.admin.pending import Pending, open_by_subject
-from approvals.policies import Rules, requirements_of, touched_flag
+from approvals.policies import Rules, touched_flag
 from approvals.policy_document import Requirements
 from approvals.waiting import overdue_in
+from approvals.workflow import GateError
 from flags import lifecycle, wording
+from flags.admin import flag_bulk
+from flags.admin.flag_search import SORTS, search
 from flags.documents import Document
 from flags.models import Environment, Flag, FlagConfiguration, Project, RolloutPlan
 from flags.subjects import Subject
 
 PAGE_SIZE = 50
+# More environments than these are chosen from.
+MOST_COLUMNS = 4
 
 
 @dataclass(slots=True)
@@ -39,6 +43,22 @@ class Cell:
     configuration: FlagConfiguration | None = None
     pending: list[Pending] = field(default_factory=list)
     plan: RolloutPlan | None = None
+    # What it is in the draft of whoever looks.
+    drafted: Document | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return Subject("configuration", self.flag.project.key, self.flag.key, self.environment.key)
+
+    @property
+    def drafted_state(self) -> str:
+        """Of the draft; empty where it has nothing of this."""
+        if self.drafted is None:
+            return ""
+        share = wording.rollout_share(self.drafted)
+        if not wording.is_on(self.drafted):
+            return str(_("off"))
+        return str(_("on for %s") % share[0]) if share else str(_("on"))
 
     @property
     def document(self) -> Document | None:
@@ -85,6 +105,8 @@ class Cell:
             parts.append(str(_("needs review")))
         if self.pending:
             parts.append(str(_("change requested")))
+        if self.drafted is not None:
+            parts.append(str(_("in your draft: %s") % self.drafted_state))
         if self.plan:
             parts.append(f"{_('rollout plan')} {self.plan.get_state_display().lower()}")
         return ", ".join(parts)
@@ -136,36 +158,59 @@ def cells_of(
 
 
 class FlagListPage(Page):
-    """Flags of a project: search, filters, 50 a page."""
+    """Flags of a project: search, facets, 50 a page; and edits of many of them, into one's own draft."""
 
     template = "countersign/flag_list.html"
     title = _("Flags")
 
     def get(self, request: HttpRequest, project: str) -> HttpResponse:
         environments = list(self.project.environments.all())
-        flags, filtered = self._filtered(environments)
-        page = Paginator(flags, PAGE_SIZE).get_page(request.GET.get("page"))
-        rows = self._rows(list(page.object_list), environments)
-        owners = User.objects.filter(owned_flags__project=self.project).distinct().order_by("username")
+        pending = open_by_subject(self.project)
+        found = search(self.project, request.GET, environments, pending)
+        page = Paginator(found.keys, PAGE_SIZE).get_page(request.GET.get("page"))
+        columns = _columns(environments, request.GET.getlist("column"))
+        rows = self._rows(list(page.object_list), columns, pending)
         return self.show(
             page=page,
             rows=rows,
+            found=found,
+            columns=columns,
             environments=environments,
-            needs=requirements_of(environments) if not rows else {},
-            is_filtered=filtered,
-            kinds=Flag.Kind.choices,
-            owners=[(user.pseudonym, str(user)) for user in owners],
-            states=_states(environments),
+            can_choose_columns=len(environments) > MOST_COLUMNS,
+            sorts=SORTS.items(),
             overdue=overdue_in(self.project).count(),
+            **views_shown(self, "flags"),
         )
 
-    def _rows(self, flags: list[Flag], environments: list[Environment]) -> list[Row]:
+    def post(self, request: HttpRequest, project: str) -> HttpResponse:
+        """Edit what was ticked, into the draft."""
+        try:
+            told = flag_bulk.edit(
+                self.actor,
+                self.project,
+                request.POST.getlist("flag"),
+                request.POST.get("what", ""),
+                request.POST.get("tag", ""),
+            )
+        except (GateError, flag_bulk.BulkError) as error:
+            self.complain(error)
+        else:
+            self.say(told)
+        return self.leave(request.get_full_path())
+
+    def _rows(
+        self, keys: list[int], environments: list[Environment], pending: Mapping[str, list[Pending]]
+    ) -> list[Row]:
         now = timezone.now()
-        pending = open_by_subject(self.project)
+        by_key = {row.pk: row for row in Flag.objects.filter(pk__in=keys).select_related("project", "owner")}
+        flags = [by_key[key] for key in keys if key in by_key]
         cells = cells_of(self.project, flags, environments, pending)
-        stale = set(
-            lifecycle.stale(now).filter(pk__in=[flag.pk for flag in flags]).values_list("pk", flat=True)
-        )
+        subjects = [str(cell.subject) for each in cells.values() for cell in each]
+        mine = drafting.edits_of(self.actor, self.project).filter(subject__in=subjects)
+        drafted = dict(mine.values_list("subject", "after"))
+        for cell in (cell for each in cells.values() for cell in each):
+            cell.drafted = drafted.get(str(cell.subject))
+        stale = set(lifecycle.stale(now).filter(pk__in=keys).values_list("pk", flat=True))
         return [
             Row(
                 flag,
@@ -177,73 +222,9 @@ class FlagListPage(Page):
             for flag in flags
         ]
 
-    def _filtered(self, environments: list[Environment]) -> tuple[QuerySet[Flag], bool]:
-        flags: QuerySet[Flag] = Flag.objects.filter(project=self.project).select_related("project", "owner")
-        asked = self.request.GET
-        filtered = False
-        flags = flags.filter(archived=asked.get("state") == "archived")
-        if text := asked.get("q", "").strip()[:200]:
-            filtered = True
-            flags = flags.annotate(tag_text=Cast("tags", CharField())).filter(
-                Q(key__icontains=text)
-                | Q(name__icontains=text)
-                | Q(team__icontains=text)
-                | Q(tag_text__icontains=text)
-            )
-        if (kind := asked.get("kind")) in Flag.Kind.values:
-            filtered, flags = True, flags.filter(kind=kind)
-        if owner := asked.get("owner"):
-            filtered, flags = True, flags.filter(owner__pseudonym=owner)
-        if state := asked.get("state"):
-            filtered, flags = True, self._in_state(flags, state, {each.key: each for each in environments})
-        return flags.order_by("key"), filtered
 
-    def _in_state(
-        self, flags: QuerySet[Flag], state: str, environments: Mapping[str, Environment]
-    ) -> QuerySet[Flag]:
-        here = FlagConfiguration.objects.filter(flag=OuterRef("pk"))
-        verb, _colon, key = state.partition(":")
-        match verb:
-            case "on" if key in environments:
-                on = here.filter(environment=environments[key], document__enabled=True)
-                killed = here.filter(environment=environments[key], document__killed=True)
-                return flags.filter(Exists(on), ~Exists(killed))
-            case "off" if key in environments:
-                on = here.filter(environment=environments[key], document__enabled=True)
-                killed = here.filter(environment=environments[key], document__killed=True)
-                return flags.filter(~Exists(on) | Exists(killed))
-            case "killed":
-                return flags.filter(Exists(here.filter(document__killed=True)))
-            case "pending":
-                subjects = [Subject.parse(text) for text in open_by_subject(self.project)]
-                return flags.filter(key__in={each.key for each in subjects if each.kind != "segment"})
-            case "rollout":
-                return flags.filter(
-                    Exists(RolloutPlan.objects.filter(flag=OuterRef("pk"), state__in=RolloutPlan.UNFINISHED))
-                )
-            case "stale":
-                return flags.filter(pk__in=lifecycle.stale(timezone.now()).values("pk"))
-            case "hibernating":
-                return flags.exclude(hibernation={})
-            case "expired":
-                return flags.filter(expires_at__lte=timezone.now())
-        return flags
-
-
-def _states(environments: Iterable[Environment]) -> list[tuple[str, str]]:
-    found = []
-    for environment in environments:
-        found += [
-            (f"on:{environment.key}", str(_("on in %s") % environment.name)),
-            (f"off:{environment.key}", str(_("off in %s") % environment.name)),
-        ]
-    return [
-        *found,
-        ("pending", str(_("change requested"))),
-        ("rollout", str(_("rollout plan"))),
-        ("killed", str(_("killed"))),
-        ("stale", str(_("stale"))),
-        ("expired", str(_("expired"))),
-        ("hibernating", str(_("hibernating"))),
-        ("archived", str(_("archived"))),
-    ]
+def _columns(environments: list[Environment], chosen: list[str]) -> list[Environment]:
+    """Those to show: all where they are few, else the chosen ones, else the last in order of promotion."""
+    if len(environments) <= MOST_COLUMNS:
+        return environments
+    return [each for each in environments if each.key in chosen] or environments[-MOST_COLUMNS:]

@@ -8,10 +8,12 @@ from typing import Any
 from django import forms
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
-from approvals.admin.asking import DocumentField, WhyForm, place_error
+from approvals import drafting
+from approvals.admin.asking import DocumentField, WhyForm, into_draft, place_error
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
 from approvals.models import ChangeRequest
@@ -142,6 +144,10 @@ class NewSegmentPage(Page):
         key = form.cleaned_data["key"]
         subject = str(Subject("segment", self.project.key, key))
         try:
+            if form.goes_to_draft:
+                return into_draft(
+                    self, subject, form.document, 0, reverse("admin:draft", args=[self.project.key])
+                )
             change_once(
                 self.actor,
                 self.project,
@@ -183,6 +189,10 @@ class EditSegmentPage(Page):
         if not form.is_valid():
             return self._show(segment, form, 422)
         try:
+            if form.goes_to_draft:
+                back = reverse("admin:segment", args=[self.project.key, key])
+                base = form.cleaned_data["base"] or 0
+                return into_draft(self, segment.ledger_subject, form.document, base, back)
             made = change_once(
                 self.actor,
                 self.project,
@@ -215,12 +225,13 @@ class EditSegmentPage(Page):
         return self.go("request", made.number)
 
     def _form(self, segment: Segment, data: Any) -> SegmentForm:
-        document = segment.document
+        self.edit = drafting.edit_of(self.actor, self.project, segment.ledger_subject)
+        document = self.edit.after if self.edit else segment.document
         initial = {
             "included": "\n".join(document.get("included", ())),
             "excluded": "\n".join(document.get("excluded", ())),
             "rules": document.get("rules"),
-            "base": segment.version,
+            "base": self.edit.base if self.edit else segment.version,
         }
         self.reached = environments_using(segment.key, self.project.pk)
         return SegmentForm(data, needs=requirements(self.project, self.reached), initial=initial)
@@ -233,6 +244,7 @@ class EditSegmentPage(Page):
             segment=segment,
             reached=self.reached,
             reviewers=holders(self.project, "change.approve", self.actor.id) if form.needs.approvals else [],
+            drafted=wording.segment(self.edit.after) if self.edit else "",
             button=_("Ask for review") if form.needs.approvals else _("Change it now"),
             **more,
         )

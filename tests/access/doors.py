@@ -88,8 +88,12 @@ PAGES = [
     *_pages(_P, "freeze.manage", "new-freeze/"),
     Door(f"{_P}new-freeze/", "POST", "freeze.manage", {}),
     Door(f"{_P}freezes/<str:key>/", "POST", "freeze.manage", {"lift": "1"}, FREEZE),
+    Door(
+        f"{_P}views/<str:page>/", "POST", "project.view", {"name": "On", "query": "q=on"}, {"page": "flags"}
+    ),
     Door(f"{_P}standing/<str:member>/", "GET", "project.view"),
-    *_pages(_P, "change.propose", "new-flag/", "new-segment/", "flags/<str:key>/edit/"),
+    Door(f"{_P}draft/", "POST", "change.propose", {"verb": "discard"}),
+    *_pages(_P, "change.propose", "draft/", "new-flag/", "new-segment/", "flags/<str:key>/edit/"),
     Door(f"{_P}segments/<str:key>/edit/", "GET", "change.propose", at={"key": "beta"}),
     Door(f"{_IN}rollout/", "GET", "change.propose"),
     Door(f"{_P}new-flag/", "POST", "change.propose", {}),

@@ -8,8 +8,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from approvals import workflow
-from approvals.models import ChangeRequest
+from approvals.models import ChangeRequest, DraftEdit
 from audit.ledger import timestamp
+from flags import catalogue
 from tests.cast import OFF, ON, Cast, split
 from tests.ui.conftest import Browser
 from tests.ui.pages import LIST
@@ -115,32 +116,158 @@ def grow(cast: Cast, prefix: str, count: int) -> None:
         cast.propose(OFF, key=key)
 
 
+PAGES = (
+    LIST,
+    f"{LIST}?q=first&kind=release&state=on:production&sort=changed",
+    "/admin/p/shop/flags/first-0/",
+    "/admin/p/shop/flags/first-0/in/production/",
+    "/admin/p/shop/draft/",
+    "/admin/p/shop/requests/?which=all",
+    "/admin/p/shop/requests/?which=waiting",
+    "/admin/p/shop/requests/{number}/",
+    "/admin/p/shop/audit/",
+    "/admin/p/shop/segments/",
+    "/admin/p/shop/environments/",
+    "/admin/p/shop/people/",
+    "/admin/p/shop/plans/",
+)
+
+
+def test_pages_cost_the_same_number_of_queries_for_few_flags_and_for_many(
+    cast: Cast, browser: Browser
+) -> None:
+    # All pages in one test: growing the catalogue by verbs takes longer than asking all of them.
+    def costs() -> dict[str, int]:
+        return {page: queries(browser, "administrator", page.format(number=number)) for page in PAGES}
+
+    grow(cast, "first", 2)
+    number = ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).earliest("pk").pk
+    few = costs()
+    grow(cast, "second", 12)
+    assert costs() == few
+    for page, count in few.items():
+        # One is the bell's, one the draft's banner; what is asked before a change checks all that applying would.
+        assert count <= (76 if "{number}" in page or page.endswith("/in/production/") else 35), page
+
+
+def facets(browser: Browser, query: str = "") -> dict[str, dict[str, int]]:
+    found = browser("author").get(LIST + query).context["found"]
+    return {facet.label: {each.label: each.count for each in facet.choices} for facet in found.facets}
+
+
+def three(cast: Cast) -> None:
+    owner = cast.users["author"].pseudonym
+    cast.flag("alpha", team="pay", tags=["web"], owner=owner)
+    cast.flag("beta", kind="experiment", team="pay", tags=["web", "app"])
+    cast.flag("gamma", team="search")
+    cast.propose(ON, key="alpha", environment="development")
+
+
+def test_facets_count_what_each_choice_would_leave(cast: Cast, browser: Browser) -> None:
+    three(cast)
+    found = facets(browser)
+    assert found["Team"] == {"pay": 2, "search": 1}
+    assert found["Tag"] == {"web": 2, "app": 1}
+    assert found["Kind"] == {"Release": 2, "Experiment": 1}
+    assert found["Owner"] == {"nobody": 2, "Author": 1}
+    assert found["Development"] == {"on": 1, "off": 2}
+    # A facet's own numbers do not shrink by what is chosen in it; the others' do.
+    found = facets(browser, "?team=pay")
+    assert found["Team"] == {"pay": 2, "search": 1}
+    assert found["Kind"] == {"Release": 1, "Experiment": 1}
+
+
 @pytest.mark.parametrize(
-    "url",
+    ("query", "keys"),
     [
-        LIST,
-        "/admin/p/shop/flags/first-0/",
-        "/admin/p/shop/flags/first-0/in/production/",
-        "/admin/p/shop/requests/?which=all",
-        "/admin/p/shop/requests/?which=waiting",
-        "/admin/p/shop/requests/{number}/",
-        "/admin/p/shop/audit/",
-        "/admin/p/shop/segments/",
-        "/admin/p/shop/environments/",
-        "/admin/p/shop/people/",
-        "/admin/p/shop/plans/",
+        ("?team=pay&team=search", ["alpha", "beta", "gamma"]),
+        ("?team=pay&tag=app", ["beta"]),
+        ("?state=on:development&state=off:production", ["alpha"]),
+        ("?state=on:development&state=off:development", ["alpha", "beta", "gamma"]),
+        ("?owner=-", ["beta", "gamma"]),
+        ("?tag=nothing", []),
+        ("?q=WEB&sort=changed", ["alpha", "beta"]),
+        ("?sort=changed", ["alpha", "beta", "gamma"]),
+        ("?sort=nonsense", ["alpha", "beta", "gamma"]),
     ],
 )
-def test_a_page_costs_the_same_number_of_queries_for_few_flags_and_for_many(
-    cast: Cast, browser: Browser, url: str
-) -> None:
-    grow(cast, "first", 2)
-    page = url
-    url = url.format(
-        number=ChangeRequest.objects.filter(state=ChangeRequest.State.IN_REVIEW).earliest("pk").pk
-    )
-    few = queries(browser, "administrator", url)
-    grow(cast, "second", 12)
-    assert queries(browser, "administrator", url) == few
-    # One of them is the bell's; what is asked before a change checks everything that applying it would.
-    assert few <= (75 if "{number}" in page or page.endswith("/in/production/") else 33)
+def test_facets_narrow_each_other(cast: Cast, browser: Browser, query: str, keys: list[str]) -> None:
+    three(cast)
+    rows = browser("author").get(LIST + query).context["rows"]
+    assert [row.flag.key for row in rows] == keys
+
+
+def test_the_next_to_expire_comes_first(cast: Cast, browser: Browser) -> None:
+    for key, days in (("alpha", 9), ("beta", 3)):
+        at = timestamp(timezone.now() + timezone.timedelta(days=days))
+        cast.flag(key, temporary=True, expires_at=at)
+    cast.flag("forever")
+    rows = browser("author").get(f"{LIST}?sort=expiry").context["rows"]
+    assert [row.flag.key for row in rows] == ["beta", "alpha", "forever"]
+
+
+def test_what_is_chosen_is_a_chip_that_takes_it_away_again(cast: Cast, browser: Browser) -> None:
+    three(cast)
+    html = html_of(browser, query="?team=pay&state=on:development&page=2")
+    assert 'href="?state=on%3Adevelopment"' in html
+    assert 'href="?team=pay"' in html
+    assert "Development: on" in html
+
+
+def test_many_environments_are_chosen_from(cast: Cast, browser: Browser) -> None:
+    for number in range(4):
+        catalogue.create_environment(
+            cast.actor("administrator"),
+            cast.project,
+            f"more-{number}",
+            {"name": "More", "position": number + 3},
+        )
+    cast.flag()
+    shown = [each.key for each in browser("author").get(LIST).context["columns"]]
+    assert shown == ["more-0", "more-1", "more-2", "more-3"]
+    chosen = browser("author").get(f"{LIST}?column=production&column=development").context["columns"]
+    assert [each.key for each in chosen] == ["development", "production"]
+
+
+def bulk(browser: Browser, what: str, *keys: str, tag: str = "") -> str:
+    answer = browser("author").post(LIST, {"flag": keys, "what": what, "tag": tag}, follow=True)
+    return str(answer.content.decode())
+
+
+def test_ticked_flags_are_turned_on_in_the_draft_and_counted(cast: Cast, browser: Browser) -> None:
+    three(cast)
+    html = bulk(browser, "on:development", "alpha", "beta", "gamma", "unknown")
+    assert "2 flags are changed in your draft" in html
+    assert "1 was left out: on there already" in html
+    assert "In your draft: on" in html
+    assert "beta in Development, not configured, in your draft: on" in html
+    assert DraftEdit.objects.count() == 2
+    assert "2 flags are changed" in bulk(browser, "off:development", "beta", "alpha")
+    assert [edit.subject for edit in DraftEdit.objects.order_by("subject")] == [
+        cast.subject("alpha", "development"),
+        cast.subject("beta", "development"),
+        cast.subject("gamma", "development"),
+    ]
+
+
+def test_ticked_flags_are_tagged_and_archived_in_the_draft(cast: Cast, browser: Browser) -> None:
+    three(cast)
+    assert "1 flag is changed" in bulk(browser, "tag", "alpha", "gamma", tag=" web ")
+    assert DraftEdit.objects.get().after["tags"] == ["web"]
+    html = bulk(browser, "archive", "alpha", "beta", "gamma")
+    assert "2 flags are changed" in html
+    assert "1 was left out: they are in use" in html
+    assert {edit.subject for edit in DraftEdit.objects.filter(after__archived=True)} == {
+        "project/shop/flag/beta",
+        "project/shop/flag/gamma",
+    }
+    assert DraftEdit.objects.get(subject="project/shop/flag/gamma").after["tags"] == ["web"]
+
+
+def test_nothing_ticked_or_nothing_to_do_is_told(cast: Cast, browser: Browser) -> None:
+    three(cast)
+    assert "Tick at least one flag first." in bulk(browser, "archive")
+    assert "Choose what to do" in bulk(browser, "on:nowhere", "alpha")
+    assert "Say which tag to add." in bulk(browser, "tag", "alpha")
+    assert browser("viewer").post(LIST, {"flag": ["alpha"], "what": "archive"}).status_code == 403
+    assert not DraftEdit.objects.exists()
