@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export COUNTERSIGN_PORT ?= 8000
 
-.PHONY: help run test prove check bench clean
+.PHONY: help run test prove check bench screenshots clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ prove: $(VENV)/.dev $(VENV)/.clients ## the long tests, which take minutes
 bench: $(VENV)/.bench $(VENV)/.dev ## measure, side by side
 	@for each in benchmarks/*.py; do case $$each in \
 		*/ledger_*|*/commit_*) python=$(BIN)/python;; *) python=$(VENV)/bench/bin/python;; esac; $$python $$each || exit 1; done
+
+screenshots: $(VENV)/.dev ## pictures of every page, light and dark, wide and narrow, in var/screenshots
+	@$(BIN)/python -m tests.screenshots
 
 clean: ## remove the virtual environment, keep the data
 	rm -rf $(VENV) tests/clients/node_modules

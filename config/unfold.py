@@ -108,6 +108,7 @@ UNFOLD: dict[str, Any] = {
                             "flag-edit",
                             "explain",
                             "switch",
+                            "rules",
                             "kill",
                             "plan-new",
                             "expectations",

@@ -109,6 +109,11 @@ class SwitchForm(AskForm):
         return cleaned
 
     @property
+    def opening(self) -> Document:
+        """The document that the form would make as it opens: a click on a switch means to switch it."""
+        return drafts.switched(self.shown, self.initial["state"] == ON)
+
+    @property
     def is_clear(self) -> bool:
         """Whether what was chosen makes a document, whatever else is missing."""
         return not set(self.errors) & {"state", "serve", "variant", "percent", "rest", "document"}
@@ -168,6 +173,8 @@ class SwitchPage(ConfigurationPage):
     """Asks what should change, says in words what will happen, and hands it to the gate."""
 
     template = "countersign/switch.html"
+    effect_template = "countersign/switch_effect.html"
+    form_class: type[SwitchForm] = SwitchForm
 
     def get(self, request: HttpRequest, project: str, key: str, environment: str) -> HttpResponse:
         self.find()
@@ -259,11 +266,11 @@ class SwitchPage(ConfigurationPage):
         return self._show(again, 409, conflict=conflict)
 
     def _preview(self, form: SwitchForm) -> HttpResponse:
-        return self.show("countersign/switch_effect.html", **self._effect(form))
+        return self.show(self.effect_template, **self._effect(form))
 
     def _effect(self, form: SwitchForm) -> dict[str, Any]:
         """What would happen, in words, and the verb for the button; errors are shown by the form itself."""
-        after: Document | None = drafts.switched(form.shown, form.initial["state"] == ON)
+        after: Document | None = form.opening
         when = SOON
         if form.is_bound:
             form.is_valid()
@@ -347,7 +354,7 @@ class SwitchPage(ConfigurationPage):
         if "share" in self.request.GET:
             # "Change the percentage" opens the same dialog with the switch left on.
             initial |= {"state": ON, "serve": SPLIT}
-        return SwitchForm(
+        return self.form_class(
             data,
             flag=self.flag,
             environment=self.environment,

@@ -12,6 +12,7 @@ from approvals.admin import (
     policies,
     review,
     revise,
+    rules,
     switch,
     ways,
 )
@@ -26,6 +27,7 @@ urlpatterns = [
         name="expectations",
     ),
     path(_FLAG, switch.SwitchPage.as_view(), name="switch"),
+    path(f"{_FLAG}rules/", rules.RulesPage.as_view(), name="rules"),
     path(f"{_FLAG}kill/", switch.KillPage.as_view(), name="kill"),
     path(f"{_FLAG}rollout/", plans.NewPlanPage.as_view(), name="plan-new"),
     path(f"{_FLAG}promote/", ways.PromotePage.as_view(), name="promote"),

@@ -1,0 +1,110 @@
+"""The rule builder: what it knows, what it checks as one types, and what it hands to the gate."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from approvals.models import ChangeRequest
+from flags.models import FlagConfiguration
+from tests.cast import ON, Cast
+from tests.ui.conftest import Browser
+
+RULES = "/admin/p/shop/flags/banner/in/development/rules/"
+IN_PRODUCTION = "/admin/p/shop/flags/banner/in/production/rules/"
+GERMANS = {
+    **ON,
+    "rules": [
+        {
+            "id": "germans",
+            "constraints": [{"attribute": "country", "operator": "in", "values": ["DE"]}],
+            "serve": {"variant": "off"},
+        }
+    ],
+}
+
+
+def asked(document: Any, base: int = 0, **more: Any) -> dict[str, Any]:
+    return {"base": base, "document": json.dumps(document), "when": "soon", "rationale": "planned", **more}
+
+
+def text(answer: Any) -> str:
+    return " ".join(answer.content.decode().split())
+
+
+def test_rules_are_proposed_through_the_gate(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    assert browser("author").post(RULES, asked(GERMANS)).status_code == 302
+    row = FlagConfiguration.objects.get(flag__key="banner", environment=cast.development)
+    assert row.document == GERMANS
+    answer = browser("author").post(IN_PRODUCTION, asked(GERMANS))
+    assert ChangeRequest.objects.get(title__contains="Production").state == ChangeRequest.State.IN_REVIEW
+    assert answer.status_code == 302
+
+
+def test_members_that_the_rows_do_not_show_stay(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    killed = {**GERMANS, "killed": True}
+    browser("author").post(RULES, asked(killed))
+    page = text(browser("author").get(RULES))
+    assert "&quot;killed&quot;: true" in page
+    assert "Nothing changes." in page
+
+
+def test_what_is_wrong_is_said_at_its_member_while_one_types(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    wrong = json.loads(json.dumps(GERMANS))
+    wrong["rules"][0]["constraints"][0] |= {"operator": "gt", "values": ["many"]}
+    answer = browser("author").post(RULES, asked(wrong, preview="1"))
+    assert 'data-problem="rules[0].constraints[0].values[0]"' in text(answer)
+    assert "not a number" in text(answer)
+    assert not FlagConfiguration.objects.exists()
+    unknown = {**ON, "rules": [{"id": "a", "constraints": [], "serve": {"variant": "nowhere"}}]}
+    assert 'data-problem="rules[0].serve' in text(browser("author").post(RULES, asked(unknown, preview="1")))
+
+
+def test_who_matches_is_evaluated_before_anything_is_asked(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    browser("author").post(RULES, asked(ON))
+    preview = asked(GERMANS, base=1, preview="1", context='{"targetingKey": "k", "country": "DE"}')
+    answer = text(browser("author").post(RULES, preview))
+    assert "The context you typed" in answer
+    assert "<td>on</td>" in answer
+    assert "<strong>off</strong>" in answer
+    assert "<td>germans</td>" in answer
+    elsewhere = text(browser("author").post(RULES, preview | {"context": '{"country": "FR"}'}))
+    assert "<strong>" not in elsewhere.partition("Who matches")[2].partition("</table>")[0]
+    assert "must be a JSON object" in text(browser("author").post(RULES, preview | {"context": "[]"}))
+    assert "This is no JSON" in text(browser("author").post(RULES, preview | {"context": "{"}))
+
+
+def test_names_and_values_are_offered_from_the_projects_documents(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    browser("author").post(RULES, asked(GERMANS))
+    page = browser("author").get(IN_PRODUCTION)
+    assert page.context["known"]["attributes"]["country"] == {"type": "string", "values": ["DE"]}
+
+
+def test_a_change_by_somebody_else_is_shown_and_what_was_typed_is_kept(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    browser("author").post(RULES, asked(ON))
+    answer = browser("author").post(RULES, asked(GERMANS, base=0))
+    assert answer.status_code == 409
+    assert "Nothing was overwritten" in text(answer)
+    assert "germans" in text(answer)
+
+
+def test_whoever_may_not_ask_reads_the_document_and_is_told_who_can(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    page = text(browser("viewer").get(RULES))
+    assert "These people can:" in page
+    assert "data-preview" not in page
+    assert browser("viewer").post(RULES, asked(GERMANS)).status_code == 403
+    assert browser("outsider").get(RULES).status_code == 404
+
+
+def test_rules_go_to_a_draft(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    assert browser("author").post(RULES, {**asked(GERMANS), "to-draft": "1"}).status_code == 302
+    assert not FlagConfiguration.objects.filter(environment=cast.development).exists()
+    assert "In your draft" in text(browser("author").get(RULES))
