@@ -134,6 +134,12 @@ UNFOLD: dict[str, Any] = {
                         "link": _page("segment-list"),
                         "active": _is_at("segment-list", "segment", "segment-new", "segment-edit"),
                     },
+                    {
+                        "title": _("Playground"),
+                        "icon": "science",
+                        "link": _page("playground"),
+                        "active": _is_at("playground"),
+                    },
                 ],
             },
             {

@@ -15,10 +15,9 @@ from approvals.explain import Explanation, explain
 from flags.models import Environment, Flag
 
 
-class ExplainForm(forms.Form):
-    """For whom, and where."""
+class ContextForm(forms.Form):
+    """For whom."""
 
-    environment = forms.ChoiceField(label=_("Environment"))
     region = forms.ChoiceField(label=_("Region of the service"), required=False)
     targeting_key = forms.CharField(
         label=_("Targeting key"),
@@ -37,7 +36,6 @@ class ExplainForm(forms.Form):
 
     def __init__(self, *args: Any, environments: list[Environment], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["environment"].choices = [(each.key, each.name) for each in environments]  # type: ignore[attr-defined]
         regions = sorted({region for each in environments for region in each.regions})
         if regions:
             self.fields["region"].choices = [("", _("none")), *((name, name) for name in regions)]  # type: ignore[attr-defined]
@@ -56,6 +54,17 @@ class ExplainForm(forms.Form):
         """The context that was typed; valid forms only."""
         key = self.cleaned_data["targeting_key"]
         return {**self.cleaned_data["attributes"], **({"targetingKey": key} if key else {})}
+
+
+class ExplainForm(ContextForm):
+    """For whom, and where."""
+
+    environment = forms.ChoiceField(label=_("Environment"))
+    field_order = ("environment",)
+
+    def __init__(self, *args: Any, environments: list[Environment], **kwargs: Any) -> None:
+        super().__init__(*args, environments=environments, **kwargs)
+        self.fields["environment"].choices = [(each.key, each.name) for each in environments]  # type: ignore[attr-defined]
 
 
 class ExplainPage(Page):

@@ -72,6 +72,7 @@ PAGES = [
         "plans/",
         "plan-templates/",
         "freezes/",
+        "playground/",
         "people/",
         "who-may/",
         "flags/<str:key>/",
