@@ -332,7 +332,7 @@ class Gate(RuleBasedStateMachine):
         escalate_overdue_reviews()
         waiting = ChangeRequest.objects.filter(state="approved", scheduled_at__lte=now)
         late = ChangeRequest.objects.filter(state="applied", confirm_by__lte=now)
-        ended = ChangeRequest.objects.filter(ends_at__lte=now)
+        ended = ChangeRequest.objects.filter(state="applied", ends_at__lte=now)
         plans = RolloutPlan.objects.filter(state="running", next_at__lte=now)
         assert not any(rows.exists() for rows in (waiting, late, ended, plans)), "what is due is done"
 
