@@ -15,7 +15,7 @@ from rest_framework.exceptions import ParseError
 
 from access.api import strict_json
 from approvals.policy_document import Requirements
-from approvals.workflow import InvalidError
+from approvals.workflow import LONGEST_CONFIRMATION, SHORTEST_CONFIRMATION, InvalidError
 
 SOON, AT, BY_HAND = "soon", "at", "by-hand"
 # What the database holds as a version; a larger one was never shown by a page.
@@ -98,8 +98,8 @@ class AskForm(WhyForm):
     confirm_minutes = forms.IntegerField(
         label=_("Undo unless confirmed within so many minutes"),
         required=False,
-        min_value=1,
-        max_value=7 * 24 * 60,
+        min_value=SHORTEST_CONFIRMATION // 60,
+        max_value=LONGEST_CONFIRMATION // 60,
     )
     ends = forms.CharField(
         label=_("End it again at"),

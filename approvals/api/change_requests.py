@@ -283,8 +283,8 @@ class ChangeBody(Body):
     )
     confirm_within = Whole(
         required=False,
-        min_value=60,
-        max_value=604_800,
+        min_value=workflow.SHORTEST_CONFIRMATION,
+        max_value=workflow.LONGEST_CONFIRMATION,
         help_text="Seconds after which it is taken back, unless somebody confirmed it.",
     )
     ends_at = Moment(required=False, help_text="When it is taken back as planned, under the same approval.")

@@ -13,12 +13,12 @@ from django.utils import timezone
 from access.roles import Role, label_of, roles_that_may
 from approvals import inverse, planned
 from approvals.advice import advice
+from approvals.errors import InvalidError, StateError
 from approvals.expectations import Outcome, outcomes
 from approvals.freezes.covering import Frozen, Reached, concerning, freezing, next_open_slot
 from approvals.models import ChangeRequest
 from approvals.resulting import Resulting
 from approvals.workflow import subjects
-from approvals.workflow.errors import InvalidError, StateError
 from approvals.workflow.reach import touched_by
 from approvals.workflow.validity import Operation, created_flags, validate
 from audit.actor import Actor
@@ -83,7 +83,7 @@ def require_nothing_blocks(actor: Actor, request: ChangeRequest, operations: Seq
 
     The way back (a revert, an abort, an expiry) makes things safer, so nothing here holds it up.
     """
-    checked = [operation for operation in operations if not is_way_back(operation)]
+    checked = [operation for operation in operations if not makes_safer(operation)]
     said = [
         *_freezes(request.project, checked, actor, timezone.now()),
         *expected(request.project, checked),
@@ -97,8 +97,8 @@ def takes_effect_at_once(operation: Mapping[str, Any]) -> bool:
     return "label" not in operation or planned.is_stage(operation, 1)
 
 
-def is_way_back(operation: Mapping[str, Any]) -> bool:
-    """Whether the operation undoes or turns off: a revert, an abort, a planned end, an expiry."""
+def makes_safer(operation: Mapping[str, Any]) -> bool:
+    """Whether the operation undoes or turns off: a revert, an abort, a planned end, an expiry. Nothing holds it up."""
     label = str(operation.get("label", ""))
     return label == inverse.LABEL or label.startswith((f"{inverse.END} ", "expiry "))
 

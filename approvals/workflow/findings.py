@@ -17,7 +17,7 @@ from approvals.workflow.checks import (
     check,
     expected,
     invalid,
-    is_way_back,
+    makes_safer,
     takes_effect_at_once,
 )
 from approvals.workflow.needs import needs_of, unserved
@@ -39,7 +39,7 @@ def check_request(request: ChangeRequest, actor: Actor | None = None) -> list[Fi
     found += check(project, now, actor=actor, moment=moment)
     is_tested = any(Resulting(project, now).expectations().values())
     for operation in operations if is_tested else ():
-        if not takes_effect_at_once(operation) and not is_way_back(operation):
+        if not takes_effect_at_once(operation) and not makes_safer(operation):
             state = [*(each for each in now if each["subject"] != operation["subject"]), operation]
             said = expected(project, state)
             found += [_labelled(each, operation["label"]) for each in said if each.blocks]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from access.permissions import require
+from approvals.errors import StateError
 from approvals.merging import ABSENT, Member, three_way
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
 from approvals.workflow.checks import takes_effect_at_once
-from approvals.workflow.errors import StateError
 from approvals.workflow.proposing import revise, times_of
 from approvals.workflow.request import locked, require_open, same
 from audit.actor import Actor

@@ -6,11 +6,11 @@ from django.utils import timezone
 
 from access.permissions import require
 from approvals import policies
+from approvals.errors import ConflictError, StateError
 from approvals.inverse import is_way_back
 from approvals.models import ChangeRequest, Emergency
 from approvals.workflow.applying import carry_out_together
 from approvals.workflow.emergencies import owe_review
-from approvals.workflow.errors import ConflictError, StateError
 from approvals.workflow.indirect import WITHIN
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference

@@ -9,10 +9,10 @@ from typing import Any
 from django.utils import timezone
 
 from approvals import planned
+from approvals.errors import InvalidError
 from approvals.inverse import is_end, is_way_back
 from approvals.workflow import subjects
 from approvals.workflow.archiving import archived_flags, blockers
-from approvals.workflow.errors import InvalidError
 from countersign.document import DocumentError
 from flags import documents, lifecycle
 from flags.models import KEY, Environment, Project
