@@ -24,6 +24,7 @@ from approvals.workflow.validity import Operation, created_flags, validate
 from audit.actor import Actor
 from flags.changes import NotFoundError
 from flags.models import Environment, Project
+from flags.reads import Reads
 from flags.subjects import Subject
 
 BLOCK, WARN = "block", "warn"
@@ -65,14 +66,19 @@ class BlockedError(StateError):
 
 
 def check(
-    project: Project, operations: Sequence[Operation], *, actor: Actor | None, moment: datetime
+    project: Project,
+    operations: Sequence[Operation],
+    *,
+    actor: Actor | None,
+    moment: datetime,
+    reads: Reads | None = None,
 ) -> list[Finding]:
     """What freezes, expectations and advice say of valid operations that would take effect at a moment."""
     return sorted(
-        [*_freezes(project, operations, actor, moment), *expected(project, operations)]
+        [*_freezes(project, operations, actor, moment), *expected(project, operations, reads)]
         + [
             Finding(each.check, WARN, each.text, each.next, each.subject, each.member)
-            for each in advice(Resulting(project, operations), operations)
+            for each in advice(Resulting(project, operations, reads), operations)
         ],
         key=lambda each: not each.blocks,
     )
@@ -209,15 +215,18 @@ def _switched_regions(operation: Operation, place: Environment | None) -> frozen
     return frozenset(name for name in place.regions if old.get(name, True) != new.get(name, True))
 
 
-def expected(project: Project, operations: Sequence[Operation]) -> Iterator[Finding]:
+def expected(
+    project: Project, operations: Sequence[Operation], reads: Reads | None = None
+) -> Iterator[Finding]:
     if not operations:
         return
-    failing = [each for each in outcomes(Resulting(project, operations)) if not each.holds]
+    reads = reads or Reads()
+    failing = [each for each in outcomes(Resulting(project, operations, reads)) if not each.holds]
     if not failing:
         return
     standing = {
         (each.flag, _key(each)): each.got
-        for each in outcomes(Resulting(project), sorted({each.flag for each in failing}))
+        for each in outcomes(Resulting(project, reads=reads), sorted({each.flag for each in failing}))
     }
     for each in failing:
         # What fails already, and just so, is not this change's doing: after a kill nothing could be changed.
