@@ -99,6 +99,7 @@ urlpatterns = [
     _v1("change-requests", ChangeRequests, get="list", post="create"),
     _v1("change-requests/preview", ChangeRequests, post="preview"),
     _v1("change-requests/restore", ChangeReverts, post="restore"),
+    _v1("change-requests/restore-at-once", ChangeReverts, post="restore_at_once"),
     _v1("change-requests/<int:number>/revert-at-once", ChangeReverts, post="revert_at_once"),
     _v1("change-requests/<int:number>", ChangeRequests, get="retrieve", put="update"),
     *(

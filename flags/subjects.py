@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["configuration", "definition", "segment", "expectations", "environment", "policy", "member"]
+# What a snapshot carries.
+SERVED: frozenset[Kind] = frozenset({"configuration", "definition", "segment"})
 # What governs what is served, and is not served itself.
 GOVERNING: frozenset[Kind] = frozenset({"environment", "policy", "member"})
 _WRITING_ORDER: tuple[Kind, ...] = (

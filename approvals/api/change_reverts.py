@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -14,7 +16,9 @@ from approvals.api.change_shown import (
     ChangeRequestDetailSerializer,
     OfChangeRequests,
 )
+from approvals.api.kills import EmergencySerializer
 from audit.models import Event
+from flags.models import Project
 
 
 class WhyBody(Body):
@@ -37,8 +41,8 @@ class RevertBody(Body):
     ticket = Text(required=False, allow_blank=True, max_length=200)
 
 
-class RestoreBody(WhyBody):
-    """An earlier version to bring back."""
+class VersionBody(Body):
+    """An earlier version."""
 
     project = Key()
     event = serializers.UUIDField(help_text="Of the history: what it put there is asked for again.")
@@ -47,6 +51,13 @@ class RestoreBody(WhyBody):
         min_value=0,
         help_text="The version that stands there now, as you saw it; without it, 409.",
     )
+
+
+class RestoreBody(VersionBody, WhyBody):
+    """An earlier version to bring back."""
+
+
+_VERSION = {"project": "shop", "event": "3f2b8a53-7d0c-4f6e-9b1e-2a4f3c5d6e7f", "base": 7}
 
 
 class ChangeReverts(OfChangeRequests):
@@ -88,12 +99,7 @@ class ChangeReverts(OfChangeRequests):
         examples=[
             OpenApiExample(
                 "As it was before the sale",
-                {
-                    "project": "shop",
-                    "event": "3f2b8a53-7d0c-4f6e-9b1e-2a4f3c5d6e7f",
-                    "rationale": "The sale is over.",
-                    "base": 7,
-                },
+                {**_VERSION, "rationale": "The sale is over."},
                 request_only=True,
             )
         ],
@@ -101,10 +107,31 @@ class ChangeReverts(OfChangeRequests):
     def restore(self, request: Request) -> Response:
         """Ask for an earlier version of a configuration, definition or segment."""
         given = self.body(request, RestoreBody)
+        project, event = self._event(request, given)
+        base = self.based(given, event.subject)
+        made = rollback.propose_restore(self.actor(request), project, event, base=base, **given)
+        return self.shown(made, 201)
+
+    @extend_schema(
+        request=VersionBody,
+        responses={201: EmergencySerializer(many=True)},
+        examples=[OpenApiExample("As it was before the last two changes", _VERSION, request_only=True)],
+    )
+    def restore_at_once(self, request: Request) -> Response:
+        """Bring back a version that stood there in the last 24 hours, without review, where policy allows on-call to.
+
+        All that changed it since is taken back, each request by the way back that was approved with it. The reviews
+        that are owed afterwards are returned.
+        """
+        given = self.body(request, VersionBody)
+        project, event = self._event(request, given)
+        base = self.based(given, event.subject)
+        owed = workflow.restore_at_once(self.actor(request), project, event, base=base)
+        return Response(EmergencySerializer(owed, many=True).data, 201)
+
+    def _event(self, request: Request, given: dict[str, Any]) -> tuple[Project, Event]:
         project = self.project(request, given.pop("project"))
         event = Event.objects.filter(pk=given.pop("event"), project=project.key).first()
         if event is None:
             raise NotFound(f"There is no such event in {project.key}; take one of the history.")
-        base = self.based(given, event.subject)
-        made = rollback.propose_restore(self.actor(request), project, event, base=base, **given)
-        return self.shown(made, 201)
+        return project, event

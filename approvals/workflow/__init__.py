@@ -23,6 +23,7 @@ from approvals.workflow.proposing import (
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.rebasing import Divergence, divergences, rebase
 from approvals.workflow.request import is_due
+from approvals.workflow.restoring import restore_at_once
 from approvals.workflow.reverting import revert_at_once, why_not_at_once
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
 from approvals.workflow.roles import access_is_reviewed, give_role, take_role
@@ -61,6 +62,7 @@ __all__ = [
     "proposers",
     "rebase",
     "reject",
+    "restore_at_once",
     "revert_at_once",
     "review_emergency",
     "revise",

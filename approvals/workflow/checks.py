@@ -25,10 +25,9 @@ from audit.actor import Actor
 from flags.changes import NotFoundError
 from flags.models import Environment, Project
 from flags.reads import Reads
-from flags.subjects import Subject
+from flags.subjects import SERVED, Subject
 
 BLOCK, WARN = "block", "warn"
-_SERVED = frozenset({"configuration", "definition", "segment"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,7 @@ def _way_out(slot: datetime | None) -> str:
 
 
 def _reached(project: Project, operations: Sequence[Operation]) -> list[Reached]:
-    served = [each for each in operations if Subject.parse(each["subject"]).kind in _SERVED]
+    served = [each for each in operations if Subject.parse(each["subject"]).kind in SERVED]
     if not served:
         return []
     places = {each.key: each for each in project.environments.all()}

@@ -45,6 +45,8 @@ REFUSALS = (
     ReviewNeededError,
     OutdatedBaseError,
 )
+# Approved with it; a rollout plan's is its abort.
+WITH_A_WAY_BACK = {"change__icontains": '"revert"', "plan": None}
 FLAGS, PLACES = ("banner", "colour"), ("development", "production")
 RULED = {
     "enabled": True,
@@ -117,6 +119,13 @@ def open_requests(gate: Gate) -> bool:
 
 def to_be_confirmed(gate: Gate) -> bool:
     return any(each.applied and "confirm_within" in each.change for each in gate.oracle.proposals.values())
+
+
+def ways_back(gate: Gate) -> bool:
+    return any(
+        each.applied and any(operation.get("label") == "revert" for operation in each.change["operations"])
+        for each in gate.oracle.proposals.values()
+    )
 
 
 def debts(gate: Gate) -> bool:
@@ -267,10 +276,25 @@ class Gate(RuleBasedStateMachine):
         killed = self._try(workflow.kill, who, subject, self.cast.project)
         assert killed or not there_is or not self.oracle.holds(self.cast.actor(who).id, {"on-call"})
 
+    @precondition(ways_back)
     @rule(who=mostly("on_call"), which=some)
     def revert_at_once(self, who: str, which: int) -> None:
-        if request := self._applied(which):
+        if request := self._applied(which, **WITH_A_WAY_BACK):
             self._try(workflow.revert_at_once, who, request)
+
+    @precondition(ways_back)
+    @rule(who=mostly("on_call"), key=flags, place=places, back=st.integers(1, 3))
+    def restore_at_once(self, who: str, key: str, place: str, back: int) -> None:
+        subject = self.cast.subject(key, place)
+        stood = list(Event.objects.filter(subject=subject).order_by("-index")[: back + 1])
+        if not stood:
+            return
+        restored = self._try(workflow.restore_at_once, who, self.cast.project, stood[-1])
+        if restored:
+            after = json.loads(stood[-1].line)["data"]["after"]
+            row = FlagConfiguration.objects.get(flag__key=key, environment__key=place)
+            assert row.document == after, "it is the version that stood there"
+            self.seen.add("restored at once")
 
     @precondition(debts)
     @rule(who=mostly("reviewer"), which=some)
@@ -478,8 +502,8 @@ class Gate(RuleBasedStateMachine):
     def _open(self, which: int) -> Any:
         return self._one(ChangeRequest.objects.filter(state__in=ChangeRequest.OPEN), which)
 
-    def _applied(self, which: int) -> Any:
-        return self._one(ChangeRequest.objects.filter(state="applied"), which)
+    def _applied(self, which: int, **members: Any) -> Any:
+        return self._one(ChangeRequest.objects.filter(state="applied", **members), which)
 
     def _one(self, rows: Any, which: int) -> Any:
         found = list(rows.order_by("-pk")[: which + 1])
