@@ -45,8 +45,6 @@ REFUSALS = (
     ReviewNeededError,
     OutdatedBaseError,
 )
-# Approved with it; a rollout plan's is its abort.
-WITH_A_WAY_BACK = {"change__icontains": '"revert"', "plan": None}
 FLAGS, PLACES = ("banner", "colour"), ("development", "production")
 RULED = {
     "enabled": True,
@@ -121,10 +119,11 @@ def to_be_confirmed(gate: Gate) -> bool:
     return any(each.applied and "confirm_within" in each.change for each in gate.oracle.proposals.values())
 
 
-def ways_back(gate: Gate) -> bool:
+def may_go_back(gate: Gate) -> bool:
     return any(
-        each.applied and any(operation.get("label") == "revert" for operation in each.change["operations"])
-        for each in gate.oracle.proposals.values()
+        each.get("on_call_may_revert")
+        for subject, each in gate.oracle.standing.items()
+        if "/policy/" in subject and each
     )
 
 
@@ -276,24 +275,31 @@ class Gate(RuleBasedStateMachine):
         killed = self._try(workflow.kill, who, subject, self.cast.project)
         assert killed or not there_is or not self.oracle.holds(self.cast.actor(who).id, {"on-call"})
 
-    @precondition(ways_back)
     @rule(who=mostly("on_call"), which=some)
     def revert_at_once(self, who: str, which: int) -> None:
-        if request := self._applied(which, **WITH_A_WAY_BACK):
+        if request := self._applied(which):
             self._try(workflow.revert_at_once, who, request)
 
-    @precondition(ways_back)
-    @rule(who=mostly("on_call"), key=flags, place=places, back=st.integers(1, 3))
-    def restore_at_once(self, who: str, key: str, place: str, back: int) -> None:
+    @precondition(may_go_back)
+    @rule(who=mostly("on_call"), key=flags, place=places, wanted=st.lists(documents, min_size=1, max_size=2))
+    def take_back_at_once_what_was_just_applied(
+        self, who: str, key: str, place: str, wanted: list[Any]
+    ) -> None:
+        """One request by itself; two by restoring what stood before them."""
         subject = self.cast.subject(key, place)
-        stood = list(Event.objects.filter(subject=subject).order_by("-index")[: back + 1])
-        if not stood:
-            return
-        restored = self._try(workflow.restore_at_once, who, self.cast.project, stood[-1])
-        if restored:
-            after = json.loads(stood[-1].line)["data"]["after"]
+        stood = Event.objects.filter(subject=subject).order_by("-index").first()
+        made = None
+        for after in wanted:
+            operation = {"subject": subject, "after": after}
+            made = self._try(workflow.change, "author", self.cast.project, [operation], **self._why())
+            made = self._let_through(made)
+            if made is None:
+                return
+        if len(wanted) == 1:
+            self._try(workflow.revert_at_once, who, made)
+        elif stood and self._try(workflow.restore_at_once, who, self.cast.project, stood):
             row = FlagConfiguration.objects.get(flag__key=key, environment__key=place)
-            assert row.document == after, "it is the version that stood there"
+            assert row.document == json.loads(stood.line)["data"]["after"], "it is what stood there"
             self.seen.add("restored at once")
 
     @precondition(debts)
@@ -369,12 +375,8 @@ class Gate(RuleBasedStateMachine):
         before = self._documents(request)
         for _ in range(2):
             made = self._try(rollback.propose_revert, "author", request, rationale="Hurts", ticket="SHOP-1")
-            for who in ("reviewer", "second_reviewer", "administrator"):
-                if made and made.is_open:
-                    made = self._try(workflow.approve, who, made, digest=made.digest) or made
-            if not made or made.state != ChangeRequest.State.APPLIED:
+            if (request := self._let_through(made)) is None:
                 return
-            request = made
         assert {name: self._documents(request)[name] for name in request.change["base"]} == {
             name: before[name] for name in request.change["base"]
         }
@@ -499,11 +501,18 @@ class Gate(RuleBasedStateMachine):
     def _place(self, key: str) -> Environment:
         return Environment.objects.select_related("project").get(project=self.cast.project, key=key)
 
+    def _let_through(self, request: Any) -> Any:
+        """The request once people have approved it and it is applied; None where they do not get so far."""
+        for who in ("reviewer", "second_reviewer", "administrator"):
+            if request and request.is_open:
+                request = self._try(workflow.approve, who, request, digest=request.digest) or request
+        return request if request and request.state == ChangeRequest.State.APPLIED else None
+
     def _open(self, which: int) -> Any:
         return self._one(ChangeRequest.objects.filter(state__in=ChangeRequest.OPEN), which)
 
-    def _applied(self, which: int, **members: Any) -> Any:
-        return self._one(ChangeRequest.objects.filter(state="applied", **members), which)
+    def _applied(self, which: int) -> Any:
+        return self._one(ChangeRequest.objects.filter(state="applied"), which)
 
     def _one(self, rows: Any, which: int) -> Any:
         found = list(rows.order_by("-pk")[: which + 1])
