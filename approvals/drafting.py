@@ -15,11 +15,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from access.permissions import require
+from approvals.errors import ConflictError, InvalidError
 from approvals.merging import Member, three_way
 from approvals.models import DraftEdit
 from approvals.standing import Standing, standings
 from approvals.workflow import subjects
-from approvals.workflow.errors import ConflictError, InvalidError
 from approvals.workflow.request import refuse_unstorable, same
 from approvals.workflow.validity import Operation, validate
 from audit.actor import Actor
@@ -117,7 +117,8 @@ class Drafted:
 
     @cached_property
     def _three(self) -> tuple[list[Member], Any]:
-        return three_way(self.edit.before, self.now.document, self.edit.after)
+        kind = Subject.parse(self.edit.subject).kind
+        return three_way(kind, self.edit.before, self.now.document, self.edit.after)
 
     @property
     def members(self) -> list[Member]:

@@ -55,7 +55,7 @@ def _evaluated(
     rows = state.with_prerequisites(environment, expected)
     named = set().union(*(segments_named(row.document) for row in rows.values()))
     segments = state.segments(named)
-    snapshot = unsigned(environment, rows.values(), state.segment_drafts)
+    snapshot = unsigned(environment, rows.values(), segments)
     for key, entries in sorted(expected.items()):
         for entry in entries:
             result = evaluate(snapshot, key, entry["context"], region=entry.get("region"))

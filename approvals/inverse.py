@@ -87,5 +87,5 @@ def is_over(operation: Mapping[str, Any]) -> bool:
 
 
 def is_way_back(operation: Mapping[str, Any]) -> bool:
-    """Whether the operation is of a change's way back. A rollout plan's own, which is repeated, is not."""
+    """Whether the operation is of a change's way back, taken once. A rollout plan's, which is repeated, is not."""
     return operation.get("label") == LABEL and not operation.get("repeat")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from access.limits import Touched
 from approvals.models import ApprovalPolicy
@@ -65,7 +66,23 @@ def requirements(
 
 def touched_flag(flag: Flag, environment: Environment) -> Touched:
     """A flag in an environment, as far as policies and limits ask."""
-    return Touched(environment.key, flag.kind, frozenset(flag.tags), flag.critical)
+    return touched_as(what_governs(flag), environment.key, protected=environment.protected)
+
+
+def what_governs(flag: Flag) -> dict[str, Any]:
+    """The members of a flag's definition that policies and limits ask for."""
+    return {"kind": flag.kind, "tags": flag.tags, "critical": flag.critical}
+
+
+def touched_as(definition: Mapping[str, Any], environment: str | None, *, protected: bool) -> Touched:
+    """The same of a flag as a definition says it is, which need not stand (yet)."""
+    return Touched(
+        environment,
+        str(definition.get("kind", "")),
+        frozenset(definition.get("tags", ())),
+        bool(definition.get("critical", False)),
+        protected,
+    )
 
 
 def on_call_may_revert(project: Project, touched: Iterable[Touched]) -> bool:

@@ -71,14 +71,14 @@ def _inverse(request: ChangeRequest, standing: Mapping[str, Standing]) -> Invers
         whole = first if first is last else {**last, "before": first["before"]}
         back = document_before(whole)
         if not can_go_back(whole):
-            stays.append(f"{_name(subject)} stays: nothing of that kind is removed.")
+            stays.append(f"{subject.words(begins=True)} stays: nothing of that kind is removed.")
         elif same(now.document, back):
-            stays.append(f"{_name(subject)} is as it was before already.")
+            stays.append(f"{subject.words(begins=True)} is as it was before already.")
         elif (now.document or {}).get("killed") and not (last["after"] or {}).get("killed"):
-            obstacles.append(f"{_name(subject)} was killed since.")
+            obstacles.append(f"{subject.words(begins=True)} was killed since.")
         elif not same(now.document, last["after"]):
             by = f" by {now.change_id}" if now.change_id else ""
-            obstacles.append(f"{_name(subject)} was changed since{by}.")
+            obstacles.append(f"{subject.words(begins=True)} was changed since{by}.")
         else:
             operations.append({"subject": text, "after": back})
     return Inverse(tuple(operations), tuple(obstacles), tuple(stays))
@@ -165,15 +165,4 @@ def version_put_by(event: Event) -> dict[str, Any]:
 
 
 def _restore_title(subject: Subject, when: datetime) -> str:
-    return f"Restore {_name(subject)} as of {when:%Y-%m-%d %H:%M} UTC"[:200]
-
-
-def _name(subject: Subject) -> str:
-    match subject.kind:
-        case "configuration":
-            return f"{subject.key} in {subject.environment}"
-        case "definition":
-            return f"The definition of {subject.key}"
-        case "member":
-            return f"What {subject.key} may do"
-    return f"The {subject.kind} {subject.key}"
+    return f"Restore {subject.words()} as of {when:%Y-%m-%d %H:%M} UTC"[:200]

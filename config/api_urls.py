@@ -23,6 +23,9 @@ from access.api.tokens import Tokens
 from access.api.trust import TrustRules
 from access.api.webhooks import Deliveries, Webhooks
 from approvals.api.change_requests import ChangeRequests
+from approvals.api.change_reverts import ChangeReverts
+from approvals.api.change_steps import ChangeSteps
+from approvals.api.change_verdicts import ChangeVerdicts
 from approvals.api.expectations import Expectations
 from approvals.api.explain import Explain
 from approvals.api.freezes import Freezes
@@ -37,7 +40,11 @@ from audit.api.events import Checkpoints, Events
 from audit.api.exports import ExportBundles, Exports
 from config.problems import problem_kind
 from distribution.api import SdkKeys
-from flags.api import Configurations, Environments, Flags, Projects, Segments
+from flags.api.configurations import Configurations
+from flags.api.environments import Environments
+from flags.api.flags import Flags
+from flags.api.projects import Projects
+from flags.api.segments import Segments
 
 
 class Elsewhere(Endpoint):
@@ -93,22 +100,18 @@ urlpatterns = [
     _v1("explain", Explain, post="answer"),
     _v1("change-requests", ChangeRequests, get="list", post="create"),
     _v1("change-requests/preview", ChangeRequests, post="preview"),
-    _v1("change-requests/restore", ChangeRequests, post="restore"),
-    _v1("change-requests/<int:number>/revert-at-once", ChangeRequests, post="revert_at_once"),
+    _v1("change-requests/restore", ChangeReverts, post="restore"),
+    _v1("change-requests/restore-at-once", ChangeReverts, post="restore_at_once"),
+    _v1("change-requests/<int:number>/revert-at-once", ChangeReverts, post="revert_at_once"),
     _v1("change-requests/<int:number>", ChangeRequests, get="retrieve", put="update"),
     *(
-        _v1(f"change-requests/<int:number>/{verb}", ChangeRequests, post=verb)
-        for verb in (
-            "approve",
-            "reject",
-            "withdraw",
-            "rebase",
-            "apply",
-            "confirm",
-            "schedule",
-            "comment",
-            "revert",
+        _v1(f"change-requests/<int:number>/{verb}", view, post=verb)
+        for view, verbs in (
+            (ChangeVerdicts, ("approve", "reject", "withdraw", "comment")),
+            (ChangeSteps, ("rebase", "schedule", "apply", "confirm")),
+            (ChangeReverts, ("revert",)),
         )
+        for verb in verbs
     ),
     _v1("emergencies", Emergencies, get="list"),
     _v1("emergencies/<uuid:event>/review", Emergencies, post="review"),

@@ -44,7 +44,8 @@ def body_of(
         line = flag_line(definition, configuration.document, configuration.version, configuration.change_id)
         lines[key] = canonical([key, _flag(line)])
         names |= segments_named(configuration.document)
-    found = {each.key: each for each in Segment.objects.filter(project_id=project_id, key__in=names)}
+    unread = names - drafts.keys()
+    found = {each.key: each for each in Segment.objects.filter(project_id=project_id, key__in=unread)}
     found |= {key: each for key, each in drafts.items() if key in names}
     segments = {key: _segment(segment_line(each)) for key, each in found.items()}
     ordered = [canonical({"segments": segments}), *(lines[key] for key in sorted(lines, key=str.encode))]

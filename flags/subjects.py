@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["configuration", "definition", "segment", "expectations", "environment", "policy", "member"]
+# What a snapshot carries.
+SERVED: frozenset[Kind] = frozenset({"configuration", "definition", "segment"})
 # What governs what is served, and is not served itself.
 GOVERNING: frozenset[Kind] = frozenset({"environment", "policy", "member"})
 _WRITING_ORDER: tuple[Kind, ...] = (
@@ -50,6 +52,20 @@ class Subject:
         raise ValueError(
             f"{text!r} is no flag configuration, flag, segment, expectations, environment, policy or member's roles"
         )
+
+    def words(self, place: str = "", *, begins: bool = False) -> str:
+        """Its name for people. `place`: the environment's name, else its key. `begins`: a sentence does with it."""
+        the = "The" if begins else "the"
+        match self.kind:
+            case "configuration":
+                return f"{self.key} in {place or self.environment}"
+            case "environment":
+                return f"{the} environment {place or self.key}"
+            case "definition" | "expectations":
+                return f"{the} {self.kind} of {self.key}"
+            case "member":
+                return f"{'What' if begins else 'what'} {self.key} may do"
+        return f"{the} {self.kind} {self.key}"
 
     @property
     def writing_rank(self) -> int:

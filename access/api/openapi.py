@@ -80,7 +80,8 @@ class DocumentedSchema(AutoSchema):
 
     def get_operation_id(self) -> str:
         """`change_requests_approve`: the resource and the verb; it stays when an address changes."""
-        resource = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self.view).__name__).lower()
+        named = getattr(self.view, "resource", type(self.view).__name__)
+        resource = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", named).lower()
         return f"{resource}_{self.view.action}"  # type: ignore[attr-defined]  # a ViewSet
 
     def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:

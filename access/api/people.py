@@ -27,7 +27,7 @@ from access.permissions import (
     waits_for_factor,
 )
 from approvals import workflow
-from approvals.api.change_requests import ChangeRequestSerializer
+from approvals.api.change_shown import ChangeRequestSerializer
 
 
 class ProjectRolesSerializer(serializers.Serializer[Any]):

@@ -18,7 +18,7 @@ from access.admin.pages import Page
 from access.api import strict_json
 from approvals import drafting
 from approvals.policy_document import Requirements
-from approvals.workflow import InvalidError
+from approvals.workflow import LONGEST_CONFIRMATION, SHORTEST_CONFIRMATION, InvalidError
 
 # The second button of every form that asks for a change (`countersign/add_to_draft.html`).
 TO_DRAFT = "to-draft"
@@ -108,8 +108,8 @@ class AskForm(WhyForm):
     confirm_minutes = forms.IntegerField(
         label=_("Undo unless confirmed within so many minutes"),
         required=False,
-        min_value=1,
-        max_value=7 * 24 * 60,
+        min_value=SHORTEST_CONFIRMATION // 60,
+        max_value=LONGEST_CONFIRMATION // 60,
     )
     ends = forms.CharField(
         label=_("End it again at"),

@@ -21,10 +21,10 @@ from access.models import CustomRole, Membership
 from access.permissions import display_names
 from access.roles import Role, label_of
 from approvals.freezes import HORIZON, Window, lift_freeze, save_freeze, windows
+from approvals.freezes.wording import in_words, told
 from approvals.models import FreezeWindow
 from approvals.workflow import StateError
 from audit.history import OutdatedBaseError, version_of
-from flags import wording
 from flags.models import Project, validate_key
 
 ONCE, AGAIN = "once", "again"
@@ -275,8 +275,8 @@ class FreezeListPage(Page):
             found=[
                 {
                     "window": each,
-                    "start": _told(each.start.astimezone(zone)),
-                    "end": _told(each.end.astimezone(zone)),
+                    "start": told(each.start.astimezone(zone)),
+                    "end": told(each.end.astimezone(zone)),
                 }
                 for each in found
                 if each.end.astimezone(zone).date() >= first and each.start.astimezone(zone).date() < after
@@ -303,29 +303,12 @@ def _row(freeze: FreezeWindow, now: datetime, names: dict[str, str]) -> dict[str
     coming = windows(freeze, now, now + HORIZON)
     return {
         "freeze": freeze,
-        "when": words(freeze),
+        "when": in_words(freeze),
         "what": cover(freeze),
         "next": coming[0] if coming else None,
         "holds": bool(coming and coming[0].start <= now),
         "made_by": names[freeze.made_by],
     }
-
-
-def words(freeze: FreezeWindow) -> str:
-    """When it is: `21 Dec 2026, 17:00 to 4 Jan 2027, 08:00 Europe/Berlin`."""
-    zone = ZoneInfo(freeze.zone)
-    start = freeze.starts_at.astimezone(zone)
-    if freeze.ends_at:
-        return f"{_told(start)} to {_told(freeze.ends_at.astimezone(zone))} {freeze.zone}"
-    days, rest = divmod(freeze.duration or 0, 86_400)
-    lasting = " ".join(
-        part for part in (f"{days} d" if days else "", wording.duration(rest) if rest else "") if part
-    )
-    return f"{freeze.rrule} from {_told(start)} {freeze.zone}, {lasting} each time"
-
-
-def _told(moment: datetime) -> str:
-    return f"{moment.day} {moment:%b %Y, %H:%M}"
 
 
 def cover(freeze: FreezeWindow) -> str:

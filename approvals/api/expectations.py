@@ -14,7 +14,7 @@ from access.api.endpoint import Endpoint
 from approvals.expectations import Outcome, outcomes
 from approvals.resulting import Resulting
 from flags import models
-from flags.api import find_flag
+from flags.api.flags import find_flag
 from flags.subjects import Subject
 
 

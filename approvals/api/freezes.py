@@ -17,7 +17,7 @@ from access.api.endpoint import Endpoint
 from approvals.freezes import HORIZON, Window, lift_freeze, save_freeze, windows
 from approvals.models import FreezeWindow
 from audit.history import version_of, version_subquery
-from flags.api import ProjectFilter
+from flags.api.projects import ProjectFilter
 
 # How many of the times to come are told.
 SHOWN = 5

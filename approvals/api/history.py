@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from access.api.endpoint import Endpoint
 from audit.admin.reading import TYPES, Told, told
 from audit.models import Event
-from flags.api import find_flag
+from flags.api.flags import find_flag
 from flags.models import Segment
 from flags.subjects import Subject
 

@@ -15,7 +15,7 @@ from access.api.body import Body, Choice, Key
 from access.api.endpoint import Endpoint
 from approvals import workflow
 from approvals.models import Emergency
-from flags.api import find_flag
+from flags.api.flags import find_flag
 from flags.models import Flag
 from flags.subjects import Subject
 

@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from access.api.body import Body, Document, Text, Whole
 from access.api.endpoint import Endpoint
 from approvals import workflow
-from approvals.api.change_requests import ChangeRequestSerializer
+from approvals.api.change_shown import ChangeRequestSerializer
 from approvals.models import ApprovalPolicy
 from approvals.policy_document import read_policy
-from flags.api import ProjectFilter
+from flags.api.projects import ProjectFilter
 from flags.subjects import Subject
 
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from access.api.body import Body, Choice, Document, Key, Text, Whole
 from access.api.endpoint import Endpoint
 from approvals import rollouts
-from approvals.api.change_requests import ChangeRequestDetailSerializer
+from approvals.api.change_shown import ChangeRequestDetailSerializer
 from flags.models import Flag, RolloutPlan
 from flags.subjects import Subject
 

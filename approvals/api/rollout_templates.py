@@ -15,7 +15,7 @@ from access.api.body import Body, Document, Text, Whole
 from access.api.endpoint import Endpoint
 from approvals import rollout_templates
 from audit.history import version_of, version_subquery
-from flags.api import ProjectFilter
+from flags.api.projects import ProjectFilter
 from flags.models import RolloutTemplate
 
 _STAGES = (

@@ -12,9 +12,10 @@ from rest_framework.response import Response
 from access.api.body import Body, Key, Moment, Text, Whole
 from access.api.endpoint import Endpoint
 from approvals import archive, hibernation, promotion
-from approvals.api.change_requests import ChangeRequestDetailSerializer, WhyBody
+from approvals.api.change_reverts import WhyBody
+from approvals.api.change_shown import ChangeRequestDetailSerializer
 from approvals.models import ChangeRequest
-from flags.api import find_flag
+from flags.api.flags import find_flag
 from flags.models import Environment
 
 

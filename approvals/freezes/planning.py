@@ -15,10 +15,10 @@ from access.machines import keepers_of
 from access.models import CustomRole, ServiceAccount, Team, User
 from access.permissions import require
 from access.roles import OrganisationRole, Role
+from approvals.errors import StateError
 from approvals.freezes.covering import next_open_slot, protected_environments
 from approvals.freezes.times import LONGEST, RuleError, occurrences, windows
 from approvals.models import FreezeWindow
-from approvals.workflow.errors import StateError
 from audit.actor import Actor
 from audit.history import require_base
 from audit.recording import recording

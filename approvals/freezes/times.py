@@ -68,6 +68,12 @@ def occurrences(freeze: FreezeWindow, earliest: datetime, latest: datetime) -> l
     return [_moved(each, -years) for each in found]
 
 
+def window_from(freeze: FreezeWindow, moment: datetime) -> Window:
+    """The window of a recurring freeze that begins at a moment."""
+    zone = ZoneInfo(freeze.zone)
+    return _window(freeze, _wall(moment, zone), zone)
+
+
 def _window(freeze: FreezeWindow, wall: datetime, zone: ZoneInfo) -> Window:
     days, seconds = divmod(freeze.duration or 0, 86_400)
     end = _moment(wall + timedelta(days=days), zone) + timedelta(seconds=seconds)
@@ -89,7 +95,7 @@ def _moved(wall: datetime, years: int) -> datetime:
 
 def _rule(text: str, zone: ZoneInfo, first: datetime, years: int) -> rrule:
     """The rule of the text from `first` on, both `years` later. Raises `RuleError`."""
-    parts = _parts(text)
+    parts = parts_of(text)
     until = parts.pop("UNTIL", "")
     if until and "COUNT" in parts:
         raise RuleError("has both UNTIL and COUNT; say one of them")
@@ -108,7 +114,8 @@ def _rule(text: str, zone: ZoneInfo, first: datetime, years: int) -> rrule:
     return made
 
 
-def _parts(text: str) -> dict[str, str]:
+def parts_of(text: str) -> dict[str, str]:
+    """A rule's parts by their names. Raises `RuleError`."""
     parts: dict[str, str] = {}
     for part in text.upper().removeprefix("RRULE:").split(";"):
         name, equals, value = part.strip().partition("=")

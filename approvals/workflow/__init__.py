@@ -4,22 +4,33 @@ A change goes `propose` → `approve` (as often as its policies ask) → `apply`
 nothing goes the same way, in one step (`change`). Only this package calls `flags.changes`.
 """
 
+from approvals.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.applying import apply, apply_or_explain, carry_out, missing_of, proposers
 from approvals.workflow.checks import BlockedError, Finding, foresee
 from approvals.workflow.emergencies import escalate, kill, kill_everywhere, review_emergency
-from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.findings import check_request
 from approvals.workflow.going_back import confirm, end, take_back_unconfirmed
 from approvals.workflow.needs import needs_of
-from approvals.workflow.proposing import change, preview, propose, revise, times_of
+from approvals.workflow.proposing import (
+    LONGEST_CONFIRMATION,
+    SHORTEST_CONFIRMATION,
+    change,
+    preview,
+    propose,
+    revise,
+    times_of,
+)
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.rebasing import Divergence, divergences, rebase
 from approvals.workflow.request import is_due
+from approvals.workflow.restoring import restore_at_once
 from approvals.workflow.reverting import revert_at_once, why_not_at_once
 from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
 from approvals.workflow.roles import access_is_reviewed, give_role, take_role
 
 __all__ = [
+    "LONGEST_CONFIRMATION",
+    "SHORTEST_CONFIRMATION",
     "BlockedError",
     "ConflictError",
     "Divergence",
@@ -51,6 +62,7 @@ __all__ = [
     "proposers",
     "rebase",
     "reject",
+    "restore_at_once",
     "revert_at_once",
     "review_emergency",
     "revise",

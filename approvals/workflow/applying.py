@@ -13,12 +13,12 @@ from access.machines import keepers_of
 from access.models import TeamMember
 from access.permissions import known_actor, may, require
 from access.roles import VERBS
+from approvals.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.inverse import LABEL, is_over
 from approvals.models import CarriedOut, ChangeRequest, Review
 from approvals.policy_document import Requirements
 from approvals.workflow import subjects
 from approvals.workflow.checks import require_nothing_blocks, takes_effect_at_once
-from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.lapsing import require_this_ledger
 from approvals.workflow.needs import missing_approvals, needs_of, unserved
 from approvals.workflow.reach import touched_by_request

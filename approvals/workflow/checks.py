@@ -13,21 +13,21 @@ from django.utils import timezone
 from access.roles import Role, label_of, roles_that_may
 from approvals import inverse, planned
 from approvals.advice import advice
+from approvals.errors import InvalidError, StateError
 from approvals.expectations import Outcome, outcomes
 from approvals.freezes.covering import Frozen, Reached, concerning, freezing, next_open_slot
 from approvals.models import ChangeRequest
 from approvals.resulting import Resulting
 from approvals.workflow import subjects
-from approvals.workflow.errors import InvalidError, StateError
 from approvals.workflow.reach import touched_by
 from approvals.workflow.validity import Operation, created_flags, validate
 from audit.actor import Actor
 from flags.changes import NotFoundError
 from flags.models import Environment, Project
-from flags.subjects import Subject
+from flags.reads import Reads
+from flags.subjects import SERVED, Subject
 
 BLOCK, WARN = "block", "warn"
-_SERVED = frozenset({"configuration", "definition", "segment"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,19 @@ class BlockedError(StateError):
 
 
 def check(
-    project: Project, operations: Sequence[Operation], *, actor: Actor | None, moment: datetime
+    project: Project,
+    operations: Sequence[Operation],
+    *,
+    actor: Actor | None,
+    moment: datetime,
+    reads: Reads | None = None,
 ) -> list[Finding]:
     """What freezes, expectations and advice say of valid operations that would take effect at a moment."""
     return sorted(
-        [*_freezes(project, operations, actor, moment), *expected(project, operations)]
+        [*_freezes(project, operations, actor, moment), *expected(project, operations, reads)]
         + [
             Finding(each.check, WARN, each.text, each.next, each.subject, each.member)
-            for each in advice(Resulting(project, operations), operations)
+            for each in advice(Resulting(project, operations, reads), operations)
         ],
         key=lambda each: not each.blocks,
     )
@@ -83,7 +88,7 @@ def require_nothing_blocks(actor: Actor, request: ChangeRequest, operations: Seq
 
     The way back (a revert, an abort, an expiry) makes things safer, so nothing here holds it up.
     """
-    checked = [operation for operation in operations if not is_way_back(operation)]
+    checked = [operation for operation in operations if not makes_safer(operation)]
     said = [
         *_freezes(request.project, checked, actor, timezone.now()),
         *expected(request.project, checked),
@@ -97,8 +102,8 @@ def takes_effect_at_once(operation: Mapping[str, Any]) -> bool:
     return "label" not in operation or planned.is_stage(operation, 1)
 
 
-def is_way_back(operation: Mapping[str, Any]) -> bool:
-    """Whether the operation undoes or turns off: a revert, an abort, a planned end, an expiry."""
+def makes_safer(operation: Mapping[str, Any]) -> bool:
+    """Whether the operation undoes or turns off: a revert, an abort, a planned end, an expiry. Nothing holds it up."""
     label = str(operation.get("label", ""))
     return label == inverse.LABEL or label.startswith((f"{inverse.END} ", "expiry "))
 
@@ -184,7 +189,7 @@ def _way_out(slot: datetime | None) -> str:
 
 
 def _reached(project: Project, operations: Sequence[Operation]) -> list[Reached]:
-    served = [each for each in operations if Subject.parse(each["subject"]).kind in _SERVED]
+    served = [each for each in operations if Subject.parse(each["subject"]).kind in SERVED]
     if not served:
         return []
     places = {each.key: each for each in project.environments.all()}
@@ -209,15 +214,18 @@ def _switched_regions(operation: Operation, place: Environment | None) -> frozen
     return frozenset(name for name in place.regions if old.get(name, True) != new.get(name, True))
 
 
-def expected(project: Project, operations: Sequence[Operation]) -> Iterator[Finding]:
+def expected(
+    project: Project, operations: Sequence[Operation], reads: Reads | None = None
+) -> Iterator[Finding]:
     if not operations:
         return
-    failing = [each for each in outcomes(Resulting(project, operations)) if not each.holds]
+    reads = reads or Reads()
+    failing = [each for each in outcomes(Resulting(project, operations, reads)) if not each.holds]
     if not failing:
         return
     standing = {
         (each.flag, _key(each)): each.got
-        for each in outcomes(Resulting(project), sorted({each.flag for each in failing}))
+        for each in outcomes(Resulting(project, reads=reads), sorted({each.flag for each in failing}))
     }
     for each in failing:
         # What fails already, and just so, is not this change's doing: after a kill nothing could be changed.

@@ -12,8 +12,8 @@ from django.utils import timezone
 from access.holders import eligible
 from access.machines import keepers_of
 from access.permissions import require
+from approvals.errors import StateError
 from approvals.models import ChangeRequest, Emergency
-from approvals.workflow.errors import StateError
 from approvals.workflow.reach import touched_by, touched_by_request
 from approvals.workflow.telling import settle_debt, tell_debt, tell_overdue
 from audit.actor import Actor

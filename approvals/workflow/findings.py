@@ -17,11 +17,12 @@ from approvals.workflow.checks import (
     check,
     expected,
     invalid,
-    is_way_back,
+    makes_safer,
     takes_effect_at_once,
 )
 from approvals.workflow.needs import needs_of, unserved
 from audit.actor import Actor
+from flags.reads import Reads
 from flags.subjects import Subject
 
 
@@ -36,12 +37,13 @@ def check_request(request: ChangeRequest, actor: Actor | None = None) -> list[Fi
     if fault := invalid(project, operations):
         return [*found, fault]
     moment = max(timezone.now(), request.scheduled_at or timezone.now())
-    found += check(project, now, actor=actor, moment=moment)
-    is_tested = any(Resulting(project, now).expectations().values())
+    reads = Reads()
+    found += check(project, now, actor=actor, moment=moment, reads=reads)
+    is_tested = any(Resulting(project, now, reads).expectations().values())
     for operation in operations if is_tested else ():
-        if not takes_effect_at_once(operation) and not is_way_back(operation):
+        if not takes_effect_at_once(operation) and not makes_safer(operation):
             state = [*(each for each in now if each["subject"] != operation["subject"]), operation]
-            said = expected(project, state)
+            said = expected(project, state, reads)
             found += [_labelled(each, operation["label"]) for each in said if each.blocks]
     return sorted(found, key=lambda each: not each.blocks)
 
@@ -53,8 +55,10 @@ def _labelled(finding: Finding, label: str) -> Finding:
 
 
 def _conflicts(request: ChangeRequest) -> Iterator[Finding]:
+    places = {each.key: each.name for each in request.project.environments.all()}
     for text, seen in request.change["base"].items():
-        found = subjects.standing(request.project, Subject.parse(text)).version
+        subject = Subject.parse(text)
+        found = subjects.standing(request.project, subject).version
         if found != seen and any(
             operation["subject"] == text and takes_effect_at_once(operation)
             for operation in request.change["operations"]
@@ -62,7 +66,8 @@ def _conflicts(request: ChangeRequest) -> Iterator[Finding]:
             yield Finding(
                 "conflict",
                 BLOCK,
-                f"{text} is at version {found}; this was made for version {seen}.",
+                f"{subject.words(places.get(subject.environment or subject.key, ''), begins=True)} "
+                f"is at version {found}; this was made for version {seen}.",
                 "Who proposed it can rebase it, where nothing collides, or edit it.",
                 text,
             )

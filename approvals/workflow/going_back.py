@@ -8,10 +8,10 @@ from typing import Any
 from django.utils import timezone
 
 from access.permissions import require
+from approvals.errors import GateError, StateError
 from approvals.inverse import is_end, is_way_back
 from approvals.models import ChangeRequest
 from approvals.workflow.applying import carry_out_together
-from approvals.workflow.errors import GateError, StateError
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference
 from approvals.workflow.reverting import REVERTED

@@ -10,9 +10,8 @@ from django.db.models import CharField, Q, QuerySet
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from access.limits import Touched
 from approvals.models import ChangeRequest, FreezeWindow
-from approvals.policies import Rules
+from approvals.policies import Rules, touched_as
 from flags.documents import segments_named
 from flags.models import Environment, Project, RolloutPlan
 from flags.subjects import Subject
@@ -43,11 +42,12 @@ def environments_waiting(project: Project, subject: Subject) -> set[str]:
 def _unfinished(project: Project) -> QuerySet[Any]:
     """Requests of which something can still be carried out."""
     rows = ChangeRequest.objects.filter(project=project)
-    later = Q(plan__state__in=RolloutPlan.UNFINISHED) | Q(confirm_by__isnull=False) | Q(ends_at__isnull=False)
-    lately = Q(state=ChangeRequest.State.APPLIED, applied_at__gte=timezone.now() - WITHIN)
-    return rows.filter(Q(state__in=ChangeRequest.OPEN) | later | lately).annotate(
-        text=Cast("change", CharField())
+    # A closed request keeps its planned end, of which nothing comes any more.
+    returning = (
+        Q(confirm_by__isnull=False) | Q(ends_at__isnull=False) | Q(applied_at__gte=timezone.now() - WITHIN)
     )
+    later = Q(plan__state__in=RolloutPlan.UNFINISHED) | (Q(state=ChangeRequest.State.APPLIED) & returning)
+    return rows.filter(Q(state__in=ChangeRequest.OPEN) | later).annotate(text=Cast("change", CharField()))
 
 
 def environments_governed_anew(
@@ -69,18 +69,12 @@ def environments_governed_anew(
     ]
     found = set()
     for environment in Environment.objects.filter(project=project):
-        was, now = (_touched(environment, document) for document in (before, after))
+        was, now = (
+            touched_as(document, environment.key, protected=environment.protected)
+            for document in (before, after)
+        )
         lost = any(policy.matches(was) and not policy.matches(now) for policy in rules.policies.values())
         frozen = any(not each.environments or environment.key in each.environments for each in freezes)
         if lost or frozen:
             found.add(environment.key)
     return found
-
-
-def _touched(environment: Environment, definition: Mapping[str, Any]) -> Touched:
-    return Touched(
-        environment.key,
-        str(definition.get("kind", "")),
-        frozenset(definition.get("tags", ())),
-        bool(definition.get("critical", False)),
-    )

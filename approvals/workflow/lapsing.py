@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
+from approvals.errors import StateError
 from approvals.models import ChangeRequest
-from approvals.workflow.errors import StateError
 from approvals.workflow.request import reference
 from approvals.workflow.telling import tell
 from audit.actor import Actor

@@ -13,11 +13,11 @@ from access.limits import Touched
 from access.permissions import require
 from access.roles import VERBS
 from approvals import inverse, planned, policies
+from approvals.errors import ConflictError, InvalidError, StateError
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
 from approvals.workflow.applying import apply, proposers
 from approvals.workflow.checks import BlockedError, Finding
-from approvals.workflow.errors import ConflictError, InvalidError, StateError
 from approvals.workflow.findings import check_request
 from approvals.workflow.needs import needs_of
 from approvals.workflow.reach import touched_by
@@ -46,6 +46,7 @@ from flags.subjects import Subject
 State = ChangeRequest.State
 # Bytes of a change in its event, whose own members need the rest of the 65,535.
 _LARGEST_CHANGE = 60_000
+# Seconds: what edges offer, and `confirm_within` may be.
 SHORTEST_CONFIRMATION, LONGEST_CONFIRMATION = 60, 7 * 86_400
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from access.limits import Touched
 from approvals.models import ChangeRequest
+from approvals.policies import touched_as, touched_flag, what_governs
 from approvals.workflow.validity import environments_of
 from flags.documents import configurations_with, segments_named
 from flags.models import Environment, Flag, Project
@@ -29,26 +30,29 @@ def touched_by(project: Project, operations: Sequence[Mapping[str, Any]]) -> lis
     flags = {flag.key: flag for flag in Flag.objects.filter(project=project, key__in=keys)}
     protected = set(Environment.objects.filter(project=project, protected=True).values_list("key", flat=True))
     touched: list[Touched] = []
+
+    def as_defined(environment: str | None, documents: Iterable[Mapping[str, Any]]) -> list[Touched]:
+        return [touched_as(each, environment, protected=environment in protected) for each in documents]
+
     for subject, operation in subjects:
+        if subject.kind in of_flags:
+            found = drafts.get(subject.key) or [what_governs(flags[subject.key])]
         if subject.kind == "configuration":
-            found = drafts.get(subject.key) or [_as_document(flags[subject.key])]
-            touched += [_touched(subject.environment, document, protected) for document in found]
+            touched += as_defined(subject.environment, found)
         elif subject.kind == "expectations":
-            found = drafts.get(subject.key) or [_as_document(flags[subject.key])]
             named = {
                 each["environment"]
                 for document in (operation.get("before"), operation["after"])
                 for each in (document or {}).get("expectations", ())
             }
-            touched += [_touched(where, document, protected) for where in named for document in found]
+            for where in named:
+                touched += as_defined(where, found)
         elif subject.kind == "definition":
-            reached = environments_of(project, [dict(operation)])
-            for document in drafts[subject.key]:
-                touched += [_touched(environment.key, document, protected) for environment in reached] or [
-                    _touched(None, document, protected)
-                ]
+            reached: list[str | None] = [each.key for each in environments_of(project, [dict(operation)])]
+            for key in reached or [None]:
+                touched += as_defined(key, drafts[subject.key])
         elif subject.kind == "segment":
-            touched += _using(project, subject.key, protected)
+            touched += _using(project, subject.key)
         elif subject.kind == "environment":
             touched.append(Touched(subject.key, protected=subject.key in protected))
         else:
@@ -65,25 +69,11 @@ def touched_by_request(request: ChangeRequest) -> list[Touched]:
     return touched_by(request.project, request.change["operations"])
 
 
-def _using(project: Project, segment: str, protected: Collection[str]) -> list[Touched]:
+def _using(project: Project, segment: str) -> list[Touched]:
     """The flags whose rules name the segment; for one that none names, something without kind or tag."""
     environments: Iterable[Environment] = Environment.objects.filter(project=project)
     return [
-        _touched(row.environment.key, _as_document(row.flag), protected)
+        touched_flag(row.flag, row.environment)
         for row in configurations_with("in_segment", environments)
         if segment in segments_named(row.document)
     ] or [Touched()]
-
-
-def _as_document(flag: Flag) -> dict[str, Any]:
-    return {"kind": flag.kind, "tags": flag.tags, "critical": flag.critical}
-
-
-def _touched(environment: str | None, definition: Mapping[str, Any], protected: Collection[str]) -> Touched:
-    return Touched(
-        environment,
-        str(definition.get("kind", "")),
-        frozenset(definition.get("tags", ())),
-        bool(definition.get("critical", False)),
-        environment in protected,
-    )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from access.permissions import require
+from approvals.errors import StateError
 from approvals.merging import ABSENT, Member, three_way
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
 from approvals.workflow.checks import takes_effect_at_once
-from approvals.workflow.errors import StateError
 from approvals.workflow.proposing import revise, times_of
 from approvals.workflow.request import locked, require_open, same
 from audit.actor import Actor
@@ -40,11 +40,12 @@ def divergences(request: ChangeRequest) -> list[Divergence]:
     found = []
     for operation in request.change["operations"]:
         subject = operation["subject"]
-        state = subjects.standing(request.project, Subject.parse(subject))
+        parsed = Subject.parse(subject)
+        state = subjects.standing(request.project, parsed)
         seen = request.change["base"][subject]
         if not takes_effect_at_once(operation) or state.version == seen:
             continue
-        members, together = three_way(operation["before"], state.document, operation["after"])
+        members, together = three_way(parsed.kind, operation["before"], state.document, operation["after"])
         found.append(Divergence(subject, seen, state.version, tuple(members), together))
     return found
 
@@ -72,7 +73,7 @@ def rebase(actor: Actor, request: ChangeRequest) -> ChangeRequest:
         if collisions := [(each, member) for each in found.values() for member in each.collisions]:
             raise StateError(
                 f"{request.change_id} cannot be rebased by itself: "
-                + "; ".join(_collision(each, member) for each, member in collisions[:5])
+                + "; ".join(_collision(request, each, member) for each, member in collisions[:5])
                 + ". Edit it, and say which should stand."
             )
         operations = []
@@ -100,11 +101,28 @@ def rebase(actor: Actor, request: ChangeRequest) -> ChangeRequest:
         )
 
 
-def _collision(divergence: Divergence, member: Member) -> str:
+def _collision(request: ChangeRequest, divergence: Divergence, member: Member) -> str:
+    subject = Subject.parse(divergence.subject)
+    place = request.project.environments.filter(key=subject.environment or subject.key).first()
     return (
-        f"{member.pointer or 'the whole document'} of {divergence.subject} is {_told(member.now)} now, "
+        f"{_part(member.pointer)} of {subject.words(place.name if place else '')} is {_told(member.now)} now, "
         f"and {_told(member.proposed)} was asked for"
     )
+
+
+def _part(pointer: str) -> str:
+    """What a pointer names: `the default`, `rule r1`, `variants on`."""
+    names = [each.replace("~1", "/").replace("~0", "~") for each in pointer.split("/")[1:]]
+    match names:
+        case []:
+            return "the whole document"
+        case ["rules"]:
+            return "the order of the rules"
+        case ["rules", key]:
+            return f"rule {key}"
+        case ["targets", unit]:
+            return f"the target {unit}"
+    return " ".join(["the", *names]) if len(names) == 1 else " ".join(names)
 
 
 def _told(value: Any) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from approvals.errors import InvalidError, StateError
 from approvals.models import ChangeRequest, Review
-from approvals.workflow.errors import InvalidError, StateError
 from audit.jcs import canonical
 from audit.ledger import timestamp
 from audit.recording import Recording

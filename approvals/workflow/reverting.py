@@ -6,17 +6,18 @@ from django.utils import timezone
 
 from access.permissions import require
 from approvals import policies
+from approvals.errors import ConflictError, StateError
 from approvals.inverse import is_way_back
 from approvals.models import ChangeRequest, Emergency
 from approvals.workflow.applying import carry_out_together
 from approvals.workflow.emergencies import owe_review
-from approvals.workflow.errors import ConflictError, StateError
 from approvals.workflow.indirect import WITHIN
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import locked, reference
 from approvals.workflow.telling import tell_debt
 from audit.actor import Actor
 from audit.recording import recording
+from flags.subjects import Subject
 
 REVERTED = "approvals.v1.change_request.reverted"
 
@@ -37,8 +38,9 @@ def revert_at_once(actor: Actor, request: ChangeRequest) -> Emergency:
         try:
             carry_out_together(record, request, numbers)
         except ConflictError as error:
+            name = Subject.parse(error.subject).words(begins=True)
             raise StateError(
-                f"{error.subject} changed since {request.change_id} was applied, so it cannot be taken back as "
+                f"{name} changed since {request.change_id} was applied, so it cannot be taken back as "
                 "it was approved. Ask for a change, or kill the flag."
             ) from error
         # Neither confirmed nor ended any more: it is over.

@@ -9,9 +9,9 @@ from django.utils import timezone
 from access.holders import eligible
 from access.machines import keepers_of
 from access.permissions import may, require
+from approvals.errors import InvalidError, StateError
 from approvals.models import ChangeRequest, Review
 from approvals.workflow.applying import apply_or_explain, beneficiaries, missing_of
-from approvals.workflow.errors import InvalidError, StateError
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import (
     checked_text,

@@ -9,10 +9,10 @@ from typing import Any
 from django.utils import timezone
 
 from approvals import planned
+from approvals.errors import InvalidError
 from approvals.inverse import is_end, is_way_back
 from approvals.workflow import subjects
 from approvals.workflow.archiving import archived_flags, blockers
-from approvals.workflow.errors import InvalidError
 from countersign.document import DocumentError
 from flags import documents, lifecycle
 from flags.models import KEY, Environment, Project
@@ -128,11 +128,15 @@ def _check_key(project: Project, subject: Subject, *, is_new: bool) -> None:
 def environments_of(project: Project, operations: Sequence[Operation]) -> list[Environment]:
     """The environments that a change reaches, now or by what it takes from their future, in order of promotion."""
     reached: dict[int, Environment] = {}
+    configured: set[Subject] = set()
     for operation in operations:
+        subject = Subject.parse(operation["subject"])
+        if subject in configured:
+            continue  # a stage of many, or a way back: it is where the one before it was
+        if subject.kind == "configuration":
+            configured.add(subject)
         before = operation.get("before", (operation.get("before_any") or [None])[0])
-        for environment in subjects.reached(
-            project, Subject.parse(operation["subject"]), before, operation["after"]
-        ):
+        for environment in subjects.reached(project, subject, before, operation["after"]):
             reached[environment.pk] = environment
         for environment in planned.kept_on(project, operation):
             reached[environment.pk] = environment

@@ -392,6 +392,7 @@ API = [
     Door(f"{_CR}/revert", "POST", "change.propose", {}, REQUEST),
     Door(f"{_CR}/revert-at-once", "POST", "flag.kill", None, REQUEST),
     Door(f"{_V1}change-requests/restore", "POST", "change.propose", "restore"),
+    Door(f"{_V1}change-requests/restore-at-once", "POST", "flag.kill", "version"),
     Door(f"{_FLAG_V1}/promote", "GET", "project.view", query="environment=development"),
     Door(f"{_FLAG_V1}/promote", "POST", "change.propose", {"environment": "development", "base": 0}),
     Door(f"{_FLAG_V1}/hibernate", "POST", "change.propose", "hibernate"),

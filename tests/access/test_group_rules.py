@@ -16,8 +16,8 @@ from access.roles import Role
 from access.signin import providers
 from access.signin.rules import groups_in
 from approvals import workflow
+from approvals.errors import GateError
 from approvals.models import ChangeRequest
-from approvals.workflow.errors import GateError
 from audit.models import Event
 from tests.access.openid_provider import OpenIdProvider, browser, sign_in
 from tests.cast import Cast

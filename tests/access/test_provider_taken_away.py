@@ -17,9 +17,9 @@ from access.roles import Role
 from access.signin import providers
 from access.signin.taking_back import given_by
 from approvals import workflow
+from approvals.errors import GateError
 from approvals.models import ChangeRequest
 from approvals.waiting import approvals_by
-from approvals.workflow.errors import GateError
 from audit.models import Event
 from audit.recording import recording
 from tests.access.openid_provider import OpenIdProvider, browser, sign_in

@@ -66,6 +66,7 @@ class Stage:
             "schedule": {"scheduled_at": "2100-01-01T00:00:00Z"},
             "comment": {"comment": "Why now?"},
             "restore": {"project": "shop", "event": str(self.kill.event_id), "base": 0},
+            "version": {"project": "shop", "event": str(self.kill.event_id), "base": 0},
             "hibernate": {"variant": "on", "wake_at": "2100-01-01T00:00:00Z"},
             "policy": {"policy": {"name": "Two", "approvals": 2}, "rationale": "agreed", "base": 0},
             "environment": {"project": "shop", "key": "staging", "name": "Staging"},

@@ -16,7 +16,7 @@ from access import machines
 from access.models import ApiToken
 from audit import ledger
 from audit.ledger import LedgerError
-from flags.api import Projects
+from flags.api.projects import Projects
 from flags.models import FlagConfiguration
 from tests.api.conftest import Answer, Api
 from tests.cast import ON

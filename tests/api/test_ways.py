@@ -101,6 +101,22 @@ def test_an_earlier_version_is_restored_from_the_history(shop: Api) -> None:
     assert shop.post("author", "change-requests/restore", unknown).status == 404
 
 
+def test_on_call_restores_an_earlier_version_at_once_where_policy_allows(shop: Api) -> None:
+    shop.cast.policy(on_call_may_revert=True)
+    history = shop.get("viewer", "flags/shop/banner/history").results
+    stood = next(row for row in history if row["subject"] == PRODUCTION)
+    for share in (50, 75):
+        shop.cast.approve(shop.cast.propose(split(share)))
+    body = {"project": "shop", "event": stood["event"], "base": 4}
+    assert shop.post("author", "change-requests/restore-at-once", body).status == 403
+    assert shop.post("on_call", "change-requests/restore-at-once", {**body, "base": 3}).status == 409
+    made = shop.post("on_call", "change-requests/restore-at-once", body)
+    assert (made.status, standing()) == (201, split(25))
+    assert [debt["change_request"] for debt in made.body] == [latest(), latest() - 1]
+    again = shop.post("on_call", "change-requests/restore-at-once", {**body, "base": 6})
+    assert (again.status, "by going back" in again.body["detail"]) == (409, True)
+
+
 def test_a_flag_is_promoted_with_a_preview(shop: Api) -> None:
     preview = shop.get("viewer", "flags/shop/banner/promote?environment=development").body
     assert (preview["to"], preview["version"], preview["blockers"]) == ("production", 2, [])

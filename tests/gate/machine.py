@@ -119,6 +119,14 @@ def to_be_confirmed(gate: Gate) -> bool:
     return any(each.applied and "confirm_within" in each.change for each in gate.oracle.proposals.values())
 
 
+def may_go_back(gate: Gate) -> bool:
+    return any(
+        each.get("on_call_may_revert")
+        for subject, each in gate.oracle.standing.items()
+        if "/policy/" in subject and each
+    )
+
+
 def debts(gate: Gate) -> bool:
     return bool(gate.oracle.debts)
 
@@ -272,6 +280,28 @@ class Gate(RuleBasedStateMachine):
         if request := self._applied(which):
             self._try(workflow.revert_at_once, who, request)
 
+    @precondition(may_go_back)
+    @rule(who=mostly("on_call"), key=flags, place=places, wanted=st.lists(documents, min_size=1, max_size=2))
+    def take_back_at_once_what_was_just_applied(
+        self, who: str, key: str, place: str, wanted: list[Any]
+    ) -> None:
+        """One request by itself; two by restoring what stood before them."""
+        subject = self.cast.subject(key, place)
+        stood = Event.objects.filter(subject=subject).order_by("-index").first()
+        made = None
+        for after in wanted:
+            operation = {"subject": subject, "after": after}
+            made = self._try(workflow.change, "author", self.cast.project, [operation], **self._why())
+            made = self._let_through(made)
+            if made is None:
+                return
+        if len(wanted) == 1:
+            self._try(workflow.revert_at_once, who, made)
+        elif stood and self._try(workflow.restore_at_once, who, self.cast.project, stood):
+            row = FlagConfiguration.objects.get(flag__key=key, environment__key=place)
+            assert row.document == json.loads(stood.line)["data"]["after"], "it is what stood there"
+            self.seen.add("restored at once")
+
     @precondition(debts)
     @rule(who=mostly("reviewer"), which=some)
     def review_what_was_done_at_once(self, who: str, which: int) -> None:
@@ -332,7 +362,7 @@ class Gate(RuleBasedStateMachine):
         escalate_overdue_reviews()
         waiting = ChangeRequest.objects.filter(state="approved", scheduled_at__lte=now)
         late = ChangeRequest.objects.filter(state="applied", confirm_by__lte=now)
-        ended = ChangeRequest.objects.filter(ends_at__lte=now)
+        ended = ChangeRequest.objects.filter(state="applied", ends_at__lte=now)
         plans = RolloutPlan.objects.filter(state="running", next_at__lte=now)
         assert not any(rows.exists() for rows in (waiting, late, ended, plans)), "what is due is done"
 
@@ -345,12 +375,8 @@ class Gate(RuleBasedStateMachine):
         before = self._documents(request)
         for _ in range(2):
             made = self._try(rollback.propose_revert, "author", request, rationale="Hurts", ticket="SHOP-1")
-            for who in ("reviewer", "second_reviewer", "administrator"):
-                if made and made.is_open:
-                    made = self._try(workflow.approve, who, made, digest=made.digest) or made
-            if not made or made.state != ChangeRequest.State.APPLIED:
+            if (request := self._let_through(made)) is None:
                 return
-            request = made
         assert {name: self._documents(request)[name] for name in request.change["base"]} == {
             name: before[name] for name in request.change["base"]
         }
@@ -474,6 +500,13 @@ class Gate(RuleBasedStateMachine):
 
     def _place(self, key: str) -> Environment:
         return Environment.objects.select_related("project").get(project=self.cast.project, key=key)
+
+    def _let_through(self, request: Any) -> Any:
+        """The request once people have approved it and it is applied; None where they do not get so far."""
+        for who in ("reviewer", "second_reviewer", "administrator"):
+            if request and request.is_open:
+                request = self._try(workflow.approve, who, request, digest=request.digest) or request
+        return request if request and request.state == ChangeRequest.State.APPLIED else None
 
     def _open(self, which: int) -> Any:
         return self._one(ChangeRequest.objects.filter(state__in=ChangeRequest.OPEN), which)

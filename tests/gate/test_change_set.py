@@ -85,7 +85,7 @@ def test_where_one_of_them_changed_since_nothing_is_applied(cast: Cast) -> None:
     request = propose(cast, production=ON, flag=BANNER, segment={"included": ["u1"]})
     propose(cast, segment={"included": ["u2"]})
     request = cast.approve(request)
-    assert "segment/guests is at version 1" in request.problem
+    assert "The segment guests is at version 1" in request.problem
     with pytest.raises(ConflictError):
         workflow.apply(cast.actor("author"), request)
     assert not Flag.objects.filter(key="tour").exists()

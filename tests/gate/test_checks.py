@@ -9,7 +9,6 @@ import pytest
 
 from approvals import workflow
 from approvals.advice import moved, only_first_grows
-from approvals.merging import three_way
 from approvals.models import ChangeRequest
 from approvals.workflow import Finding, InvalidError, StateError
 from flags.models import FlagConfiguration
@@ -138,7 +137,7 @@ def test_all_that_is_in_the_way_is_one_list(cast: Cast) -> None:
     cast.approve(cast.propose(split(50)))
     found = {each.check: each for each in workflow.check_request(request)}
     assert found["conflict"].blocks
-    assert "is at version 2; this was made for version 1" in found["conflict"].text
+    assert "banner in Production is at version 2; this was made for version 1" in found["conflict"].text
 
 
 def test_what_is_previewed_says_what_the_checks_say(cast: Cast) -> None:
@@ -147,27 +146,6 @@ def test_what_is_previewed_says_what_the_checks_say(cast: Cast) -> None:
     _, _, found = workflow.preview(cast.actor("author"), cast.project, operations, title="x", rationale="x")
     assert [each.check for each in found] == ["policy", "unreachable-rule"]
     assert not FlagConfiguration.objects.exists()
-
-
-def test_three_ways_tell_who_changed_which_member() -> None:
-    seen = {"enabled": True, "off": "off", "regions": {"eu": True}, "default": {"variant": "on"}, "a/b": 1}
-    now = {"enabled": True, "off": "on", "regions": {"eu": True, "us": False}, "default": {"variant": "off"}}
-    asked = {"enabled": False, "off": "on", "regions": {"eu": False}, "default": {"split": {}}, "a/b": 1}
-    members, together = three_way(seen, now, asked)
-    assert {each.pointer: each.collides for each in members} == {
-        "/a~1b": False,
-        "/default": True,
-        "/enabled": False,
-        "/off": False,
-        "/regions/eu": False,
-        "/regions/us": False,
-    }
-    assert together == {
-        "enabled": False,
-        "off": "on",
-        "regions": {"eu": False, "us": False},
-        "default": {"split": {}},
-    }
 
 
 def conflicting(cast: Cast, theirs: Any, mine: Any) -> ChangeRequest:
@@ -197,7 +175,7 @@ def test_where_members_collide_it_says_which_and_both_values(cast: Cast) -> None
     request = conflicting(cast, split(25), split(50))
     with pytest.raises(StateError) as caught:
         workflow.rebase(cast.actor("author"), request)
-    assert f"/default of {cast.subject()} is" in str(caught.value)
+    assert "the default of banner in Production is" in str(caught.value)
     assert '["on", 25]' in str(caught.value)
     assert '["on", 50]' in str(caught.value)
     request.refresh_from_db()

@@ -17,6 +17,7 @@ from access.permissions import ForbiddenError, service_actor
 from access.roles import Role
 from approvals import rollouts, workflow
 from approvals.freezes import lift_freeze, next_open_slot, save_freeze, windows
+from approvals.freezes.wording import in_words
 from approvals.models import ChangeRequest, FreezeWindow
 from approvals.tasks import carry_out_due
 from approvals.workflow import BlockedError, StateError
@@ -53,6 +54,46 @@ def recurring(rrule: str, start: str, hours: float, zone: str = "Europe/Berlin")
 
 def times(row: FreezeWindow, start: str, end: str) -> list[tuple[str, str]]:
     return [(f"{w.start:%m-%d %H:%M}", f"{w.end:%m-%d %H:%M}") for w in windows(row, at(start), at(end))]
+
+
+@pytest.mark.parametrize(
+    ("rule", "start", "hours", "words"),
+    [
+        ("FREQ=WEEKLY;BYDAY=FR", "2026-12-04T15:00", 64, "every Friday 16:00 to Monday 08:00"),
+        ("FREQ=WEEKLY", "2026-12-04T15:00", 2, "every Friday 16:00 to 18:00"),
+        (
+            "FREQ=WEEKLY;BYDAY=MO,TU,WE",
+            "2026-12-07T19:00",
+            10,
+            "every Monday, Tuesday and Wednesday 20:00 to 06:00 the next day",
+        ),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=FR", "2026-12-04T15:00", 1, "every 2 weeks on Friday 16:00 to 17:00"),
+        ("FREQ=DAILY;UNTIL=20270104", "2026-12-04T15:00", 1, "every day 16:00 to 17:00, until 4 Jan 2027"),
+        ("FREQ=DAILY;COUNT=3", "2026-12-04T15:00", 1, "every day 16:00 to 17:00, 3 times from 4 Dec 2026 on"),
+        (
+            "FREQ=MONTHLY;BYMONTHDAY=-1",
+            "2026-12-31T15:00",
+            50,
+            "every month on the last day 16:00 for 2 d 2 h",
+        ),
+        ("FREQ=MONTHLY", "2026-12-04T15:00", 1, "every month on day 4 16:00 to 17:00"),
+        (
+            "FREQ=MONTHLY;BYDAY=-1FR;BYMONTH=3,6",
+            "2026-12-04T15:00",
+            1,
+            "every month on the last Friday in March and June 16:00 to 17:00",
+        ),
+        (
+            "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1",
+            "2026-12-04T15:00",
+            1,
+            "every month on the last of Monday, Tuesday, Wednesday, Thursday and Friday 16:00 to 17:00",
+        ),
+        ("FREQ=YEARLY", "2026-12-24T11:00", 336, "every year on day 24 in December 12:00 for 14 d"),
+    ],
+)
+def test_a_rule_is_told_in_words(rule: str, start: str, hours: float, words: str) -> None:
+    assert in_words(recurring(rule, start, hours)) == f"{words}, Europe/Berlin"
 
 
 @pytest.mark.parametrize(

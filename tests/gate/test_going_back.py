@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from access.permissions import ForbiddenError
 from approvals import workflow
@@ -180,3 +181,25 @@ def test_what_governs_does_not_go_back_by_itself(shop: Cast) -> None:
             rationale="agreed",
             confirm_within=600,
         )
+
+
+@pytest.mark.parametrize("times", [{"ends_at": timedelta(hours=1)}, {"confirm_within": 600}])
+def test_what_was_withdrawn_with_an_end_holds_nothing_up(shop: Cast, times: dict[str, Any]) -> None:
+    author = shop.actor("author")
+    to_beta = {
+        "id": "r1",
+        "constraints": [{"attribute": "", "operator": "in_segment", "values": ["beta"]}],
+        "serve": {"variant": "on"},
+    }
+
+    def segment(*included: str) -> ChangeRequest:
+        operation = {"subject": "project/shop/segment/beta", "after": {"included": list(included)}}
+        return workflow.change(author, shop.project, [operation], title="Beta", rationale="planned")
+
+    assert segment("u1").state == ChangeRequest.State.APPLIED
+    if "ends_at" in times:
+        times = {"ends_at": timezone.now() + times["ends_at"]}
+    request = shop.propose({**OFF, "rules": [to_beta]}, **times)
+    assert segment("u2").state == ChangeRequest.State.IN_REVIEW, "it would serve the segment in production"
+    workflow.withdraw(author, request)
+    assert segment("u3").state == ChangeRequest.State.APPLIED

@@ -63,6 +63,7 @@ def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> N
             "approvals.v1.freeze.created",
             "access.v1.membership.changed",
             "there and back",
+            "restored at once",
         }
     assert expected <= machine.seen, "it did too little to show anything"
 

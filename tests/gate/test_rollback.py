@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +17,10 @@ from access.permissions import ForbiddenError
 from approvals import rollback, workflow
 from approvals.inverse import document_before, way_back
 from approvals.models import ChangeRequest, Emergency
-from approvals.workflow import StateError
+from approvals.workflow import ConflictError, StateError
 from audit.models import Event
 from flags.models import Flag, FlagConfiguration, Segment
+from flags.subjects import Subject
 from tests.cast import BANNER, OFF, ON, Cast, split
 from tests.ledger.test_export import exported
 
@@ -181,6 +183,84 @@ def test_at_once_is_exactly_the_inverse_or_nothing(shop: Cast) -> None:
     with pytest.raises(StateError, match="changed since"):
         workflow.revert_at_once(shop.actor("on_call"), request)
     assert standing() == split(75)
+
+
+def put(cast: Cast, subject: str = PRODUCTION) -> Event:
+    """The event that put there what stands there."""
+    found = Event.objects.filter(subject=subject, type__endswith=".updated").order_by("-index").first()
+    assert found is not None
+    return found
+
+
+def test_on_call_restores_at_once_what_stood_by_all_the_ways_back_since(shop: Cast, tmp_path: Path) -> None:
+    let_on_call(shop)
+    version = put(shop)
+    for share in (50, 75):
+        shop.approve(shop.propose(split(share)))
+    requests = list(ChangeRequest.objects.order_by("-pk")[:2])
+    for name in ("author", "reviewer", "viewer", "outsider"):
+        with pytest.raises(ForbiddenError):
+            workflow.restore_at_once(shop.actor(name), shop.project, version)
+    with pytest.raises(ConflictError):
+        workflow.restore_at_once(shop.actor("on_call"), shop.project, version, base={PRODUCTION: 3})
+    debts = workflow.restore_at_once(shop.actor("on_call"), shop.project, version, base={PRODUCTION: 4})
+    assert standing() == split(25)
+    assert [(debt.request, debt.reviewed_by) for debt in debts] == [(each, "") for each in requests]
+    # To a verifier each step is a reviewed change.
+    assert exported(shop, tmp_path / "bundle").emergency == ()
+    with pytest.raises(StateError, match="going back"):
+        workflow.restore_at_once(shop.actor("on_call"), shop.project, version)
+
+
+def test_what_is_restored_at_once_is_all_of_it_or_nothing(
+    shop: Cast, later: Callable[[timedelta], datetime]
+) -> None:
+    on_call, version = shop.actor("on_call"), put(shop)
+    shop.approve(shop.propose(split(50)))
+    let_on_call(shop)
+    shop.approve(shop.propose(split(75)))
+    with pytest.raises(StateError, match="approved without its way back"):
+        workflow.restore_at_once(on_call, shop.project, version)
+    version = put(shop)
+    with pytest.raises(StateError, match="stands there now"):
+        workflow.restore_at_once(on_call, shop.project, version)
+    shop.approve(shop.propose(OFF))
+    later(timedelta(hours=23))
+    shop.approve(shop.propose(ON))
+    later(timedelta(hours=2))
+    with pytest.raises(StateError, match="more than 24 hours ago"):
+        workflow.restore_at_once(on_call, shop.project, version)
+    assert standing() == ON
+    assert not Emergency.objects.exists()
+
+
+def test_nothing_is_restored_at_once_over_a_kill_or_beyond_its_subject(shop: Cast) -> None:
+    let_on_call(shop)
+    on_call, version = shop.actor("on_call"), put(shop)
+    shop.flag("colour")
+    both = [{"subject": shop.subject(key), "after": OFF} for key in ("banner", "colour")]
+    shop.approve(
+        workflow.propose(
+            shop.actor("author"),
+            shop.project,
+            both,
+            title="Both",
+            rationale="planned",
+            scheduled_at=timezone.now(),
+        )
+    )
+    with pytest.raises(StateError, match="changed more than this"):
+        workflow.restore_at_once(on_call, shop.project, version)
+    workflow.revert_at_once(on_call, latest())
+    version = put(shop)
+    shop.approve(shop.propose(OFF))
+    workflow.kill(on_call, Subject.parse(PRODUCTION), shop.project)
+    with pytest.raises(StateError, match="Undoing a kill is an ordinary change"):
+        workflow.restore_at_once(on_call, shop.project, version)
+    for event in Event.objects.filter(type="approvals.v1.policy.changed"), Event.objects.filter(subject=""):
+        for each in event[:1]:
+            with pytest.raises(StateError, match="put no version there"):
+                workflow.restore_at_once(on_call, shop.project, each)
 
 
 CONFIGURATIONS = st.sampled_from(

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -519,3 +519,28 @@ def test_checking_a_long_plan_reads_what_stands_there_once(shop: Cast) -> None:
     with CaptureQueriesContext(connections["default"]) as queries:
         workflow.check_request(request)
     assert len(queries) < 2 * len(stages), "some thirty, and one for each stage"
+
+
+@pytest.mark.parametrize("tested", [False, True])
+def test_checking_a_long_plan_costs_no_more_queries_than_a_short_one(cast: Cast, tested: bool) -> None:
+    cast.flag()
+    cast.approve(cast.propose(OFF))
+    if tested:
+        context = {"targetingKey": "u1"}
+        entry = {"sentence": "Nobody", "environment": "production", "context": context, "variant": "off"}
+        operation = {"subject": "project/shop/expectations/banner", "after": {"expectations": [entry]}}
+        workflow.change(cast.actor("author"), cast.project, [operation], title="Test", rationale="planned")
+    counted = []
+    for shares in ([5, 100], range(5, 101, 5)):
+        stages = [{"weights": [["on", share], ["off", 100 - share]], "hold": 600} for share in shares]
+        flag = Flag.objects.get(key="banner")
+        request = rollouts.propose_plan(
+            cast.actor("author"), flag, cast.production, stages, title="Step by step", rationale="planned"
+        )
+        request = ChangeRequest.objects.select_related("project").get(pk=request.pk)
+        with CaptureQueriesContext(connection) as queries:
+            found = workflow.check_request(request)
+        assert {each.check for each in found} == ({"policy", "expectation"} if tested else {"policy"})
+        counted.append(len(queries))
+        workflow.withdraw(cast.actor("author"), request)
+    assert counted[0] == counted[1]

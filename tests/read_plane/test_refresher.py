@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+import redis as client
 
 from distribution.read_plane import holder as holder_module
 from distribution.read_plane import refresher as refresher_module
@@ -321,3 +322,23 @@ def test_a_redis_that_freezes_is_noticed_and_forgiven(start, holder, publisher, 
         redis_server.signal(signal.SIGCONT)
     store.put_snapshot(PRODUCTION, 2, publisher.snapshot(2))
     eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2)
+
+
+def test_a_redis_that_is_emptied_is_not_missed(start, holder, store, publisher, redis_server):
+    redis = RedisStore(redis_server.url)
+    redis.put_keyring(PRODUCTION, 1, publisher.keyring())
+    redis.put_snapshot(PRODUCTION, 1, publisher.snapshot())
+    store.publish(publisher)
+    refresher = start(("redis", redis), ("database", store))
+    eventually(lambda: holder.find_key(SERVER_KEY) and holder.find_key(SERVER_KEY)[1])
+    with client.Redis.from_url(redis_server.url) as connection:
+        connection.flushall()
+    refresher.announce(PRODUCTION)
+    # Who starts now finds it in the database; who held it keeps it, and hears of the next one.
+    anew = Holder(origin=ORIGIN, verify=[publisher.vkey])
+    start(("redis", redis), ("database", store), holder=anew)
+    eventually(lambda: anew.version(PRODUCTION, "snapshot") == 1)
+    assert holder.find_key(SERVER_KEY)[1].version == 1
+    store.publish(publisher, 2)
+    eventually(lambda: holder.version(PRODUCTION, "snapshot") == 2 == anew.version(PRODUCTION, "snapshot"))
+    assert {status["status"] for status in _status(refresher).values()} == {"ok"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flags.subjects import Subject
+
 
 class GateError(Exception):
     """The gate refuses; the text names the thing, the reason and the next step."""
@@ -24,8 +26,9 @@ class ConflictError(GateError):
 
     def __init__(self, subject: str, expected: int | None, found: int) -> None:
         based = "names no version as its base" if expected is None else f"was made for version {expected}"
+        name = Subject.parse(subject).words(begins=True)
         super().__init__(
-            f"{subject} is at version {found}, this change {based}. Nothing was overwritten: look at what "
+            f"{name} is at version {found}, this change {based}. Nothing was overwritten: look at what "
             f"changed, then edit the change for version {found}, or withdraw it."
         )
         self.subject, self.expected, self.found = subject, expected, found
