@@ -98,6 +98,12 @@ UNFOLD: dict[str, Any] = {
                 "title": _("Work"),
                 "items": [
                     {
+                        "title": _("Home"),
+                        "icon": "home",
+                        "link": _page("project-home"),
+                        "active": _is_at("project-home"),
+                    },
+                    {
                         "title": _("Flags"),
                         "icon": "toggle_on",
                         "link": _page("flag-list"),

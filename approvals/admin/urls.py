@@ -7,6 +7,7 @@ from approvals.admin import (
     expectations,
     explain,
     freezes,
+    home,
     inbox,
     plans,
     policies,
@@ -19,6 +20,8 @@ from approvals.admin import (
 _FLAG = "p/<str:project>/flags/<str:key>/in/<str:environment>/"
 
 urlpatterns = [
+    path("home/", home.home, name="home"),
+    path("p/<str:project>/home/", home.HomePage.as_view(), name="project-home"),
     path("p/<str:project>/flags/<str:key>/explain/", explain.ExplainPage.as_view(), name="explain"),
     path(
         "p/<str:project>/flags/<str:key>/expectations/",

@@ -65,6 +65,7 @@ PAGES = [
     *_pages(
         _P,
         "project.view",
+        "home/",
         "flags/",
         "segments/",
         "environments/",

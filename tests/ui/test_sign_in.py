@@ -107,9 +107,9 @@ def test_the_project_one_was_in_last_is_remembered(cast: Cast, browser: Browser)
     grants.grant(cast.actor("outsider"), other, root.id, "viewer")
     client = browser("root")
     client.get("/admin/p/shop/flags/")
-    assert client.get("/admin/home/")["Location"] == "/admin/p/shop/flags/"
+    assert client.get("/admin/home/")["Location"] == "/admin/p/shop/home/"
     client.get("/admin/p/other/flags/")
-    assert client.get("/admin/home/")["Location"] == "/admin/p/other/flags/"
+    assert client.get("/admin/home/")["Location"] == "/admin/p/other/home/"
 
 
 @pytest.mark.parametrize(
