@@ -87,8 +87,14 @@ def entry(project: Project, each: Coming) -> Entry:
     return Entry(each, icon, str(kind), about.key, detail, _at(project, "flag", about.key))
 
 
-def days_of(entries: Sequence[Entry], dates: Iterable[date], zone: tzinfo, now: datetime) -> list[Day]:
-    """The days with what falls on them; a freeze is on every day that it touches."""
+def days_of(
+    entries: Sequence[Entry],
+    dates: Iterable[date],
+    zone: tzinfo,
+    now: datetime,
+    month: date | None = None,
+) -> list[Day]:
+    """The days with what falls on them; a freeze is on every day that it touches. `month`: its first day."""
     today = now.astimezone(zone).date()
     by_day: dict[date, list[Entry]] = {}
     for each in entries:
@@ -96,7 +102,13 @@ def days_of(entries: Sequence[Entry], dates: Iterable[date], zone: tzinfo, now: 
             by_day.setdefault(each.coming.at.astimezone(zone).date(), []).append(each)
     freezes = [each for each in entries if each.coming.kind is Kind.FREEZE]
     return [
-        Day(day, tuple(by_day.get(day, ())), tuple(_touching(freezes, day, zone)), day == today)
+        Day(
+            day,
+            tuple(by_day.get(day, ())),
+            tuple(_touching(freezes, day, zone)),
+            day == today,
+            month is None or (day.year, day.month) == (month.year, month.month),
+        )
         for day in dates
     ]
 

@@ -66,6 +66,8 @@ PAGES = [
         _P,
         "project.view",
         "home/",
+        "calendar/",
+        "find/",
         "flags/",
         "segments/",
         "environments/",
