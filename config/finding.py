@@ -131,7 +131,7 @@ class FindPage(Page):
     def _environments(self, text: str) -> Iterator[Found]:
         rows = Environment.objects.filter(Q(key__icontains=text) | Q(name__icontains=text), project=self.project)
         for row in rows[:MOST]:
-            url = f"{self._at('environment-list')}#environment-{row.key}"
+            url = f"{self._at('environment-list')}#environment-{row.pk}"
             yield Found(row.name, url, "dns", row.key)
 
     def _people(self, text: str) -> Iterator[Found]:

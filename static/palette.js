@@ -7,6 +7,8 @@
   // The newest question; an answer to an older one is dropped.
   let asked = 0;
   let active = null;
+  // Enter was pressed before the answer came: then it is for the first of what that says.
+  let goes = false;
   let opener = null;
 
   const box = () => document.getElementById("cs-palette");
@@ -44,12 +46,17 @@
       option.setAttribute("role", "option");
       option.setAttribute("aria-selected", "false");
     });
+    const isEmpty = !fresh.content.querySelector("[role=option]");
+    // What says that there is nothing is no option, and does not belong into the list of them.
+    box().querySelector("[data-nothing]").replaceChildren(...(isEmpty ? fresh.content.childNodes : []));
     list().replaceChildren(fresh.content);
-    list().scrollTop = 0;
+    list().parentElement.scrollTop = 0;
     const found = options();
     field().setAttribute("aria-expanded", String(found.length > 0));
     choose(found[0]);
     say(found.length ? `${found.length} ${box().dataset.many}` : box().dataset.none);
+    if (goes && active) go(active, {});
+    goes = false;
   }
 
   async function ask() {
@@ -59,6 +66,7 @@
     try {
       answer = await fetch(address, { headers: { "X-Requested-With": "countersign" } });
     } catch {
+      goes = false;
       if (mine === asked) say(box().dataset.failed);
       return;
     }
@@ -80,7 +88,7 @@
     ask();
   }
 
-  async function go(option, event) {
+  function go(option, event) {
     if (option.dataset.fill) {
       field().value = option.dataset.fill;
       field().focus();
@@ -113,9 +121,10 @@
     if (!box()?.open || event.isComposing) return;
     if (move(event)) {
       event.preventDefault();
-    } else if (event.key === "Enter" && active) {
+    } else if (event.key === "Enter") {
       event.preventDefault();
-      go(active, event);
+      if (active) go(active, event);
+      else goes = true;
     }
   });
 
@@ -123,6 +132,7 @@
     if (!box() || event.target !== field()) return;
     // What is chosen belongs to what was typed before: Enter waits for the answer.
     choose(null);
+    goes = false;
     asked += 1;
     clearTimeout(timer);
     timer = setTimeout(ask, WAIT);
@@ -154,7 +164,9 @@
     box().addEventListener("close", () => {
       clearTimeout(timer);
       asked += 1;
+      goes = false;
       list().replaceChildren();
+      box().querySelector("[data-nothing]").replaceChildren();
       choose(null);
       field().setAttribute("aria-expanded", "false");
       if (opener?.isConnected) opener.focus();
