@@ -81,7 +81,7 @@ def _requests(project: Project, start: datetime, end: datetime) -> list[Coming]:
             at = getattr(row, name)
             if at is None or not start <= at < end:
                 continue
-            if kind is Kind.SCHEDULED and not row.is_open or kind is Kind.CONFIRM and row.is_open:
+            if (kind is Kind.SCHEDULED and not row.is_open) or (kind is Kind.CONFIRM and row.is_open):
                 continue
             found.append(Coming(at, kind, row, is_sure=row.state != state.IN_REVIEW))
     return found

@@ -114,9 +114,7 @@ class FindPage(Page):
         if number:
             wanted |= Q(pk=int(number[1]))
         rows = ChangeRequest.objects.filter(wanted, project=self.project).annotate(
-            rank=_rank(
-                *([Q(pk=int(number[1]))] if number else []), Q(state__in=ChangeRequest.OPEN)
-            )
+            rank=_rank(*([Q(pk=int(number[1]))] if number else []), Q(state__in=ChangeRequest.OPEN))
         )
         for row in rows.order_by("rank", "-pk")[:MOST]:
             detail = f"{row.change_id} · {row.get_state_display()}"
@@ -129,7 +127,9 @@ class FindPage(Page):
             yield Found(row.key, self._at("segment", row.key), "groups")
 
     def _environments(self, text: str) -> Iterator[Found]:
-        rows = Environment.objects.filter(Q(key__icontains=text) | Q(name__icontains=text), project=self.project)
+        rows = Environment.objects.filter(
+            Q(key__icontains=text) | Q(name__icontains=text), project=self.project
+        )
         for row in rows[:MOST]:
             url = f"{self._at('environment-list')}#environment-{row.pk}"
             yield Found(row.name, url, "dns", row.key)
@@ -138,15 +138,16 @@ class FindPage(Page):
         """Those whom the page of people shows: who has a role here, by themselves or through a team."""
         members = Membership.objects.filter(project=self.project).values("member")
         through = TeamMember.objects.filter(team__pseudonym__in=members).values("member")
-        named = (
-            Q(username__icontains=text) | Q(first_name__icontains=text) | Q(last_name__icontains=text)
-        )
+        named = Q(username__icontains=text) | Q(first_name__icontains=text) | Q(last_name__icontains=text)
         here = Q(pseudonym__in=members) | Q(pseudonym__in=through)
         found = [
             Found(str(user), self._at("standing", user.pseudonym), "person", user.username)
             for user in User.objects.filter(named, here, is_active=True).order_by("username")[:MOST]
         ]
-        for model, icon, kind in ((Team, "groups_2", _("team")), (ServiceAccount, "smart_toy", _("service account"))):
+        for model, icon, kind in (
+            (Team, "groups_2", _("team")),
+            (ServiceAccount, "smart_toy", _("service account")),
+        ):
             rows: QuerySet[Any] = model._default_manager.filter(name__icontains=text, pseudonym__in=members)
             found += [
                 Found(row.name, self._at("standing", row.pseudonym), icon, kind)

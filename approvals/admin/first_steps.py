@@ -15,6 +15,9 @@ from access.admin.pages import Page, holders
 from distribution.models import SdkKey
 from flags.models import Environment, Flag
 
+# Once there is something to look at, the steps are for those who take them.
+_FOR = ("project.administer", "change.propose", "sdk_key.manage")
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -65,7 +68,7 @@ def first_steps(page: Page, environments: Sequence[Environment]) -> FirstSteps |
     is_called = any(used for used, _revoked, _environment in keys)
     usable = [environment for _used, revoked, environment in keys if revoked is None]
     flag: Flag | None = Flag.objects.filter(project=project).order_by("archived", "-pk").first()
-    if environments and flag and is_called:
+    if environments and flag and (is_called or not any(page.holds(verb) for verb in _FOR)):
         return None
     first = environments[0] if environments else None
     done = [bool(first), flag is not None, bool(usable), is_called]

@@ -39,9 +39,7 @@ def called(cast: Cast) -> None:
 def plan(cast: Cast, **second: Any) -> RolloutPlan:
     """A plan of two stages, approved, its first stage carried out."""
     cast.approve(cast.propose(OFF))
-    stages = [
-        {"weights": [["on", share], ["off", 100 - share]], "hold": 86_400} for share in (10, 50)
-    ]
+    stages = [{"weights": [["on", share], ["off", 100 - share]], "hold": 86_400} for share in (10, 50)]
     stages[1] |= second
     flag = cast.project.flags.get(key="banner")
     made = rollouts.propose_plan(
@@ -84,7 +82,9 @@ def test_what_was_approved_and_has_no_time_waits_for_whoever_asked(cast: Cast, b
     assert str(seen(browser, "author")["mine"][0]["needs"]) == "approved: apply it"
 
 
-def test_a_kill_waits_for_a_reviewer_and_is_told_to_all_as_what_happened(cast: Cast, browser: Browser) -> None:
+def test_a_kill_waits_for_a_reviewer_and_is_told_to_all_as_what_happened(
+    cast: Cast, browser: Browser
+) -> None:
     cast.flag()
     cast.approve(cast.propose(ON))
     workflow.kill(
@@ -163,9 +163,10 @@ def test_the_first_steps_are_ticked_off_as_they_are_done_and_go_away(cast: Cast,
     assert "/admin/p/shop/new-flag/" not in viewer
     assert "ask Administrator, Author" in viewer
     cast.flag()
-    assert "/admin/p/shop/environments/development/new-key/" in browser("administrator").get(
-        HOME
-    ).content.decode()
+    assert (
+        "/admin/p/shop/environments/development/new-key/"
+        in browser("administrator").get(HOME).content.decode()
+    )
     key, _secret = keys.issue(cast.actor("administrator"), cast.development, "checkout", "server")
     shown = browser("author").get(HOME).content.decode()
     assert "/ofrep/v1/evaluate/flags/banner" in shown

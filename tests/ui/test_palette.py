@@ -27,7 +27,13 @@ def test_the_very_key_comes_first_then_what_begins_with_it_then_what_has_it(
     for key in ("a-dark-room", "dark-mode", "dark", "darkness"):
         cast.flag(key)
     cast.flag("mode", name="Dark of night")
-    assert found(browser, "viewer", "DARK")["Flags"] == ["dark", "dark-mode", "darkness", "a-dark-room", "mode"]
+    assert found(browser, "viewer", "DARK")["Flags"] == [
+        "dark",
+        "dark-mode",
+        "darkness",
+        "a-dark-room",
+        "mode",
+    ]
 
 
 def test_a_request_is_found_by_its_number_however_written_and_by_its_title(
@@ -68,7 +74,9 @@ def test_nothing_of_another_project_is_found_and_who_is_in_none_finds_no_page(
     assert "Nothing is called “banner” here" in shown
 
 
-@pytest.mark.parametrize("text", ["", "%", "'", "\x00", "x" * 5000, "cr-999999999999999999", "é\ud83d"[:1], " "])
+@pytest.mark.parametrize(
+    "text", ["", "%", "'", "\x00", "x" * 5000, "cr-999999999999999999", "é\ud83d"[:1], " "]
+)
 def test_whatever_is_typed_is_answered(cast: Cast, browser: Browser, text: str) -> None:
     assert browser("author").get(FIND, {"q": text}).status_code == 200
 
@@ -84,7 +92,7 @@ def test_the_palette_gets_the_list_alone_and_the_page_works_without_scripts(
     assert 'href="/admin/p/shop/flags/banner/"' in fragment
     page = browser("author").get(f"{FIND}?q=ban").content.decode()
     assert 'name="q"' in page
-    assert 'data-palette' in page
+    assert "data-palette" in page
     assert f'data-find="{FIND}"' in page
 
 
@@ -100,7 +108,9 @@ def test_ten_thousand_flags_cost_as_many_queries_as_one_and_show_eight(cast: Cas
     client.get(FIND)
     few = count("flag")
     many = [
-        Flag(project=cast.project, key=f"flag-{number:05}", name=f"Flag {number}", variants=BANNER["variants"])
+        Flag(
+            project=cast.project, key=f"flag-{number:05}", name=f"Flag {number}", variants=BANNER["variants"]
+        )
         for number in range(10_000)
     ]
     # Past the gate, because the gate would take an hour; what is read is the same.
