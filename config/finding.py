@@ -68,26 +68,38 @@ class FindPage(Page):
         text = request.GET.get("q", "").replace("\x00", "").lstrip()[:200]
         verb, rest = self._verb(text)
         if verb is not None:
-            groups = [(_("What to do"), self._to_flags(verb, rest))]
+            flags = self._to_flags(verb, rest)
+            groups = [(_("What to do"), flags)] if flags else []
         else:
             text = text.strip()
-            kinds: list[tuple[str, Callable[[str], Iterable[Found]]]] = [
-                (_("Flags"), self._flags),
-                (_("Change requests"), self._requests),
-                (_("Segments"), self._segments),
-                (_("Environments"), self._environments),
-                (_("People"), self._people),
-            ]
-            groups = [(name, list(find(text))) for name, find in kinds] if text else []
-            groups += [
-                (_("Pages"), list(islice(self._pages(text), MOST if text else None))),
-                (_("What to do"), list(islice(self._verbs(text), MOST if text else None))),
-            ]
-        groups = [(name, found) for name, found in groups if found]
-        # Who types a number means the request, whatever flags have it in their keys.
-        if _NUMBER.fullmatch(text):
-            groups.sort(key=lambda each: each[0] != _("Change requests"))
+            groups = self._groups(text)
         return self.show(q=text, groups=groups)
+
+    def _groups(self, text: str) -> list[tuple[str, list[Found]]]:
+        """What has the text in it, by kind: first the kinds of which something is called so or begins so."""
+        kinds: list[tuple[str, Callable[[str], Iterable[Found]]]] = [
+            (_("Flags"), self._flags),
+            (_("What to do"), self._verbs),
+            (_("Pages"), self._pages),
+            (_("Change requests"), self._requests),
+            (_("Segments"), self._segments),
+            (_("Environments"), self._environments),
+            (_("People"), self._people),
+        ]
+        if not text:
+            return [(name, list(find(text))) for name, find in (kinds[2], kinds[1])]
+        found = [(name, list(islice(find(text), MOST))) for name, find in kinds]
+        found = [each for each in found if each[1]]
+        # Who types a number means the request, whatever flags have it in their keys.
+        wanted, is_number = text.casefold(), bool(_NUMBER.fullmatch(text))
+
+        def rank(group: tuple[str, list[Found]]) -> int:
+            if is_number and group[0] == _("Change requests"):
+                return -1
+            names = [each.name.casefold() for each in group[1]]
+            return 0 if wanted in names else 1 if any(each.startswith(wanted) for each in names) else 2
+
+        return sorted(found, key=rank)
 
     def _verb(self, text: str) -> tuple[tuple[Any, str, str, str] | None, str]:
         word, blank, rest = text.partition(" ")

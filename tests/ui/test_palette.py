@@ -64,6 +64,14 @@ def test_verbs_are_offered_to_whom_they_are_and_no_others(cast: Cast, browser: B
     assert "Export evidence" not in str(found(browser, "author", "evid"))
 
 
+def test_what_is_called_so_comes_before_what_only_has_it_in_it(cast: Cast, browser: Browser) -> None:
+    cast.flag()  # asked for by a request that is titled “New flag banner”
+    cast.flag("recalled")
+    assert next(iter(found(browser, "author", "new flag"))) == "What to do"
+    assert next(iter(found(browser, "author", "cal"))) == "Pages"
+    assert next(iter(found(browser, "author", "ban"))) == "Flags"
+
+
 def test_nothing_of_another_project_is_found_and_who_is_in_none_finds_no_page(
     cast: Cast, browser: Browser
 ) -> None:
