@@ -21,7 +21,7 @@ from approvals.admin.inbox import approvals_of
 from approvals.admin.told_coming import days_of, entry
 from approvals.coming import coming
 from approvals.models import ChangeRequest, Emergency, Review
-from approvals.waiting import waiting_for
+from approvals.waiting import overdue_in, waiting_for
 from audit.ledger import current_log
 from audit.models import Checkpoint
 from distribution.models import Snapshot
@@ -172,7 +172,8 @@ class HomePage(Page):
                     "is_behind": each.pk not in newest or newest[each.pk]["version"] < each.revision,
                 }
                 for each in environments
-            ]
+            ],
+            "overdue": overdue_in(self.project).count(),
         }
         if self.holds("audit.view"):
             found["checkpoint"] = Checkpoint.objects.order_by("-pk").first()

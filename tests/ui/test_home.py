@@ -13,6 +13,7 @@ from django.utils import timezone
 from approvals import rollouts, workflow
 from approvals.coming import Kind, coming
 from approvals.freezes import save_freeze
+from approvals.models import Emergency
 from audit.ledger import timestamp
 from distribution import keys
 from distribution.models import SdkKey
@@ -92,6 +93,10 @@ def test_a_kill_waits_for_a_reviewer_and_is_told_to_all_as_what_happened(
     )
     shown = browser("reviewer").get(HOME).content.decode()
     assert "Review the kill of banner in Production" in shown
+    assert seen(browser, "viewer")["health"]["overdue"] == 0
+    Emergency.objects.update(due_at=timezone.now() - timedelta(minutes=1))
+    assert "overdue since" in browser("reviewer").get(HOME).content.decode()
+    assert seen(browser, "viewer")["health"]["overdue"] == 1
     shown = browser("viewer").get(HOME).content.decode()
     assert "Review the kill" not in shown
     assert "banner killed in Production" in shown
