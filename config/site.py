@@ -32,6 +32,7 @@ PAGES = (
     "approvals.admin.urls",
     "audit.admin.urls",
     "distribution.admin",
+    "config.finding",
 )
 
 

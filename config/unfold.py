@@ -73,7 +73,10 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda request: static("countersign.css")],
-    "SCRIPTS": [lambda request: static("countersign.js")],
+    "SCRIPTS": [
+        lambda request: static("countersign.js"),
+        lambda request: static("palette.js"),
+    ],
     "BORDER_RADIUS": "8px",
     "COLORS": {
         "primary": {
@@ -97,6 +100,12 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": _("Work"),
                 "items": [
+                    {
+                        "title": _("Home"),
+                        "icon": "home",
+                        "link": _page("project-home"),
+                        "active": _is_at("project-home"),
+                    },
                     {
                         "title": _("Flags"),
                         "icon": "toggle_on",
@@ -127,6 +136,12 @@ UNFOLD: dict[str, Any] = {
                         "icon": "stacked_line_chart",
                         "link": _page("plan-list"),
                         "active": _is_at("plan-list", "plan", "plan-templates"),
+                    },
+                    {
+                        "title": _("Calendar"),
+                        "icon": "calendar_month",
+                        "link": _page("calendar"),
+                        "active": _is_at("calendar"),
                     },
                     {
                         "title": _("Segments"),

@@ -66,3 +66,18 @@ def next_open(plan: RolloutPlan, moment: datetime) -> datetime:
     """The moment itself, or when the plan's window opens next."""
     window = read_window(plan.window)
     return moment if window is None else window.next_open(moment)
+
+
+def times(plan: RolloutPlan, started: datetime | None = None) -> list[datetime | None]:
+    """When each stage was or is to be carried out, as far as is known: past ones from the start, coming ones
+    from the next, which `next_at` has; those after it are estimates, for each may wait longer."""
+    found: list[datetime | None] = []
+    at = started
+    for number, stage in enumerate(read_stages(plan.stages), start=1):
+        if number == plan.done + 1 and plan.next_at is not None:
+            at = plan.next_at
+        elif at is not None and number > plan.done + 1:
+            at = next_open(plan, max(at, stage.not_before or at))
+        found.append(at)
+        at = at + timedelta(seconds=stage.hold) if at else None
+    return found

@@ -1,10 +1,8 @@
-"""Freezes: when nothing is applied, as a calendar and as a list, and planning, changing and lifting one."""
+"""Freezes: when nothing is applied, and planning, changing and lifting one."""
 
 from __future__ import annotations
 
-import calendar
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,15 +18,14 @@ from access.admin.pages import Page, holders
 from access.models import CustomRole, Membership
 from access.permissions import display_names
 from access.roles import Role, label_of
-from approvals.freezes import HORIZON, Window, lift_freeze, save_freeze, windows
-from approvals.freezes.wording import in_words, told
+from approvals.freezes import HORIZON, lift_freeze, save_freeze, windows
+from approvals.freezes.wording import in_words
 from approvals.models import FreezeWindow
 from approvals.workflow import StateError
 from audit.history import OutdatedBaseError, version_of
 from flags.models import Project, validate_key
 
 ONCE, AGAIN = "once", "again"
-_DAY = timedelta(days=1)
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -227,76 +224,17 @@ def _split(text: str) -> list[str]:
     return list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """A day of the calendar, and the windows that touch it."""
-
-    date: date
-    in_month: bool
-    is_today: bool
-    windows: tuple[Window, ...]
-
-
 class FreezeListPage(Page):
-    """The calendar of one month, the same as a list, and all freezes."""
+    """All freezes; when they are among all that is planned is on the calendar."""
 
     template = "countersign/freeze_list.html"
     title = _("Freezes")
 
     def get(self, request: HttpRequest, project: str) -> HttpResponse:
         now = timezone.now()
-        problem = ""
-        try:
-            zone = zone_named(request.GET.get("zone") or "UTC")
-        except ValidationError as error:
-            zone, problem = ZoneInfo("UTC"), " ".join(error.messages)
-        first = _month(request.GET.get("month", "")) or now.astimezone(zone).date().replace(day=1)
         freezes = list(FreezeWindow.objects.filter(project=self.project).select_related("project"))
-        after = (first + 31 * _DAY).replace(day=1)
-        weeks = calendar.Calendar().monthdatescalendar(first.year, first.month)
-        start = datetime.combine(weeks[0][0], datetime.min.time(), zone)
-        end = datetime.combine(weeks[-1][-1] + _DAY, datetime.min.time(), zone)
-        found = sorted(
-            (each for freeze in freezes for each in windows(freeze, start, end)), key=lambda each: each.start
-        )
-        today = now.astimezone(zone).date()
         names = display_names({freeze.made_by for freeze in freezes})
-        return self.show(
-            zone=zone,
-            problem=problem,
-            month=first,
-            previous=(first - _DAY).strftime("%Y-%m"),
-            following=after.strftime("%Y-%m"),
-            weekdays=list(calendar.day_name),
-            weeks=[
-                [Day(day, day.month == first.month, day == today, _on(found, day, zone)) for day in week]
-                for week in weeks
-            ],
-            found=[
-                {
-                    "window": each,
-                    "start": told(each.start.astimezone(zone)),
-                    "end": told(each.end.astimezone(zone)),
-                }
-                for each in found
-                if each.end.astimezone(zone).date() >= first and each.start.astimezone(zone).date() < after
-            ],
-            rows=[_row(freeze, now, names) for freeze in freezes],
-        )
-
-
-def _month(text: str) -> date | None:
-    try:
-        found = datetime.strptime(text, "%Y-%m").date()
-    except ValueError:
-        return None
-    return found if 2000 <= found.year < 2200 else None
-
-
-def _on(found: list[Window], day: date, zone: ZoneInfo) -> tuple[Window, ...]:
-    start = datetime.combine(day, datetime.min.time(), zone)
-    end = datetime.combine(day + _DAY, datetime.min.time(), zone)
-    return tuple(each for each in found if each.start < end and each.end > start)
+        return self.show(rows=[_row(freeze, now, names) for freeze in freezes])
 
 
 def _row(freeze: FreezeWindow, now: datetime, names: dict[str, str]) -> dict[str, Any]:

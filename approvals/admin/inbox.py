@@ -76,7 +76,7 @@ class RequestListPage(Page):
                 {
                     "request": row,
                     "who": names[row.proposer],
-                    "approvals": _approvals(row),
+                    "approvals": approvals_of(row),
                     "revertible": inverses[row.pk].is_clean,
                 }
                 for row in found
@@ -141,7 +141,7 @@ def find(page: Page, number: int) -> ChangeRequest:
     return row
 
 
-def _approvals(row: ChangeRequest) -> int:
+def approvals_of(row: ChangeRequest) -> int:
     """How many approved the revision that stands; from the prefetched reviews."""
     reviews: Any = row.reviews.all()
     return len({r.reviewer for r in reviews if r.verdict == "approved" and r.digest == row.digest})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -24,7 +24,7 @@ from audit.actor import Actor
 from flags import wording
 from flags.admin import drafts
 from flags.models import RolloutPlan, RolloutTemplate
-from flags.rollouts import next_open
+from flags.rollouts import times
 from flags.stages import read_stages, read_window
 
 PAGE_SIZE = 30
@@ -237,12 +237,8 @@ def _shares(plan: RolloutPlan) -> list[str]:
 def _stages(plan: RolloutPlan, started: datetime | None) -> list[dict[str, Any]]:
     """The stages with what is known of their times: past ones from the start, coming ones from the next."""
     found: list[dict[str, Any]] = []
-    at = started
-    for number, stage in enumerate(read_stages(plan.stages), start=1):
-        if number == plan.done + 1 and plan.next_at is not None:
-            at = plan.next_at
-        elif at is not None and number > plan.done + 1:
-            at = next_open(plan, max(at, stage.not_before or at))
+    moments = times(plan, started)
+    for number, (stage, at) in enumerate(zip(read_stages(plan.stages), moments, strict=True), start=1):
         state = "done" if number <= plan.done else "next" if number == plan.done + 1 else "later"
         found.append(
             {
@@ -258,5 +254,4 @@ def _stages(plan: RolloutPlan, started: datetime | None) -> list[dict[str, Any]]
                 "is_estimate": state == "later",
             }
         )
-        at = at + timedelta(seconds=stage.hold) if at else None
     return found

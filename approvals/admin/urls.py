@@ -3,10 +3,12 @@
 from django.urls import path
 
 from approvals.admin import (
+    calendar,
     draft,
     expectations,
     explain,
     freezes,
+    home,
     inbox,
     plans,
     playground,
@@ -21,6 +23,9 @@ from approvals.admin import (
 _FLAG = "p/<str:project>/flags/<str:key>/in/<str:environment>/"
 
 urlpatterns = [
+    path("home/", home.home, name="home"),
+    path("p/<str:project>/home/", home.HomePage.as_view(), name="project-home"),
+    path("p/<str:project>/calendar/", calendar.CalendarPage.as_view(), name="calendar"),
     path("p/<str:project>/flags/<str:key>/explain/", explain.ExplainPage.as_view(), name="explain"),
     path(
         "p/<str:project>/flags/<str:key>/expectations/",

@@ -38,13 +38,7 @@ class EnvironmentListPage(Page):
             )
         )
         needs = requirements_of(environments)
-        newest = (
-            Snapshot.objects.filter(environment__in=environments)
-            .order_by("environment")
-            .values("environment")
-            .annotate(version=Max("version"), at=Max("created_at"))
-        )
-        snapshots = {row["environment"]: row for row in newest}
+        snapshots = Snapshot.newest(environments)
         keys: dict[int, list[SdkKey]] = {}
         for key in SdkKey.objects.filter(environment__in=environments).order_by("revoked_at", "-pk"):
             keys.setdefault(key.environment_id, []).append(key)

@@ -2,12 +2,11 @@
 
 from django.urls import path
 
-from flags.admin import environment_flagd, environments, flag_edit, flag_list, flag_page, home, segments
+from flags.admin import environment_flagd, environments, flag_edit, flag_list, flag_page, projects, segments
 
 urlpatterns = [
-    path("home/", home.home, name="home"),
-    path("p/<str:project>/settings/", home.ProjectSettingsPage.as_view(), name="project-settings"),
-    path("projects/new/", home.NewProjectPage.as_view(), name="project-new"),
+    path("p/<str:project>/settings/", projects.ProjectSettingsPage.as_view(), name="project-settings"),
+    path("projects/new/", projects.NewProjectPage.as_view(), name="project-new"),
     path("p/<str:project>/flags/", flag_list.FlagListPage.as_view(), name="flag-list"),
     path("p/<str:project>/new-flag/", flag_edit.NewFlagPage.as_view(), name="flag-new"),
     path("p/<str:project>/flags/<str:key>/", flag_page.FlagPage.as_view(), name="flag"),

@@ -65,6 +65,9 @@ PAGES = [
     *_pages(
         _P,
         "project.view",
+        "home/",
+        "calendar/",
+        "find/",
         "flags/",
         "segments/",
         "environments/",

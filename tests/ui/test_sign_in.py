@@ -54,12 +54,12 @@ def test_nobody_sees_a_page_without_signing_in(cast: Cast, page: str) -> None:
     assert answer["Location"].startswith("/admin/login/")
 
 
-def test_a_member_who_is_not_staff_signs_in_with_a_password_and_lands_on_the_flags(cast: Cast) -> None:
+def test_a_member_who_is_not_staff_signs_in_with_a_password_and_lands_at_home(cast: Cast) -> None:
     assert not cast.users["viewer"].is_staff
     client = Client(headers={"Host": "localhost"})
     form = {"username": "viewer", "password": "correct horse battery"}
     answer = client.post("/admin/login/", form, follow=True)
-    assert answer.request["PATH_INFO"] == LIST
+    assert answer.request["PATH_INFO"] == "/admin/p/shop/home/"
     assert "No flags yet" in answer.content.decode()
 
 
@@ -107,9 +107,9 @@ def test_the_project_one_was_in_last_is_remembered(cast: Cast, browser: Browser)
     grants.grant(cast.actor("outsider"), other, root.id, "viewer")
     client = browser("root")
     client.get("/admin/p/shop/flags/")
-    assert client.get("/admin/home/")["Location"] == "/admin/p/shop/flags/"
+    assert client.get("/admin/home/")["Location"] == "/admin/p/shop/home/"
     client.get("/admin/p/other/flags/")
-    assert client.get("/admin/home/")["Location"] == "/admin/p/other/flags/"
+    assert client.get("/admin/home/")["Location"] == "/admin/p/other/home/"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where one lands: the flags of one's project, or, without a project, a way to the first one."""
+"""Projects: making one, and its settings."""
 
 from __future__ import annotations
 
@@ -14,19 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views import View
 
 from access.admin.based import BasedForm
-from access.admin.pages import Page, shown, without_project
+from access.admin.pages import Page, shown
 from access.admin.place import place_of
 from audit.history import OutdatedBaseError, version_of
 from flags import catalogue
 from flags.models import Project, validate_key, validate_pattern, validate_ticket_url
-
-
-def home(request: HttpRequest) -> HttpResponse:
-    """The flags of the project one was in last."""
-    place = place_of(request)
-    if place.project is None:
-        return without_project(request, place)
-    return redirect("admin:flag-list", place.project.key)
 
 
 class ProjectForm(forms.Form):
