@@ -47,6 +47,7 @@ class PlaygroundForm(ContextForm):
         help_text=_("Empty: now."),
     )
     zone = forms.CharField(label=_("Zone"), required=False, max_length=64, initial="UTC")
+    field_order = ("targeting_key", "attributes", "q", "environments", "different", "region", "at", "zone")
     page = forms.IntegerField(required=False, widget=forms.HiddenInput)
     why = forms.CharField(required=False, widget=forms.HiddenInput)
 

@@ -96,6 +96,24 @@ def test_an_earlier_version_is_restored_from_the_flags_history(shop: Cast, brows
     assert standing() == ON
 
 
+def test_on_call_restores_an_earlier_version_at_once(shop: Cast, browser: Browser) -> None:
+    shop.policy(on_call_may_revert=True)
+    was = standing()
+    shop.approve(shop.propose(split(50)))
+    shop.approve(shop.propose(split(75)))
+    version = Event.objects.filter(subject=shop.subject()).order_by("index")[1]
+    page = f"/admin/p/shop/restore/{version.pk}/"
+    assert "Restore it now" not in text(browser("author").get(page))
+    on_call = browser("on_call")
+    assert "Restore it now" in text(on_call.get(page))
+    assert on_call.post(page, {"at-once": "1", "base": 1}).status_code == 409
+    assert standing() == split(75)
+    answer = on_call.post(page, {"at-once": "1", "base": 4}, follow=True)
+    assert "A reviewer looks at 2 changes that were taken back." in text(answer)
+    assert standing() == was
+    assert Emergency.objects.count() == 2
+
+
 def test_a_flag_is_promoted_from_its_page(shop: Cast, browser: Browser) -> None:
     author, page = browser("author"), f"{FLAG}in/development/promote/"
     assert page in author.get(FLAG).content.decode()
