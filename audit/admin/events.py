@@ -11,10 +11,12 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
 from access.admin.place import place_of
+from access.admin.saved_views import views_shown
 from access.models import Membership, ServiceAccount, User
 from access.permissions import may_in_organisation
 from approvals.models import ChangeRequest
@@ -55,6 +57,8 @@ class EventListPage(Page):
             environments=environments,
             can_export=self.holds("audit.export"),
             sees_organisation=may_in_organisation(self.actor, "audit.view"),
+            presets=presets(timezone.now()),
+            **views_shown(self, "audit"),
             **about,
         )
 
@@ -116,6 +120,12 @@ class EventListPage(Page):
                 )
             )
         return found[0][:SEARCHED], found[1][:SEARCHED]
+
+
+def presets(now: datetime) -> list[tuple[Any, str]]:
+    """Spans of time that are asked for often: a label, and the first day (UTC, as all days here are)."""
+    spans = ((_("today"), 0), (_("7 days"), 6), (_("30 days"), 29))
+    return [(label, f"{(now - timedelta(days=days)).astimezone(UTC):%Y-%m-%d}") for label, days in spans]
 
 
 def listed(

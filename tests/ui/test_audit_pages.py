@@ -158,3 +158,14 @@ def test_a_role_that_a_provider_gave_is_told_with_its_name(cast: Cast, browser: 
         grants.change_roles(record, cast.project, cast.users["outsider"].pseudonym, roles)
     html = browser("auditor").get("/admin/p/shop/audit/").content.decode()
     assert "Roles: none → Editor (in development, by acme)" in html
+
+
+def test_spans_of_time_are_a_click_and_filters_are_kept_as_views(busy: Cast, browser: Browser) -> None:
+    auditor = browser("auditor")
+    page = auditor.get("/admin/p/shop/audit/?type=flags.v1.flag.created")
+    first_day = page.context["presets"][1][1]
+    assert f"?type=flags.v1.flag.created&amp;from={first_day}" in page.content.decode()
+    kept = {"name": "New flags", "query": "type=flags.v1.flag.created"}
+    assert auditor.post("/admin/p/shop/views/audit/", kept).status_code == 302
+    assert "New flags" in auditor.get("/admin/p/shop/audit/").content.decode()
+    assert "New flags" not in browser("root").get("/admin/p/shop/audit/").content.decode()
