@@ -8,6 +8,7 @@ from approvals.admin import (
     explain,
     freezes,
     inbox,
+    live,
     plans,
     policies,
     review,
@@ -37,6 +38,7 @@ urlpatterns = [
     path("p/<str:project>/draft/", draft.DraftPage.as_view(), name="draft"),
     path("p/<str:project>/requests/", inbox.RequestListPage.as_view(), name="request-list"),
     path("p/<str:project>/requests/<int:number>/", review.ReviewPage.as_view(), name="request"),
+    path("p/<str:project>/requests/<int:number>/state/", live.StatePage.as_view(), name="request-state"),
     path("p/<str:project>/requests/<int:number>/edit/", revise.RevisePage.as_view(), name="request-edit"),
     path(
         "p/<str:project>/kills/<int:number>/review/",

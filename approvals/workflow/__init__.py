@@ -6,6 +6,7 @@ nothing goes the same way, in one step (`change`). Only this package calls `flag
 
 from approvals.workflow.applying import apply, apply_or_explain, carry_out, missing_of, proposers
 from approvals.workflow.checks import BlockedError, Finding, foresee
+from approvals.workflow.commenting import comment, resolve
 from approvals.workflow.emergencies import escalate, kill, kill_everywhere, review_emergency
 from approvals.workflow.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.findings import check_request
@@ -16,8 +17,9 @@ from approvals.workflow.reach import touched_by_request
 from approvals.workflow.rebasing import Divergence, divergences, rebase
 from approvals.workflow.request import is_due
 from approvals.workflow.reverting import revert_at_once, why_not_at_once
-from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
+from approvals.workflow.reviewing import approve, reject, schedule, withdraw
 from approvals.workflow.roles import access_is_reviewed, give_role, take_role
+from approvals.workflow.wanting import Wanted, still_wanted
 
 __all__ = [
     "BlockedError",
@@ -27,6 +29,7 @@ __all__ = [
     "GateError",
     "InvalidError",
     "StateError",
+    "Wanted",
     "access_is_reviewed",
     "apply",
     "apply_or_explain",
@@ -51,10 +54,12 @@ __all__ = [
     "proposers",
     "rebase",
     "reject",
+    "resolve",
     "revert_at_once",
     "review_emergency",
     "revise",
     "schedule",
+    "still_wanted",
     "take_back_unconfirmed",
     "take_role",
     "times_of",
