@@ -7,15 +7,15 @@ from typing import Any
 
 from django.utils import timezone
 
+from approvals import report
 from approvals.models import ChangeRequest, Look
 from audit.actor import Actor
-from audit.blobs import is_by_digest
-from audit.models import Blob, Event
+from audit.models import Event
 
 
 def look(actor: Actor, request: ChangeRequest) -> Look | None:
     """Remember that the person sees the request as it stands; what they saw before, None: nothing."""
-    mine = Look.objects.filter(person_id=actor.id, request=request)
+    mine = Look.objects.filter(person__pseudonym=actor.id, request=request)
     before = mine.first()
     now = {"revision": request.revision, "at": timezone.now()}
     if before is None:
@@ -36,15 +36,7 @@ def operations_at(request: ChangeRequest, revision: int) -> list[dict[str, Any]]
     )
     if event is None:
         return None
-    operations = _whole(event.data["change"]["operations"])
+    operations = report.whole(json.loads(event.line)["data"]["change"]["operations"])
     if not isinstance(operations, list):
         return None
-    return [{**each, "after": _whole(each["after"])} for each in operations]
-
-
-def _whole(value: Any) -> Any:
-    """A value that the event names by its digest, read."""
-    if not is_by_digest(value):
-        return value
-    blob = Blob.objects.filter(digest=value["blob"]).first()
-    return json.loads(blob.content) if blob else value
+    return [{**each, "after": report.whole(each["after"])} for each in operations]

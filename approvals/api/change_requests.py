@@ -25,11 +25,30 @@ _SUBJECT = "project/shop/environment/production/flag/new-checkout"
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):
-    """What somebody said to one revision of a request."""
+    """What somebody said to one revision of a request.
+
+    Of a comment on a line, `subject` and `pointer` name the member; of an answer, `parent` the comment that
+    opened the thread.
+    """
+
+    number = serializers.IntegerField(source="pk", help_text="What an answer names as its parent.")
 
     class Meta:
         model = Review
-        fields = ("change_id", "digest", "reviewer", "verdict", "comment", "created_at")
+        fields = (
+            "number",
+            "change_id",
+            "digest",
+            "reviewer",
+            "verdict",
+            "comment",
+            "created_at",
+            "subject",
+            "pointer",
+            "parent",
+            "resolved_by",
+            "resolved_at",
+        )
 
 
 class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):
@@ -345,6 +364,18 @@ class CommentBody(Body):
     """A comment."""
 
     comment = Text(max_length=4_000)
+    subject = Text(
+        max_length=512, required=False, allow_blank=True, help_text="Of the operation that it is about."
+    )
+    pointer = Text(
+        max_length=512,
+        required=False,
+        allow_blank=True,
+        help_text="The member of its document that it is about: RFC 6901.",
+    )
+    parent = serializers.IntegerField(
+        min_value=1, required=False, help_text="The number of the comment that it answers."
+    )
 
 
 _CHANGE = {
@@ -532,7 +563,7 @@ class ChangeRequests(Endpoint):
         """Say something about it. Comments are not part of the evidence."""
         given = self.body(request, CommentBody)
         row = self._request(request, number)
-        review = workflow.comment(self.actor(request), row, given["comment"])
+        review = workflow.comment(self.actor(request), row, given.pop("comment"), **given)
         return Response(ReviewSerializer(review).data, 201)
 
     @extend_schema(
