@@ -94,6 +94,7 @@ def erase(actor: Actor, person: User, successor: User | None = None) -> Erasure:
         inbox.forget(person)
         person.saved_views.all().delete()
         person.draft_edits.all().delete()
+        person.looks.all().delete()
         AccessAttempt.objects.filter(username=person.username).delete()
         Session.objects.filter(pk__in=_sessions(person)).delete()
         _forget_answers(person)

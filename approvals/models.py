@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -177,6 +178,14 @@ class Review(models.Model):
     comment = models.TextField(blank=True)
     event = models.ForeignKey(Event, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    # Of a comment on a line: the operation's subject, and the member of its document (RFC 6901).
+    subject = models.CharField(max_length=512, blank=True)
+    pointer = models.CharField(max_length=512, blank=True)
+    # The comment that opened the thread which this one answers in.
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="replies")
+    # Of a comment that opened a thread: who said that it is settled.
+    resolved_by = models.CharField(max_length=64, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("created_at", "pk")
@@ -194,6 +203,27 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reviewer} {self.verdict} {self.change_id}"
+
+
+class Look(models.Model):
+    """Which revision of a request a person saw last, and when: to show them what changed since.
+
+    Private: nobody else sees it and nothing depends on it, so the ledger does not track it. It goes when the
+    person is erased.
+    """
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, to_field="pseudonym", related_name="looks"
+    )
+    request = models.ForeignKey(ChangeRequest, on_delete=models.CASCADE, related_name="looks")
+    revision = models.PositiveSmallIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["person", "request"], name="look_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.person_id} saw revision {self.revision} of CR-{self.request_id}"
 
 
 class CarriedOut(models.Model):

@@ -12,8 +12,10 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
 from access.admin.place import place_of
+from access.admin.saved_views import views_shown
 from access.permissions import display_names
 from approvals import workflow
+from approvals.admin.inbox_filters import AGES, SORTS, WHICH, Filters
 from approvals.models import ChangeRequest, Emergency
 from approvals.rollback import inverses_of
 from approvals.waiting import waiting_for
@@ -22,12 +24,6 @@ from audit.ledger import current_log
 from flags.subjects import Subject
 
 PAGE_SIZE = 30
-WHICH = (
-    ("open", _("Open")),
-    ("waiting", _("Waiting for me")),
-    ("mine", _("Mine")),
-    ("all", _("All")),
-)
 
 
 def waiting_count(request: HttpRequest) -> int:
@@ -46,30 +42,25 @@ class RequestListPage(Page):
 
     def get(self, request: HttpRequest, project: str) -> HttpResponse:
         asked = request.GET
-        which = asked.get("which", "open")
-        rows: QuerySet[ChangeRequest] = ChangeRequest.objects.filter(project=self.project)
-        if which == "waiting":
-            rows = waiting_for(self.actor, rows)
-        elif which == "mine":
-            rows = rows.filter(proposer=self.actor.id)
-        elif which != "all":
-            which, rows = "open", rows.filter(state__in=ChangeRequest.OPEN)
+        every: QuerySet[ChangeRequest] = ChangeRequest.objects.filter(project=self.project)
         environments = list(self.project.environments.all())
-        if (key := asked.get("environment")) in {each.key for each in environments}:
-            rows = rows.filter(environments__key=key)
-        if (state := asked.get("state")) in ChangeRequest.State.values:
-            rows = rows.filter(state=state)
+        filters = Filters(asked, self.actor, environments)
+        rows = filters.narrowed(every)
+        which = asked.get("which") if asked.get("which") in dict(WHICH) else "open"
+        counts = filters.counts(rows)
+        rows = filters.of_tab(which, rows)
         page = Paginator(
             rows.select_related("project", "plan")
             .prefetch_related("environments", "reviews", "reverted_by", "taken_back")
-            .order_by("-pk"),
+            .order_by(*filters.order),
             PAGE_SIZE,
         ).get_page(asked.get("page"))
         debts, log = self._debts(), current_log()
         found = list(page.object_list)
         inverses = inverses_of(found)
         places = {each.key: each.name for each in environments}
-        names = display_names({row.proposer for row in found} | {debt.killed_by for debt in debts})
+        authors = set(every.order_by().values_list("proposer", flat=True).distinct())
+        names = display_names({row.proposer for row in found} | {debt.killed_by for debt in debts} | authors)
         return self.show(
             page=page,
             rows=[
@@ -82,10 +73,15 @@ class RequestListPage(Page):
                 for row in found
             ],
             which=which,
-            tabs=WHICH,
+            tabs=[(value, label, counts[value]) for value, label in WHICH],
+            authors=sorted(((each, names[each]) for each in authors), key=lambda each: each[1]),
+            ages=AGES,
+            sorts=SORTS,
+            filters=filters,
+            **views_shown(self, "requests"),
             environments=environments,
             states=ChangeRequest.State.choices,
-            is_filtered=bool(asked.get("environment") or asked.get("state")),
+            is_filtered=filters.is_set,
             debts=[
                 {
                     "emergency": debt,

@@ -18,8 +18,12 @@ from access.permissions import display_names
 from approvals import again, rollback, workflow
 from approvals.admin import inbox
 from approvals.admin.asking import AT, BY_HAND, AskForm
+from approvals.admin.live import EVENT_WORDS, REVIEW_WORDS, state_of
+from approvals.admin.since import Since, since
+from approvals.admin.threads import Thread, at_lines, is_later, threads_of
 from approvals.effects import Effect, effects_of, extent, grouped, sentences_of
 from approvals.inverse import LABEL
+from approvals.looks import look
 from approvals.merging import ABSENT
 from approvals.models import ChangeRequest, Review
 from approvals.policies import on_call_may_revert
@@ -30,21 +34,6 @@ from approvals.workflow import Divergence, GateError
 from audit.models import Event
 from flags import personal
 from flags.subjects import Subject
-
-# What happened, as the timeline says it; verdicts come from reviews, which carry the comment.
-EVENT_WORDS = {
-    "approvals.v1.change_request.proposed": ("edit_note", _("asked for this")),
-    "approvals.v1.change_request.scheduled": ("schedule", _("changed the time")),
-    "approvals.v1.change_request.applied": ("check_circle", _("applied it")),
-    "approvals.v1.change_request.reverted": ("undo", _("took it back")),
-    "approvals.v1.change_request.confirmed": ("task_alt", _("confirmed it: it stays")),
-    "approvals.v1.change_request.lapsed": ("history", _("opened a new ledger, and it lapsed")),
-}
-REVIEW_WORDS = {
-    Review.Verdict.APPROVED: ("thumb_up", _("approved")),
-    Review.Verdict.REJECTED: ("block", _("rejected")),
-    Review.Verdict.COMMENTED: ("chat", _("said")),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +48,10 @@ class Moment:
     revision: str = ""
     # The event's place in the ledger: several may bear the same time.
     index: int = -1
+    is_new: bool = False
+    # Of a comment: its row, and the thread that it opened.
+    review: Review | None = None
+    thread: Thread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +108,20 @@ class ReviewPage(Page):
                 workflow.reject(self.actor, row, digest=digest, comment=text)
                 self.say(_("Rejected. Nothing of it will be carried out."))
             case "comment":
-                workflow.comment(self.actor, row, text)
+                workflow.comment(
+                    self.actor,
+                    row,
+                    text,
+                    subject=posted.get("subject", ""),
+                    pointer=posted.get("pointer", ""),
+                    parent=_number(posted.get("parent", "")),
+                )
                 self.say(_("Comment added."))
+            case "resolve" | "reopen":
+                workflow.resolve(
+                    self.actor, row, _number(posted.get("thread", "")) or 0, resolved=verb == "resolve"
+                )
+                self.say(_("Marked as resolved.") if verb == "resolve" else _("Open again."))
             case "withdraw":
                 workflow.withdraw(self.actor, row)
                 self.say(_("Withdrawn. Nothing of it will be carried out."))
@@ -152,14 +157,49 @@ class ReviewPage(Page):
         self.say(_("Scheduled.") if at else _("It waits until somebody applies it."))
 
     def _following(self, row: ChangeRequest) -> int | None:
-        """The next request that waits for this person."""
+        """The next request that waits for this person; after the last, the first."""
+        queue = [number for number in self._queue() if number != row.pk]
+        return next((number for number in queue if number > row.pk), queue[0] if queue else None)
+
+    def _queue(self) -> list[int]:
+        """The numbers of all requests that wait for this person, the oldest first."""
+        if not self.holds("change.approve"):
+            return []
         waiting = waiting_for(self.actor, ChangeRequest.objects.filter(project=self.project))
-        return waiting.exclude(pk=row.pk).order_by("pk").values_list("pk", flat=True).first()
+        return list(waiting.order_by("pk").values_list("pk", flat=True))
+
+    def _way(self, row: ChangeRequest) -> dict[str, Any]:
+        """Where this request stands among those that wait for this person, and the ones beside it."""
+        queue = self._queue()
+        before = [number for number in queue if number < row.pk]
+        after = [number for number in queue if number > row.pk]
+        return {
+            "queue_size": len(queue),
+            "place_in_queue": len(before) + 1 if row.pk in queue else None,
+            "previous_number": before[-1] if before else None,
+            "next_number": after[0] if after else (before[0] if before else None),
+        }
+
+    def _answered(self, threads: dict[int, Thread]) -> dict[str, Any]:
+        """What the comment that is about to be typed is on: of a form that came back, or of a link."""
+        asked = self.request.POST if self.request.method == "POST" else self.request.GET
+        parent = threads.get(_number(asked.get("parent", "")) or 0)
+        if parent is not None:
+            opener = parent.opener.row
+            return {
+                "parent": opener.pk,
+                "subject": opener.subject,
+                "pointer": opener.pointer,
+                "who": parent.opener.who,
+            }
+        return {"subject": asked.get("subject", "")[:512], "pointer": asked.get("pointer", "")[:512]}
 
     def _show(self, row: ChangeRequest, status: int = 200, **more: Any) -> HttpResponse:
         environments = list(self.project.environments.all())
         effects = effects_of(row.change, environments)
         reviews = list(row.reviews.select_related("event"))
+        before = look(self.actor, row)
+        seen_at = before.at if before else None
         reached = set(row.environments.values_list("pk", flat=True))
         ids = [f"CR-{row.number}" + (f".{n}" if n > 1 else "") for n in range(1, row.revision + 1)]
         events = list(
@@ -173,7 +213,9 @@ class ReviewPage(Page):
             standing = eligible(approved - workflow.proposers(row), "change.approve", self.project, touched)
         names = display_names(
             {row.proposer, *(r.reviewer for r in reviews), *(event.actor for event in events)}
+            | {r.resolved_by for r in reviews if r.resolved_by}
         )
+        threads = threads_of(reviews, names, self.actor.id, seen_at)
         possible = self._possible(row, {r.reviewer for r in current if r.verdict != Review.Verdict.COMMENTED})
         drifts = self._drifts(row, effects) if row.is_open else []
         typed, is_verdict = self.request.POST.get("comment", ""), "digest" in self.request.POST
@@ -199,7 +241,14 @@ class ReviewPage(Page):
             ],
             "approvers": sorted(names[member] for member in standing),
             "lapsed": sorted(names[member] for member in approved - standing),
-            "timeline": self._timeline(events, reviews, names),
+            "timeline": self._timeline(events, reviews, names, threads, seen_at),
+            "lines": at_lines(threads),
+            "unresolved": sum(1 for each in threads.values() if each.opener.row.resolved_at is None),
+            "on": self._answered(threads),
+            "since": self._since(row, before.revision if before else row.revision),
+            "seen_at": seen_at,
+            "live_state": state_of(row),
+            **self._way(row),
             "way_back": rollback.inverse_of(row) if row.state == ChangeRequest.State.APPLIED else None,
             "back_effects": [effect for effect in effects if effect.label == LABEL and not row.plan_id],
             "why_not_at_once": workflow.why_not_at_once(row),
@@ -217,6 +266,10 @@ class ReviewPage(Page):
         }
         return self.show(status=status, **{**shown, **possible, **more})
 
+    def _since(self, row: ChangeRequest, seen: int) -> Since | None:
+        """What changed since the revision that the address names, or else since the one seen last."""
+        return since(row, _number(self.request.GET.get("since", "")) or seen)
+
     def _possible(self, row: ChangeRequest, judged: set[str]) -> dict[str, Any]:
         """What this person may do, and where they may not, why, and who can."""
         own = row.proposer == self.actor.id
@@ -229,11 +282,14 @@ class ReviewPage(Page):
                 why_not = _("You have reviewed this revision already.")
             else:
                 why_not = _("Approving needs the role Reviewer or Administrator in this project.")
+        wanted, needs = workflow.still_wanted(row) if row.is_open else ([], None)
         ready = row.state == ChangeRequest.State.APPROVED
         return {
             "can_review": row.is_open and may_review,
             "why_not": why_not,
             "reviewers": holders(self.project, "change.approve", row.proposer) if row.is_open else [],
+            "wanted": wanted,
+            "asked_by": needs.asked_by if needs else (),
             "can_confirm": row.confirm_by is not None and self.holds("change.apply"),
             "can_apply": ready and self.holds("change.apply"),
             "can_schedule": row.is_open and self.holds("change.schedule"),
@@ -264,7 +320,14 @@ class ReviewPage(Page):
             found.append(Drift(effect.subject, each, standing.change_id, said, members))
         return found
 
-    def _timeline(self, events: list[Event], reviews: list[Review], names: dict[str, str]) -> list[Moment]:
+    def _timeline(
+        self,
+        events: list[Event],
+        reviews: list[Review],
+        names: dict[str, str],
+        threads: dict[int, Thread],
+        seen_at: datetime | None,
+    ) -> list[Moment]:
         moments = []
         proposer = events[0].actor if events else ""
         icon: str
@@ -272,12 +335,23 @@ class ReviewPage(Page):
         for event in events:
             icon, what = EVENT_WORDS[event.type]
             moments.append(
-                Moment(event.time, icon, names[event.actor], str(what), "", event.change_id, event.index)
+                Moment(
+                    event.time,
+                    icon,
+                    names[event.actor],
+                    str(what),
+                    "",
+                    event.change_id,
+                    event.index,
+                    is_later(event.time, seen_at) and event.actor != self.actor.id,
+                )
             )
         for review in reviews:
             icon, what = REVIEW_WORDS[Review.Verdict(review.verdict)]
             if review.verdict == Review.Verdict.REJECTED and review.reviewer == proposer:
                 icon, what = "undo", _("took it back")
+            if review.parent_id is not None:
+                icon, what = "reply", _("answered")
             moments.append(
                 Moment(
                     # A verdict's time is the ledger's, like that of the events around it.
@@ -288,6 +362,9 @@ class ReviewPage(Page):
                     review.comment,
                     review.change_id,
                     review.event.index if review.event else -1,
+                    is_later(review.created_at, seen_at) and review.reviewer != self.actor.id,
+                    review,
+                    threads.get(review.pk),
                 )
             )
         return sorted(moments, key=lambda each: (each.at, each.index))
@@ -313,6 +390,10 @@ class BadTimeError(Exception):
     def __init__(self, form: ScheduleForm) -> None:
         super().__init__()
         self.form = form
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def _told(value: Any) -> str:

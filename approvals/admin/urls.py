@@ -10,6 +10,7 @@ from approvals.admin import (
     freezes,
     home,
     inbox,
+    live,
     plans,
     playground,
     policies,
@@ -46,6 +47,7 @@ urlpatterns = [
     path("p/<str:project>/draft/", draft.DraftPage.as_view(), name="draft"),
     path("p/<str:project>/requests/", inbox.RequestListPage.as_view(), name="request-list"),
     path("p/<str:project>/requests/<int:number>/", review.ReviewPage.as_view(), name="request"),
+    path("p/<str:project>/requests/<int:number>/state/", live.StatePage.as_view(), name="request-state"),
     path("p/<str:project>/requests/<int:number>/edit/", revise.RevisePage.as_view(), name="request-edit"),
     path(
         "p/<str:project>/kills/<int:number>/review/",

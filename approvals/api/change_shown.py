@@ -20,11 +20,30 @@ from approvals.rollback import Inverse
 
 
 class ReviewSerializer(serializers.ModelSerializer[Review]):
-    """What somebody said to one revision of a request."""
+    """What somebody said to one revision of a request.
+
+    Of a comment on a line, `subject` and `pointer` name the member; of an answer, `parent` the comment that
+    opened the thread.
+    """
+
+    number = serializers.IntegerField(source="pk", help_text="What an answer names as its parent.")
 
     class Meta:
         model = Review
-        fields = ("change_id", "digest", "reviewer", "verdict", "comment", "created_at")
+        fields = (
+            "number",
+            "change_id",
+            "digest",
+            "reviewer",
+            "verdict",
+            "comment",
+            "created_at",
+            "subject",
+            "pointer",
+            "parent",
+            "resolved_by",
+            "resolved_at",
+        )
 
 
 class ChangeRequestSerializer(serializers.ModelSerializer[ChangeRequest]):

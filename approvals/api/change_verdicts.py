@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -26,6 +27,18 @@ class CommentBody(Body):
     """A comment."""
 
     comment = Text(max_length=4_000)
+    subject = Text(
+        max_length=512, required=False, allow_blank=True, help_text="Of the operation that it is about."
+    )
+    pointer = Text(
+        max_length=512,
+        required=False,
+        allow_blank=True,
+        help_text="The member of its document that it is about: RFC 6901.",
+    )
+    parent = serializers.IntegerField(
+        min_value=1, required=False, help_text="The number of the comment that it answers."
+    )
 
 
 _VERDICT = OpenApiExample(
@@ -66,5 +79,5 @@ class ChangeVerdicts(OfChangeRequests):
         """Say something about it. Comments are not part of the evidence."""
         given = self.body(request, CommentBody)
         row = self.one(request, number)
-        review = workflow.comment(self.actor(request), row, given["comment"])
+        review = workflow.comment(self.actor(request), row, given.pop("comment"), **given)
         return Response(ReviewSerializer(review).data, 201)

@@ -7,6 +7,7 @@ nothing goes the same way, in one step (`change`). Only this package calls `flag
 from approvals.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.workflow.applying import apply, apply_or_explain, carry_out, missing_of, proposers
 from approvals.workflow.checks import BlockedError, Finding, foresee
+from approvals.workflow.commenting import comment, resolve
 from approvals.workflow.emergencies import escalate, kill, kill_everywhere, review_emergency
 from approvals.workflow.findings import check_request
 from approvals.workflow.going_back import confirm, end, take_back_unconfirmed
@@ -25,8 +26,9 @@ from approvals.workflow.rebasing import Divergence, divergences, rebase
 from approvals.workflow.request import is_due
 from approvals.workflow.restoring import restore_at_once
 from approvals.workflow.reverting import revert_at_once, why_not_at_once
-from approvals.workflow.reviewing import approve, comment, reject, schedule, withdraw
+from approvals.workflow.reviewing import approve, reject, schedule, withdraw
 from approvals.workflow.roles import access_is_reviewed, give_role, take_role
+from approvals.workflow.wanting import Wanted, still_wanted
 
 __all__ = [
     "LONGEST_CONFIRMATION",
@@ -38,6 +40,7 @@ __all__ = [
     "GateError",
     "InvalidError",
     "StateError",
+    "Wanted",
     "access_is_reviewed",
     "apply",
     "apply_or_explain",
@@ -62,11 +65,13 @@ __all__ = [
     "proposers",
     "rebase",
     "reject",
+    "resolve",
     "restore_at_once",
     "revert_at_once",
     "review_emergency",
     "revise",
     "schedule",
+    "still_wanted",
     "take_back_unconfirmed",
     "take_role",
     "times_of",

@@ -49,14 +49,14 @@ def missing_approvals(
     if len(approvers) < needs.approvals:
         missing.append(f"{len(approvers)} of {needs.approvals} approvals by people who may review now")
     for share in needs.shares:
-        given = len(_of_share(project, share, approvers, touched))
+        given = len(of_share(project, share, approvers, touched))
         if given < share.count:
             whom = f"the team {share.team}" if share.team else f"the role {share.role}"
             missing.append(f"{given} of {share.count} approvals from {whom}")
     return missing
 
 
-def _of_share(
+def of_share(
     project: Project, share: Share, approvers: Collection[str], touched: Sequence[Touched]
 ) -> set[str]:
     """Those of the approvers who are in the team, or whose role counts for all that is touched."""

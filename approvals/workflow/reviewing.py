@@ -1,4 +1,4 @@
-"""What people say to a request: approve, reject, withdraw, comment, and when it is to be applied."""
+"""What people say to a request: approve, reject, withdraw, and when it is to be applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from access.holders import eligible
 from access.machines import keepers_of
 from access.permissions import may, require
 from approvals.errors import InvalidError, StateError
-from approvals.models import ChangeRequest, Review
+from approvals.models import ChangeRequest
 from approvals.workflow.applying import apply_or_explain, beneficiaries, missing_of
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import (
@@ -89,22 +89,6 @@ def withdraw(actor: Actor, request: ChangeRequest) -> ChangeRequest:
         record_verdict(record, request, "rejected")
         _close(record, request, State.WITHDRAWN)
     return request
-
-
-def comment(actor: Actor, request: ChangeRequest, text: str) -> Review:
-    """Say something about a request. Comments are not part of the evidence."""
-    require(actor, "change.comment", request.project, touched_by_request(request))
-    text = checked_text("comment", text, 4_000)
-    if not text:
-        raise InvalidError("comment", "is empty")
-    return Review.objects.create(
-        request=request,
-        change_id=request.change_id,
-        digest=request.digest,
-        reviewer=actor.id,
-        verdict=Review.Verdict.COMMENTED,
-        comment=text,
-    )
 
 
 def schedule(actor: Actor, request: ChangeRequest, at: datetime | None) -> ChangeRequest:

@@ -105,4 +105,24 @@ def diff(before: Any, after: Any) -> dict[str, Any]:
     """Two JSON values line by line; sign and word say what went and what came, not colour alone."""
     from audit.admin.linediff import lines
 
-    return {"lines": lines(before, after)}
+    return {"lines": [(line, ()) for line in lines(before, after)]}
+
+
+@register.inclusion_tag("countersign/diff.html", takes_context=True)
+def reviewed_diff(context: template.Context, effect: Any) -> dict[str, Any]:
+    """The same of a request's operation: each line can be commented, and shows its threads.
+
+    `lines` of the page's context has the threads by subject and pointer; each is shown at one line, where the
+    member begins as it will be.
+    """
+    from audit.admin.linediff import lines
+
+    found = lines(effect.before, effect.after)
+    at = {line.pointer: number for number, line in reversed(list(enumerate(found)))}
+    at |= {line.pointer: number for number, line in reversed(list(enumerate(found))) if line.sign != "-"}
+    shown = [
+        (line, context["lines"].get((effect.text, line.pointer), ()) if at[line.pointer] == number else ())
+        for number, line in enumerate(found)
+    ]
+    names = ("can_comment", "csrf_token", "request", "project", "row")
+    return {"lines": shown, "subject": effect.text, **{name: context.get(name) for name in names}}

@@ -87,6 +87,7 @@ PAGES = [
     Door(f"{_P}segments/<str:key>/", "GET", "project.view", at={"key": "beta"}),
     Door(f"{_P}environments/<str:key>/flagd/", "GET", "project.view", at=ENVIRONMENT),
     Door(_REQUEST, "GET", "project.view", at=REQUEST),
+    Door(f"{_REQUEST}state/", "GET", "project.view", at=REQUEST),
     Door(f"{_P}plans/<int:number>/", "GET", "project.view", at=PLAN),
     Door(f"{_P}freezes/<str:key>/", "GET", "project.view", at=FREEZE),
     Door(f"{_FLAG}expectations/", "POST", "change.propose", EXPECTED),

@@ -157,6 +157,20 @@ def test_a_closed_request_takes_no_verdict_but_a_comment(api: Api) -> None:
     assert api.post("author", f"{address}/comment", {"comment": "x" * 4001}).status == 400
 
 
+def test_a_comment_names_the_member_it_is_about_and_is_answered(api: Api) -> None:
+    made = propose(api)
+    address = f"change-requests/{made['number']}/comment"
+    about = {"subject": api.cast.subject(), "pointer": "/default/variant"}
+    opener = api.post("reviewer", address, {"comment": "Why?", **about})
+    assert opener.status == 201
+    answer = api.post("author", address, {"comment": "Planned.", "parent": opener.body["number"]})
+    assert {name: answer.body[name] for name in about} == about
+    assert answer.body["parent"] == opener.body["number"]
+    assert answer.body["resolved_at"] is None
+    refused = api.post("author", address, {"comment": "Here?", **about, "pointer": "/nothing"})
+    assert (refused.status, refused.body["member"]) == (422, "pointer")
+
+
 def test_lists_are_filtered(api: Api) -> None:
     first = propose(api, ON, environment="development")["number"]
     second = propose(api)["number"]
