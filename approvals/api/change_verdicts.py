@@ -36,7 +36,7 @@ class CommentBody(Body):
         allow_blank=True,
         help_text="The member of its document that it is about: RFC 6901.",
     )
-    parent = serializers.IntegerField(
+    parent = serializers.IntegerField(  # type: ignore[assignment]
         min_value=1, required=False, help_text="The number of the comment that it answers."
     )
 
