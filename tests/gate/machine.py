@@ -196,11 +196,13 @@ class Gate(RuleBasedStateMachine):
         if request := self._applied(which):
             self._try(rollback.propose_revert, who, request, rationale="It hurts.", ticket="SHOP-1")
 
-    @rule(who=mostly("author"), key=flags, place=places, go_ahead=st.booleans())
-    def propose_plan(self, who: str, key: str, place: str, go_ahead: bool) -> None:
+    @rule(who=mostly("author"), key=flags, place=places, go_ahead=st.booleans(), begins=st.booleans())
+    def propose_plan(self, who: str, key: str, place: str, go_ahead: bool, begins: bool) -> None:
         stages = [STAGES[0], {**STAGES[1], "go_ahead": go_ahead}, STAGES[2]]
         flag = Flag.objects.select_related("project").get(project=self.cast.project, key=key)
-        self._try(rollouts.propose_plan, who, flag, self._place(place), stages, **self._why())
+        made = self._try(rollouts.propose_plan, who, flag, self._place(place), stages, **self._why())
+        if begins:  # else it waits for whoever comes by
+            self._let_through(made)
 
     @rule(who=mostly("administrator"), after=policies, key=st.sampled_from(["first", "second"]))
     def change_policy(self, who: str, after: Any, key: str) -> None:
