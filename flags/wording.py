@@ -120,12 +120,40 @@ def effects(where: str, before: Document | None, after: Document | None) -> list
         found.append(f"{where}: {was[0]} → {now[0]} of everyone{_else(after)} get *{now[1]}*")
         if _without(before, "default") == _without(after, "default"):
             return found + re_deals(where, before, after)
+    if same_state and before and _only_rules_differ(before, after, found):
+        return found + rule_effects(where, before, after) + re_deals(where, before, after)
     if not same_state:
         verb = "turned on" if is_on(after) else "turned off"
         found.append(f"{where}: {verb}; {summary(after)}")
     elif not found or _without(before, "default") != _without(after, "default"):
         found.append(f"{where}: {summary(before)} → {summary(after)}")
     return found + re_deals(where, before, after)
+
+
+def rule_effects(where: str, before: Document, after: Document) -> list[str]:
+    """What becomes of the rules, by their ids: `Production: new rule r2: country is one of DE get *on*`."""
+    old, new = ({entry["id"]: entry for entry in document.get("rules", ())} for document in (before, after))
+    found = [f"{where}: rule {id} goes: {rule(entry)}" for id, entry in old.items() if id not in new]
+    for id, entry in new.items():
+        if id not in old:
+            found.append(f"{where}: new rule {id}: {rule(entry)}")
+        elif entry != old[id]:
+            was, now = rule(old[id]), rule(entry)
+            found.append(
+                f"{where}: rule {id}: {now}; what changes is told line by line"
+                if was == now
+                else f"{where}: rule {id}: {was} → {now}"
+            )
+    if [id for id in old if id in new] != [id for id in new if id in old]:
+        found.append(f"{where}: the rules are asked in the order {', '.join(new)}")
+    return found
+
+
+def _only_rules_differ(before: Document, after: Document, told: list[str]) -> bool:
+    """Whether nothing but the rules is left to tell; `told` has the default's share where that changes."""
+    other = [_without(_without(each, "rules"), "default") for each in (before, after)]
+    default_is_told = bool(told) or before.get("default") == after.get("default")
+    return other[0] == other[1] and default_is_told and before.get("rules") != after.get("rules")
 
 
 def re_deals(where: str, before: Document | None, after: Document | None) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from approvals.models import ChangeRequest
 from flags.models import FlagConfiguration
+from flags.wording import effects
 from tests.cast import ON, Cast
 from tests.ui.conftest import Browser
 
@@ -69,6 +70,7 @@ def test_who_matches_is_evaluated_before_anything_is_asked(cast: Cast, browser: 
     preview = asked(GERMANS, base=1, preview="1", context='{"targetingKey": "k", "country": "DE"}')
     answer = text(browser("author").post(RULES, preview))
     assert "The context you typed" in answer
+    assert "new rule germans: country is one of DE get" in answer
     assert "<td>on</td>" in answer
     assert "<strong>off</strong>" in answer
     assert "<td>germans</td>" in answer
@@ -108,3 +110,17 @@ def test_rules_go_to_a_draft(cast: Cast, browser: Browser) -> None:
     assert browser("author").post(RULES, {**asked(GERMANS), "to-draft": "1"}).status_code == 302
     assert not FlagConfiguration.objects.filter(environment=cast.development).exists()
     assert "In your draft" in text(browser("author").get(RULES))
+
+
+def test_what_becomes_of_rules_is_told_by_their_ids() -> None:
+    first, second = GERMANS["rules"][0], {"id": "rest", "constraints": [], "serve": {"variant": "on"}}
+    both = {**GERMANS, "rules": [first, second]}
+    other = {**first, "serve": {"variant": "on"}}
+    assert effects("Here", GERMANS, both) == ["Here: new rule rest: everyone get *on*"]
+    assert effects("Here", both, GERMANS) == ["Here: rule rest goes: everyone get *on*"]
+    assert effects("Here", both, {**both, "rules": [second, first]}) == [
+        "Here: the rules are asked in the order rest, germans"
+    ]
+    assert effects("Here", GERMANS, {**GERMANS, "rules": [other]}) == [
+        "Here: rule germans: country is one of DE get *off* → country is one of DE get *on*"
+    ]
