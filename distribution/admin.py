@@ -13,6 +13,7 @@ from access.admin.overlap import OverlapForm
 from access.admin.pages import Page
 from countersign.members import DocumentError
 from distribution import keys
+from distribution.connecting import snippets
 from distribution.models import SdkKey
 from flags.models import Environment
 
@@ -67,6 +68,7 @@ def shown_once(page: Page, key: SdkKey, secret: str) -> HttpResponse:
         key=key,
         secret=secret,
         dsn=keys.dsn(key.environment, secret),
+        snippets=snippets(key, secret),
     )
     answer.headers["Cache-Control"] = "no-store"
     return answer

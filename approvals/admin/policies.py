@@ -15,7 +15,7 @@ from access.models import Team
 from approvals import workflow
 from approvals.admin.asking import WhyForm, place_error
 from approvals.models import ApprovalPolicy, ChangeRequest
-from approvals.policies import FLOOR, Rules
+from approvals.policies import FLOOR, Rules, touched_as
 from approvals.policy_document import (
     LONGEST_HOURS,
     MOST_APPROVALS,
@@ -188,6 +188,29 @@ class NewPolicyForm(PolicyForm):
     )
 
 
+class WhatIfForm(forms.Form):
+    """A change that somebody thinks of."""
+
+    environment = forms.ChoiceField(label=_("In"))
+    kind = forms.ChoiceField(label=_("A flag of the kind"), choices=Flag.Kind.choices)
+    tags = forms.CharField(
+        label=_("tagged"), required=False, max_length=500, help_text=_("Separated by commas.")
+    )
+    critical = forms.BooleanField(label=_("critical"), required=False)
+
+    def __init__(self, *args: Any, environments: list[Environment], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["environment"].choices = [(each.key, each.name) for each in environments]  # type: ignore[attr-defined]
+
+    def needs(self, rules: Rules, environments: list[Environment]) -> Requirements:
+        """What it would need; valid forms only."""
+        asked = self.cleaned_data
+        where = next(each for each in environments if each.key == asked["environment"])
+        tags = [tag for each in asked["tags"].split(",") if (tag := each.strip())]
+        definition = {"kind": asked["kind"], "tags": tags, "critical": asked["critical"]}
+        return rules.ask([where], [touched_as(definition, where.key, protected=where.protected)])
+
+
 class PolicyListPage(Page):
     """All policies, and what together they make each environment ask for."""
 
@@ -198,7 +221,10 @@ class PolicyListPage(Page):
         environments = list(self.project.environments.all())
         names = {each.key: each.name for each in environments}
         rules = Rules(self.project)
+        what_if = WhatIfForm(request.GET if "environment" in request.GET else None, environments=environments)
         return self.show(
+            what_if=what_if,
+            would_need=what_if.needs(rules, environments) if what_if.is_valid() else None,
             floor=str(FLOOR),
             protected=[each.name for each in environments if each.protected],
             rows=[

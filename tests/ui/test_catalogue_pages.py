@@ -302,6 +302,32 @@ def test_an_sdk_key_is_shown_once_with_its_dsn_and_revoked_after_a_question(
     assert client.post(page, {"name": " ", "side": "server"}).status_code == 422
 
 
+def test_a_new_key_says_how_each_language_connects(cast: Cast, browser: Browser) -> None:
+    client = browser("administrator")
+    page = "/admin/p/shop/environments/production/new-key/"
+    server = client.post(page, {"name": "checkout-api", "side": "server"}).context["snippets"]
+    assert [name for name, _note, _code in server] == [
+        "Python",
+        "Python, OpenFeature",
+        "Node.js, OpenFeature",
+        "curl",
+    ]
+    for _name, _note, code in server[:2]:
+        compile(code, "snippet", "exec")
+    web = client.post(page, {"name": "web", "side": "client"}).context["snippets"]
+    assert [name for name, _note, _code in web] == ["Browser, OpenFeature", "curl"]
+    assert all("cs_client_" in code for _name, _note, code in web)
+
+
+def test_the_policies_say_what_a_change_would_need(cast: Cast, browser: Browser) -> None:
+    ask = "/admin/p/shop/policies/?kind=release&environment="
+    viewer = browser("viewer")
+    assert viewer.get(f"{ask}production").context["would_need"].approvals == 1
+    assert viewer.get(f"{ask}development").context["would_need"].approvals == 0
+    assert viewer.get("/admin/p/shop/policies/").context["would_need"] is None
+    assert viewer.get(f"{ask}nowhere").context["would_need"] is None
+
+
 def test_whose_pages_may_use_a_client_side_key_is_said_on_pages_of_its_own(
     cast: Cast, browser: Browser
 ) -> None:
