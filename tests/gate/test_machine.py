@@ -41,18 +41,6 @@ def machine(cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type
 
 
 def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=EXAMPLES or 3,
-            stateful_step_count=60 if EXAMPLES else 30,
-            derandomize=not EXAMPLES,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            print_blob=bool(EXAMPLES),
-        ),
-    )
     expected = {"flags.v1.configuration.updated", "approvals.v1.change_request.approved"}
     if EXAMPLES:
         expected |= {
@@ -65,7 +53,25 @@ def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> N
             "there and back",
             "restored at once",
         }
-    assert expected <= machine.seen, "it did too little to show anything"
+    # What is rare may not come up among so many; then there are more of them.
+    for _ in range(4 if EXAMPLES else 1):
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=EXAMPLES or 3,
+                stateful_step_count=60 if EXAMPLES else 30,
+                derandomize=not EXAMPLES,
+                database=None,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                print_blob=bool(EXAMPLES),
+            ),
+        )
+        if expected <= machine.seen:
+            return
+    raise AssertionError(
+        f"it did too little to show anything: no {', '.join(sorted(expected - machine.seen))}"
+    )
 
 
 def test_the_second_reading_notices_what_nobody_approved(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
