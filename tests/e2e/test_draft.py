@@ -13,9 +13,9 @@ def test_two_edits_are_collected_reviewed_proposed_and_approved(
         page.goto("/admin/p/shop/flags/")
         # Found as one types, by keyboard alone, and the address follows.
         page.keyboard.press("/")
-        page.keyboard.type("gift")
+        page.keyboard.type("gift-cards")
         page.get_by_text("1 flag", exact=True).wait_for()
-        page.wait_for_url("**/flags/?q=gift")
+        page.wait_for_url("**/flags/?q=gift-cards")
         page.get_by_role("switch", name="gift-cards in Production").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_role("button", name="Add to draft").click()

@@ -162,8 +162,8 @@ def test_the_calendar_shows_what_is_frozen(embedded: Installation, chromium: Chr
     status, answer = embedded.api("administrator", "PUT", "freezes/shop/stock", freeze)
     assert status == 200, answer
     with chromium.person(embedded, "mara") as page:
-        page.goto("/admin/p/shop/freezes/?month=2026-03")
-        assert page.get_by_role("table", name="Freezes of March 2026, by day").is_visible()
+        page.goto("/admin/p/shop/calendar/?month=2026-03")
+        assert page.get_by_role("table", name="What is planned in March 2026, by day").is_visible()
         assert page.get_by_text("Stock-taking").first.is_visible()
 
 

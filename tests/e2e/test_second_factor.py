@@ -125,7 +125,7 @@ def test_a_passkey_and_an_app_are_set_up_sign_in_and_are_shown_again_before_an_a
         type_password(page, nora)
         page.get_by_label("Code").fill(code_of(secret, ahead=1))
         page.get_by_role("button", name="Sign in", exact=True).click()
-        page.wait_for_url("**/flags/")
+        page.wait_for_url("**/home/")
 
         approves_with_a_fresh_factor(page, embedded)
         stranger = chromium.browser.new_context(base_url=embedded.base_url)
