@@ -29,7 +29,9 @@ def test_a_line_is_commented_and_the_request_approved_by_keys_while_the_author_i
         assert "enabled" in reviewer.locator("[data-on-words]").inner_text()
         reviewer.get_by_role("button", name="Add comment").press("Enter")
         reviewer.get_by_text("Comment added.").wait_for()
-        assert reviewer.locator(".cs-diff .cs-thread").get_by_text("are any jackdaws near?").first.is_visible()
+        assert (
+            reviewer.locator(".cs-diff .cs-thread").get_by_text("are any jackdaws near?").first.is_visible()
+        )
 
         author.get_by_text("This request changed while you looked.").wait_for(timeout=20_000)
         assert author.get_by_text("Jonas Weber commented").is_visible()
