@@ -29,6 +29,7 @@ def restore_at_once(
     `ForbiddenError`, `ConflictError`, or `StateError`, which says why not.
     """
     with recording(actor):
+        require(actor, "flag.kill", project)
         subject = _subject(project, event)
         require(actor, "flag.kill", project, touched_by(project, [{"subject": event.subject, "after": {}}]))
         project.hold()
