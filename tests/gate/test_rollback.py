@@ -261,6 +261,9 @@ def test_nothing_is_restored_at_once_over_a_kill_or_beyond_its_subject(shop: Cas
         for each in event[:1]:
             with pytest.raises(StateError, match="put no version there"):
                 workflow.restore_at_once(on_call, shop.project, each)
+            # Who may not is told just that, whatever the event is.
+            with pytest.raises(ForbiddenError):
+                workflow.restore_at_once(shop.actor("author"), shop.project, each)
 
 
 CONFIGURATIONS = st.sampled_from(
