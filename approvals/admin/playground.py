@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -62,10 +62,11 @@ class PlaygroundForm(ContextForm):
             try:
                 zone = ZoneInfo(cleaned.get("zone") or "UTC")
                 moment = datetime.fromisoformat(cleaned["at"])
-            except (KeyError, ValueError, OSError):
+                # In UTC at once, which the ends of the calendar have no room for.
+                cleaned["moment"] = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+            except (KeyError, ValueError, OSError, OverflowError):
                 self.add_error("at", _("Say when: a date, a time and a zone such as Europe/Berlin."))
                 return cleaned
-            cleaned["moment"] = moment if moment.tzinfo else moment.replace(tzinfo=zone)
             if cleaned["moment"] > timezone.now():
                 self.add_error("at", _("This is in the future; nobody knows what stands then."))
         return cleaned

@@ -85,6 +85,9 @@ def test_what_was_typed_wrongly_is_said_at_its_field(cast: Cast, browser: Browse
     later = timezone.now() + timedelta(days=1)
     assert "in the future" in ask(browser, at=later.isoformat()).content.decode()
     assert "Say when" in ask(browser, at="soon").content.decode()
+    # The first hours of the calendar have no place in UTC.
+    assert "Say when" in ask(browser, at="0001-01-01T00:00:00+14:00").content.decode()
+    assert ask(browser, at="2026-01-01T00:00", zone="Nowhere/Else").status_code == 422
 
 
 def test_another_project_does_not_exist(cast: Cast, browser: Browser) -> None:
