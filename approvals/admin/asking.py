@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -65,6 +65,16 @@ class DocumentField(forms.JSONField):
             # A string is what was typed; a document that is one would not be valid anywhere here.
             return value or ""
         return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """Raises ValidationError."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValidationError(
+            _("%s is no time zone; use a name such as Europe/Berlin, or UTC.") % name
+        ) from error
 
 
 class WhyForm(forms.Form):
@@ -133,13 +143,7 @@ class AskForm(WhyForm):
         return self.cleaned_data.get("when") or SOON
 
     def clean_zone(self) -> ZoneInfo:
-        name = self.cleaned_data.get("zone") or "UTC"
-        try:
-            return ZoneInfo(name)
-        except (KeyError, ValueError, OSError) as error:
-            raise forms.ValidationError(
-                _("%s is no time zone; use a name such as Europe/Berlin, or UTC.") % name
-            ) from error
+        return zone_named(self.cleaned_data.get("zone") or "UTC")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -154,11 +158,11 @@ class AskForm(WhyForm):
     def _moment(self, field: str, zone: ZoneInfo) -> datetime | None:
         try:
             moment = datetime.fromisoformat(self.cleaned_data.get(field) or "")
-        except ValueError:
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+            moment.astimezone(UTC)  # the ends of the calendar have no place there
+        except (ValueError, OverflowError):
             self.add_error(field, _("Say when: a date and a time."))
             return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=zone)
         if moment <= timezone.now():
             self.add_error(field, _("This is in the past; choose a later time."))
         return moment

@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page
-from approvals.admin.freezes import zone_named
+from approvals.admin.asking import zone_named
 from approvals.admin.told_coming import DAY, KINDS, Entry, days_of, entry
 from approvals.coming import Kind, coming
 from approvals.freezes.wording import told

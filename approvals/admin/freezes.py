@@ -18,6 +18,7 @@ from access.admin.pages import Page, holders
 from access.models import CustomRole, Membership
 from access.permissions import display_names
 from access.roles import Role, label_of
+from approvals.admin.asking import zone_named
 from approvals.freezes import HORIZON, lift_freeze, save_freeze, windows
 from approvals.freezes.wording import in_words
 from approvals.models import FreezeWindow
@@ -26,16 +27,6 @@ from audit.history import OutdatedBaseError, version_of
 from flags.models import Project, validate_key
 
 ONCE, AGAIN = "once", "again"
-
-
-def zone_named(name: str) -> ZoneInfo:
-    """Raises ValidationError."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValidationError(
-            _("%s is no time zone; use a name such as Europe/Berlin, or UTC.") % name
-        ) from error
 
 
 def moment_of(text: str, zone: ZoneInfo, *, fold: int) -> datetime:

@@ -290,3 +290,10 @@ def test_a_plan_is_paused_resumed_and_aborted_on_its_page(cast: Cast, browser: B
     assert "not possible any more" in client.post(page, {"verb": "pause"}, follow=True).content.decode()
     assert client.get("/admin/p/shop/plans/").status_code == 200
     assert timezone.now() - made.created_at < timedelta(minutes=5)
+
+
+def test_a_time_that_utc_has_no_room_for_is_no_time(cast: Cast, browser: Browser) -> None:
+    late = {"when": "at", "at": "9999-12-31T23:59", "zone": "Etc/GMT+12"}
+    answer = browser("author").post(SWITCH, switch_form(0, **late))
+    assert answer.status_code == 422
+    assert "Say when: a date and a time." in answer.content.decode()
