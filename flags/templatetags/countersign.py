@@ -113,7 +113,7 @@ def reviewed_diff(context: template.Context, effect: Any) -> dict[str, Any]:
     """The same of a request's operation: each line can be commented, and shows its threads.
 
     `lines` of the page's context has the threads by subject and pointer; each is shown at one line, where the
-    member begins as it will be.
+    member begins as it will be, of the first operation that has it: the way back often has the same member.
     """
     from audit.admin.linediff import lines
 
@@ -121,7 +121,7 @@ def reviewed_diff(context: template.Context, effect: Any) -> dict[str, Any]:
     at = {line.pointer: number for number, line in reversed(list(enumerate(found)))}
     at |= {line.pointer: number for number, line in reversed(list(enumerate(found))) if line.sign != "-"}
     shown = [
-        (line, context["lines"].get((effect.text, line.pointer), ()) if at[line.pointer] == number else ())
+        (line, context["lines"].pop((effect.text, line.pointer), ()) if at[line.pointer] == number else ())
         for number, line in enumerate(found)
     ]
     names = ("can_comment", "csrf_token", "request", "project", "row")

@@ -22,10 +22,10 @@ def test_rules_are_built_by_keyboard_tried_and_proposed(embedded: Installation, 
         page.goto(RULES)
         before = len(_document(page).get("rules", []))  # type: ignore[arg-type]
         page.get_by_role("button", name="Add a rule").press("Enter")
-        # The new rule's first field has the focus.
+        rule = page.locator(f"#rule-{before}")
+        expect(rule.get_by_label("Attribute")).to_be_focused()
         page.keyboard.type("country")
         page.keyboard.press("Tab")
-        rule = page.locator(f"#rule-{before}")
         rule.get_by_label("Values, one a line").fill("DE\nAT\nDE")
         rule.get_by_label("What the rule serves").select_option("split")
         first = rule.get_by_label("Percent of").first
