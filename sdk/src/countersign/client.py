@@ -19,7 +19,7 @@ from countersign.dsn import DsnError, read_dsn
 from countersign.fetching import Fetcher, FetchError
 from countersign.flag import BrokenFlag
 from countersign.last_known_good import LastKnownGood
-from countersign.result import Check, Result
+from countersign.result import Result, Ways
 from countersign.snapshot import Snapshot, SnapshotError
 
 T = TypeVar("T")
@@ -130,7 +130,7 @@ class Client:
         self._max_staleness = max_staleness
         self._snapshot: Snapshot | None = None
         # The snapshot's own checks, where this client has nothing to add: no context to merge, no age to look at.
-        self._booleans: dict[str, bool | Check] | None = None
+        self._booleans: dict[str, bool | Ways] | None = None
         self._kept: Snapshot | None = None  # what the file in cache_dir holds
         self._answered: float | None = None  # monotonic seconds of the server's last answer
         self._last_error: str | None = None
@@ -199,17 +199,15 @@ class Client:
                     return answer
                 if context is None:
                     context = self._context  # which is empty
-                lookup = answer.lookup
-                if lookup is not None:
-                    text = context.get(lookup.by)
+                by, known, decide_text, decide = answer
+                if by is not None:
+                    text = context.get(by)
+                    found = known.get(text)  # which no value but a string is equal to
+                    if found is not None:
+                        return found.value  # type: ignore[no-any-return]  # a boolean flag's
                     if type(text) is str:
-                        found = lookup.known.get(text)
-                        if found is not None:
-                            return found.value  # type: ignore[no-any-return]  # a boolean flag's
-                        decide_text = lookup.otherwise
                         result = decide_text(text, context)
                         return default_value if result.variant is None else result.value
-                decide = answer.decide
                 result = decide(context, None)
                 return default_value if result.variant is None else result.value
             except Exception:  # noqa: BLE001, S110  # asked for the first time, or _evaluate says what is wrong
