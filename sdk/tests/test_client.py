@@ -8,6 +8,7 @@ import threading
 import time
 from collections import UserDict
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import pytest
 from flag_server import FlagServer, flag_server
@@ -272,6 +273,28 @@ def test_all_values_are_of_one_snapshot(tmp_path):
 
     assert client.get_all(Swapping({"country": "DK"})) == {"a": True, "b": True}
     assert client.get_all() == {"a": False, "b": False}
+
+
+class Name(str):
+    __slots__ = ()
+
+    __hash__ = object.__hash__  # as an enumeration's members have one of their own
+
+
+@pytest.mark.parametrize(
+    "key", ["u", "v", "", "\ud800", None, 5, True, 1.0, [], {}, Name("u"), datetime(2026, 11, 26), object()]
+)
+def test_the_quick_check_answers_as_the_evaluation_whatever_the_targeting_key(tmp_path, key):
+    split = {
+        "split": {"by": "targetingKey", "seed": "s", "hash": "murmur3", "weights": [["on", 1], ["off", 1]]}
+    }
+    flags = {"targets": a_flag(targets={"on": ["u"]}), "split": a_flag(default=split)}
+    client = Client.from_file(a_file(tmp_path, flags))
+    for context in ({"targetingKey": key}, {"targetingKey": key, "plan": "gold"}):
+        for flag in flags:
+            wanted = client.snapshot.evaluate(flag, context, "boolean").value
+            answers = [client.get_boolean_value(flag, not wanted, context) for _ in range(4)]
+            assert answers == [wanted] * 4, flag
 
 
 class Unspeakable:
