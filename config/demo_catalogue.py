@@ -87,6 +87,12 @@ def typed(name: str, type_: str, variants: Document, kind: str, **members: Any) 
     return {**boolean(name, kind, **members), "type": type_, "variants": variants}
 
 
+def expected(sentence: str, environment: str, variant: str, region: str = "", **context: Any) -> Document:
+    """An expectation: whoever the context describes gets `variant` there."""
+    entry = {"sentence": sentence, "environment": environment, "context": context, "variant": variant}
+    return {**entry, "region": region} if region else entry
+
+
 SEGMENTS: dict[str, dict[str, Document]] = {
     "shop": {
         "beta-testers": {
@@ -203,6 +209,14 @@ _SHOP_FLAGS: list[Demo] = [
             "staging": split("checkout-revamp", 50),
             "production": ruled(split("checkout-revamp", 5), segment("beta-testers"), regions={"us": False}),
         },
+        "expectations": [
+            expected("Beta testers have it.", "production", "on", targetingKey="customer-1017"),
+            expected("So has the plan beta.", "production", "on", targetingKey="customer-7", plan="beta"),
+            expected(
+                "Not yet in the United States.", "production", "off", "us", targetingKey="customer-1017"
+            ),
+            expected("Developers have it.", "development", "on", targetingKey="customer-40", country="SE"),
+        ],
         "ticket": "SHOP-351",
     },
     {

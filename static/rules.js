@@ -3,19 +3,6 @@
 "use strict";
 
 const TOTAL = 100000; // what a split's weights add up to, so that 0.001 % can be said
-const TEXT = ["in", "contains", "starts_with", "ends_with"];
-const SEMVER = ["semver_eq", "semver_gt", "semver_gte", "semver_lt", "semver_lte", "semver_caret", "semver_tilde"];
-const OF_TYPE = {
-  string: TEXT,
-  number: ["gt", "gte", "lt", "lte", "in"],
-  boolean: ["in"],
-  version: SEMVER,
-  time: ["before", "after"],
-  address: ["ip_in"],
-  array: ["includes"],
-};
-const OPERATORS = [...TEXT, "gt", "gte", "lt", "lte", ...SEMVER, "before", "after", "ip_in", "includes", "exists"];
-const NUMERIC = ["gt", "gte", "lt", "lte"];
 
 document.addEventListener("alpine:init", () => {
   // The document as it was last read or written, so that reading it does not write it.
@@ -23,29 +10,20 @@ document.addEventListener("alpine:init", () => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
   window.Alpine.data("rules", () => ({
+    ...window.countersignConstraints,
     known: read("rules-known"),
     words: read("rules-words"),
     doc: { default: {} },
-    problem: null,
     broken: false,
     dragged: null,
-    opened: "",
     said: "",
 
     init() {
       const field = this.field();
-      this.opened = field.value;
       this.read(field.value);
       field.addEventListener("input", (event) => event.isTrusted && this.read(field.value));
       this.$watch("doc", () => this.write());
-      const effect = field.form.querySelector("[data-effect]");
-      new MutationObserver(() => this.listen(effect)).observe(effect, { childList: true });
-      this.listen(effect);
-      let sent = false;
-      field.form.addEventListener("submit", () => (sent = true));
-      window.addEventListener("beforeunload", (event) => {
-        if (!sent && field.value !== this.opened) event.preventDefault();
-      });
+      this.attend(field.form);
     },
 
     field: () => document.getElementById("id_document"),
@@ -71,9 +49,7 @@ document.addEventListener("alpine:init", () => {
       shown = whole;
       const tidy = JSON.parse(whole);
       for (const rule of tidy.rules || []) {
-        for (const constraint of rule.constraints || []) {
-          for (const name of ["negate", "missing"]) if (!constraint[name]) delete constraint[name];
-        }
+        for (const constraint of rule.constraints || []) this.tidy(constraint);
       }
       for (const name of ["rules", "targets", "regions", "prerequisites"]) {
         if (tidy[name] && !Object.keys(tidy[name]).length) delete tidy[name];
@@ -85,21 +61,6 @@ document.addEventListener("alpine:init", () => {
       this.field().dispatchEvent(new Event("input", { bubbles: true }));
     },
 
-    listen(effect) {
-      const found = effect.querySelector("[data-problem]");
-      this.problem = found && {
-        member: found.dataset.problem,
-        reason: found.querySelector("[data-reason]").textContent,
-      };
-    },
-
-    // What is wrong at a member or below it, but not in the rows that show their own.
-    at(path, ...except) {
-      const member = this.problem?.member ?? "";
-      const below = (start) => member === start || member.startsWith(`${start}.`) || member.startsWith(`${start}[`);
-      return below(path) && !except.some((part) => below(path + part)) ? this.problem.reason : "";
-    },
-
     get rules() {
       return this.doc.rules || [];
     },
@@ -108,8 +69,8 @@ document.addEventListener("alpine:init", () => {
       const taken = new Set(this.rules.map((rule) => rule.id));
       let number = this.rules.length + 1;
       while (taken.has(`rule-${number}`)) number += 1;
-      const constraint = { attribute: "", operator: "in", values: [] };
-      const rule = { id: `rule-${number}`, constraints: [constraint], serve: { variant: this.known.variants[0] } };
+      const constraints = [this.emptyConstraint()];
+      const rule = { id: `rule-${number}`, constraints, serve: { variant: this.known.variants[0] } };
       this.doc.rules = [...this.rules, rule];
       this.focus(`#rule-${this.rules.length - 1} [data-attribute]`);
     },
@@ -132,58 +93,14 @@ document.addEventListener("alpine:init", () => {
       this.dragged = null;
     },
 
-    focus(selector) {
-      this.$nextTick(() => document.querySelector(selector)?.focus());
-    },
-
     addConstraint(rule, index) {
-      rule.constraints = [...(rule.constraints || []), { attribute: "", operator: "in", values: [] }];
+      rule.constraints = [...(rule.constraints || []), this.emptyConstraint()];
       this.focus(`#rule-${index} li:last-child [data-attribute]`);
     },
 
     addSegment(rule) {
       const values = this.known.segments.slice(0, 1);
       rule.constraints = [...(rule.constraints || []), { attribute: "", operator: "in_segment", values }];
-    },
-
-    operators(constraint) {
-      const type = this.known.attributes[constraint.attribute]?.type;
-      const offered = type ? [...OF_TYPE[type], "exists"] : OPERATORS;
-      return offered.includes(constraint.operator) ? offered : [...offered, constraint.operator];
-    },
-
-    // A known attribute brings its usual operator along, as long as no value was given.
-    attributed(constraint) {
-      const type = this.known.attributes[constraint.attribute]?.type;
-      if (type && !constraint.values?.length && !OF_TYPE[type].includes(constraint.operator)) {
-        constraint.operator = OF_TYPE[type][0];
-      }
-    },
-
-    operated(constraint) {
-      if (constraint.operator === "exists") delete constraint.values;
-      else this.setValues(constraint, this.lines(constraint));
-    },
-
-    lines(constraint) {
-      return (constraint.values || []).map(String).join("\n");
-    },
-
-    setValues(constraint, text) {
-      const type = this.known.attributes[constraint.attribute]?.type;
-      const isNumber = NUMERIC.includes(constraint.operator) || (constraint.operator === "in" && type === "number");
-      const given = text.split("\n").map((line) => line.replace(/\r$/, "")).filter((line) => line !== "");
-      constraint.values = [...new Set(given)].map((line) => {
-        if (isNumber && line.trim() !== "" && Number.isFinite(Number(line))) return Number(line);
-        if (type === "boolean" && ["true", "false"].includes(line)) return line === "true";
-        return line;
-      });
-    },
-
-    suggested(constraint) {
-      const given = new Set(constraint.values || []);
-      const values = this.known.attributes[constraint.attribute]?.values || [];
-      return values.filter((value) => !given.has(value)).slice(0, 12);
     },
 
     isSplit: (serve) => Boolean(serve?.split),

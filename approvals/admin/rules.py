@@ -6,26 +6,21 @@ into, so that nothing is lost that the rows do not show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from approvals.admin.asking import read_json
+from approvals.admin.constraint_rows import row_words, seen_attributes, typed_context
 from approvals.admin.switch import SwitchForm, SwitchPage
 from approvals.explain import unsigned
 from approvals.resulting import Resulting
 from countersign import evaluate
 from countersign.document import DocumentError
 from flags.documents import Document, check_environment
-from flags.models import Expectations, FlagConfiguration, Segment
-
-# What is offered for a name or a value: from the latest documents, not from ten thousand of them.
-LATEST = 100
-MOST_VALUES = 50
+from flags.models import Expectations, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ class RulesPage(SwitchPage):
                 "segments": list(
                     Segment.objects.filter(project=self.project).order_by("key").values_list("key", flat=True)
                 ),
-                "attributes": self._attributes(),
+                "attributes": seen_attributes(self.project, self._expectations()),
             },
             words=_words(),
             context_typed=self.request.POST.get("context", ""),
@@ -97,21 +92,8 @@ class RulesPage(SwitchPage):
         except DocumentError as error:
             member = error.member.removeprefix(f"flags.{self.flag.key}.")
             return effect | {"problem": {"member": member, "reason": error.reason}, "findings": []}
-        typed, wrong = self._typed()
+        typed, wrong = typed_context(self.request)
         return effect | {"samples": list(self._samples(after, typed)), "context_wrong": wrong}
-
-    def _typed(self) -> tuple[Mapping[str, Any] | None, str]:
-        """The context that somebody typed to try, or what is wrong with it."""
-        text = self.request.POST.get("context", "").strip()
-        if not text:
-            return None, ""
-        try:
-            context = read_json(text)
-        except ValidationError as error:
-            return None, " ".join(error.messages)
-        if not isinstance(context, dict):
-            return None, str(_('This must be a JSON object such as {"targetingKey": "customer-1"}.'))
-        return context, ""
 
     def _samples(self, after: Document, typed: Mapping[str, Any] | None) -> Iterator[Sample]:
         states = (
@@ -142,79 +124,11 @@ class RulesPage(SwitchPage):
         entries = row.document["expectations"] if row else []
         return [entry for entry in entries if entry["environment"] == self.environment.key]
 
-    def _attributes(self) -> dict[str, dict[str, Any]]:
-        """Attributes that this project's documents speak of, each with the type and some of its values."""
-        found: dict[str, dict[str, Any]] = {}
-        segments = Segment.objects.filter(project=self.project).order_by("-pk")[:LATEST]
-        latest = FlagConfiguration.objects.filter(flag__project=self.project).order_by("-changed_at")[:LATEST]
-        lists: list[Iterable[Mapping[str, Any]]] = [
-            constraints for row in segments for constraints in row.document.get("rules", ())
-        ]
-        for row in latest:
-            lists += [rule.get("constraints", ()) for rule in row.document.get("rules", ())]
-        for constraint in (each for constraints in lists for each in constraints):
-            if constraint["attribute"]:
-                _note(found, constraint["attribute"], constraint.get("values", ()), constraint["operator"])
-        for entry in self._expectations():
-            for name, value in entry["context"].items():
-                many = isinstance(value, list)
-                _note(found, name, value if many else [value], "includes" if many else "")
-        found.setdefault("targetingKey", {"type": "string", "values": []})
-        return dict(sorted(found.items()))
-
-
-_TYPES = {
-    **dict.fromkeys(("gt", "gte", "lt", "lte"), "number"),
-    "includes": "array",
-    "ip_in": "address",
-    "before": "time",
-    "after": "time",
-}
-
-
-def _note(found: dict[str, dict[str, Any]], name: str, values: Iterable[Any], operator: str) -> None:
-    known = found.setdefault(name, {"type": "", "values": []})
-    if operator.startswith("semver"):
-        known["type"] = "version"
-    elif operator in _TYPES:
-        known["type"] = _TYPES[operator]
-    for value in values:
-        if isinstance(value, dict | list):
-            continue
-        if not known["type"]:
-            known["type"] = {bool: "boolean", str: "string"}.get(type(value), "number")
-        if value not in known["values"] and len(known["values"]) < MOST_VALUES:
-            known["values"].append(value)
-
 
 def _words() -> dict[str, Any]:
     """What the page's script says; `%n` and `%s` are its own."""
-    names = {
-        "in": _("is one of"),
-        "contains": _("contains"),
-        "starts_with": _("starts with"),
-        "ends_with": _("ends with"),
-        "gt": ">",
-        "gte": "≥",
-        "lt": "<",
-        "lte": "≤",
-        "semver_eq": _("version ="),
-        "semver_gt": _("version >"),
-        "semver_gte": _("version ≥"),
-        "semver_lt": _("version <"),
-        "semver_lte": _("version ≤"),
-        "semver_caret": _("version ^ (same major)"),
-        "semver_tilde": _("version ~ (same minor)"),
-        "before": _("is before"),
-        "after": _("is after"),
-        "ip_in": _("is in network"),
-        "includes": _("includes"),
-        "exists": _("is present"),
-    }
     return {
-        "operators": {name: str(text) for name, text in names.items()},
-        "if": str(_("if")),
-        "and": str(_("and")),
+        **row_words(),
         "on": str(_("on")),
         "off": str(_("off")),
         "killed": str(_("killed; turning it on lifts that")),

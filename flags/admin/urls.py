@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from flags.admin import environment_flagd, environments, flag_edit, flag_list, flag_page, projects, segments
+from flags.admin import (
+    environment_flagd,
+    environments,
+    flag_edit,
+    flag_list,
+    flag_page,
+    projects,
+    segment_edit,
+    segments,
+)
 
 urlpatterns = [
     path("p/<str:project>/settings/", projects.ProjectSettingsPage.as_view(), name="project-settings"),
@@ -12,9 +21,13 @@ urlpatterns = [
     path("p/<str:project>/flags/<str:key>/", flag_page.FlagPage.as_view(), name="flag"),
     path("p/<str:project>/flags/<str:key>/edit/", flag_edit.EditFlagPage.as_view(), name="flag-edit"),
     path("p/<str:project>/segments/", segments.SegmentListPage.as_view(), name="segment-list"),
-    path("p/<str:project>/new-segment/", segments.NewSegmentPage.as_view(), name="segment-new"),
+    path("p/<str:project>/new-segment/", segment_edit.NewSegmentPage.as_view(), name="segment-new"),
     path("p/<str:project>/segments/<str:key>/", segments.SegmentPage.as_view(), name="segment"),
-    path("p/<str:project>/segments/<str:key>/edit/", segments.EditSegmentPage.as_view(), name="segment-edit"),
+    path(
+        "p/<str:project>/segments/<str:key>/edit/",
+        segment_edit.EditSegmentPage.as_view(),
+        name="segment-edit",
+    ),
     path(
         "p/<str:project>/environments/", environments.EnvironmentListPage.as_view(), name="environment-list"
     ),

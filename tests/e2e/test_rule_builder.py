@@ -74,3 +74,23 @@ def test_leaving_with_unsaved_work_asks(embedded: Installation, chromium: Chromi
             page.once("dialog", lambda dialog: dialog.accept())
             page.get_by_role("link", name="Segments").click()
         assert asked.value.type == "beforeunload"
+
+
+def test_a_segment_is_built_of_the_same_rows(embedded: Installation, chromium: Chromium) -> None:
+    with chromium.person(embedded, "mara") as page:
+        page.goto("/admin/p/shop/new-segment/")
+        page.get_by_label("Key").fill("neighbours")
+        page.get_by_role("button", name="Add a rule").press("Enter")
+        rule = page.locator("#rule-0")
+        expect(rule.get_by_label("Attribute")).to_be_focused()
+        page.keyboard.type("country")
+        page.keyboard.press("Tab")
+        # What is wrong is said at the row that it is about.
+        expect(rule.locator(".cs-constraint .cs-error")).to_contain_text("give at least one value")
+        rule.get_by_label("Values, one a line").fill("DE\nAT")
+        page.get_by_label("Try a context").fill('{"targetingKey": "customer-1", "country": "AT"}')
+        expect(page.get_by_role("row", name="The context you typed")).to_contain_text("changes")
+        expect(rule.locator(".cs-constraint .cs-error")).to_be_hidden()
+        page.get_by_role("button", name="Create segment").click()
+        page.wait_for_url("**/segments/neighbours/")
+        expect(page.get_by_text("country is one of DE, AT").first).to_be_visible()

@@ -47,7 +47,8 @@ class _Scripts(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
-        if tag == "script" and "src" not in attributes:
+        is_data = attributes.get("type") == "application/json"
+        if tag == "script" and "src" not in attributes and not is_data:
             self.found.append("inline script")
         self.found += [name for name in attributes if name.startswith("on")]
         self.found += [

@@ -147,6 +147,35 @@ def test_a_segment_is_made_used_and_then_changed_under_review(cast: Cast, browse
     assert Segment.objects.get().version == 1
 
 
+def test_a_segment_is_tried_on_the_contexts_that_are_known(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    entries = [
+        {"sentence": f"Customer {number}.", "environment": "production", "variant": None, "context": context}
+        for number, context in enumerate([{"targetingKey": "c-1"}, {"targetingKey": "c-2", "plan": "beta"}])
+    ]
+    subject = "project/shop/expectations/banner"
+    cast.govern(subject, {"expectations": entries})
+    subject = "project/shop/segment/beta"
+    cast.govern(subject, {"included": ["c-1"]})
+    client = browser("author")
+    html = " ".join(client.get("/admin/p/shop/segments/beta/").content.decode().split())
+    assert "1 of 2 known contexts is in it." in html
+
+    page = "/admin/p/shop/segments/beta/edit/"
+    rules = '[[{"attribute": "plan", "operator": "in", "values": ["beta"]}]]'
+    form = {"included": "c-1", "excluded": "", "rules": rules, "base": "1", "preview": "1"}
+    told = " ".join(client.post(page, {**form, "context": '{"plan": "beta"}'}).content.decode().split())
+    assert "3 of 3 known contexts are in it (1 now)." in told
+    assert "The context you typed" in told
+    told = client.post(
+        page, {**form, "rules": '[[{"attribute": "plan", "operator": "in"}]]'}
+    ).content.decode()
+    assert 'data-problem="rules[0][0].values"' in told
+    assert "not complete yet" in client.post(page, {**form, "rules": "[["}).content.decode()
+    assert "JSON object" in client.post(page, {**form, "context": "[]"}).content.decode()
+    assert Segment.objects.get().version == 1
+
+
 def test_an_environment_and_its_policy_are_made_and_changed(cast: Cast, browser: Browser) -> None:
     client = browser("administrator")
     form = {

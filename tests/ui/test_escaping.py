@@ -77,6 +77,7 @@ def test_no_page_runs_what_somebody_typed(poisoned: Cast, browser: Browser) -> N
         f"{base}flags/banner/in/development/?next=%22%3E%3Cscript%3E",
         f"{base}flags/banner/in/production/kill/?next=javascript:alert(1)",
         f"{base}flags/banner/in/development/rollout/",
+        f"{base}flags/banner/in/development/rules/",
         f"{base}requests/?which=all",
         f"{base}requests/{number}/",
         f"{base}requests/{number}/edit/",

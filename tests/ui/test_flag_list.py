@@ -114,6 +114,7 @@ def grow(cast: Cast, prefix: str, count: int) -> None:
         cast.approve(cast.propose(split(number + 1, key), key=key))
         cast.propose(OFF, key=key, environment="development")
         cast.propose(OFF, key=key)
+    cast.govern(f"project/shop/segment/{prefix}", {"included": ["customer-1"]})
 
 
 PAGES = (
@@ -127,6 +128,8 @@ PAGES = (
     "/admin/p/shop/requests/{number}/",
     "/admin/p/shop/audit/",
     "/admin/p/shop/segments/",
+    "/admin/p/shop/segments/first/",
+    "/admin/p/shop/segments/first/edit/",
     "/admin/p/shop/environments/",
     "/admin/p/shop/people/",
     "/admin/p/shop/plans/",

@@ -141,6 +141,14 @@ class Command(BaseCommand):
                 rationale=flag.get("why", "Planned for this quarter."),
                 ticket=flag.get("ticket", ""),
             )
+        if "expectations" in flag:
+            self._change(
+                flag.get("author", "mara"),
+                project_key,
+                str(Subject("expectations", project_key, key)),
+                {"expectations": flag["expectations"]},
+                f"{key}: what is expected of it",
+            )
 
     def _change(
         self, author: str, project: str, subject: str, after: Any, title: str, **texts: str
