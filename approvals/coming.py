@@ -6,10 +6,14 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, TextField
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 
 from approvals.freezes import windows
 from approvals.models import ChangeRequest, FreezeWindow
+from audit.ledger import timestamp
+from flags.documents import read_moment
 from flags.models import Flag, Project, RolloutPlan
 from flags.rollouts import times
 
@@ -27,6 +31,7 @@ class Kind(enum.StrEnum):
     CONFIRM = "confirm"
     END = "end"
     EXPIRY = "expiry"
+    WAKE = "wake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +54,33 @@ def coming(project: Project, start: datetime, end: datetime) -> list[Coming]:
     Five queries, whatever there is. The plans' and requests' `flag` and `environments` are there with them.
     """
     found = [*_requests(project, start, end), *_stages(project, start, end)]
-    expiring = Flag.objects.filter(
-        project=project, archived=False, expires_at__gte=start, expires_at__lt=end
-    ).order_by("expires_at", "key")
-    found += [Coming(flag.expires_at, Kind.EXPIRY, flag) for flag in expiring[:MOST] if flag.expires_at]
+    found += _flags(project, start, end)
     found += [
         Coming(window.start, Kind.FREEZE, freeze, window.end)
         for freeze in FreezeWindow.objects.filter(project=project)
         for window in windows(freeze, start, end)
     ]
     return sorted(found, key=lambda each: (each.at, list(Kind).index(each.kind)))
+
+
+def _flags(project: Project, start: datetime, end: datetime) -> list[Coming]:
+    wakes_at = Cast(
+        KT("hibernation__wake_at"), TextField()
+    )  # as `timestamp` writes it, so that texts sort as times
+    rows = (
+        Flag.objects.filter(project=project, archived=False)
+        .alias(wakes_at=wakes_at)
+        .filter(
+            Q(expires_at__gte=start, expires_at__lt=end)
+            | Q(wakes_at__gte=timestamp(start), wakes_at__lt=timestamp(end))
+        )
+        .order_by("expires_at", "key")
+    )
+    found = []
+    for flag in rows[: 2 * MOST]:
+        moments = {Kind.EXPIRY: flag.expires_at, Kind.WAKE: read_moment(flag.hibernation.get("wake_at"))}
+        found += [Coming(at, kind, flag) for kind, at in moments.items() if at and start <= at < end]
+    return found
 
 
 def _requests(project: Project, start: datetime, end: datetime) -> list[Coming]:

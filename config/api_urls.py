@@ -107,7 +107,7 @@ urlpatterns = [
     *(
         _v1(f"change-requests/<int:number>/{verb}", view, post=verb)
         for view, verbs in (
-            (ChangeVerdicts, ("approve", "reject", "withdraw", "comment")),
+            (ChangeVerdicts, ("approve", "reject", "withdraw", "comment", "resolve")),
             (ChangeSteps, ("rebase", "schedule", "apply", "confirm")),
             (ChangeReverts, ("revert",)),
         )

@@ -8,16 +8,19 @@ from typing import Any
 from django import forms
 from django.forms import BaseFormSet, formset_factory
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from access.admin.pages import Page, holders
-from approvals.admin.asking import WhyForm, place_error, read_json
+from approvals import drafting
+from approvals.admin.asking import WhyForm, into_draft, place_error, read_json
 from approvals.admin.once import change_once
 from approvals.expectations import outcomes
-from approvals.models import ChangeRequest
+from approvals.models import ChangeRequest, DraftEdit
 from approvals.policy_document import Requirements
 from approvals.resulting import Resulting
 from approvals.workflow import BlockedError, ConflictError, InvalidError
+from flags import wording
 from flags.documents import MOST_EXPECTATIONS, Document
 from flags.models import Environment, Expectations, Flag
 from flags.subjects import Subject
@@ -84,8 +87,10 @@ class ExpectationsPage(Page):
 
     def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         flag, row = self._find(key)
-        forms_shown = self._formset(flag, None, row.document["expectations"] if row else [])
-        base = row.version if row else 0
+        document, base = (row.document, row.version) if row else ({"expectations": []}, 0)
+        if edit := self._drafted(flag):
+            document, base = edit.after, edit.base
+        forms_shown = self._formset(flag, None, document["expectations"])
         return self._show(flag, forms_shown, WhyForm(needs=Requirements()), base)
 
     def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
@@ -100,6 +105,10 @@ class ExpectationsPage(Page):
         after = {"expectations": [form.entry for form in kept if not form.cleaned_data.get("DELETE")]}
         subject = str(Subject("expectations", self.project.key, flag.key))
         try:
+            if why.goes_to_draft:
+                return into_draft(
+                    self, subject, after, base, reverse("admin:expectations", args=[project, key])
+                )
             made = change_once(
                 self.actor,
                 self.project,
@@ -129,6 +138,11 @@ class ExpectationsPage(Page):
             return self.go("expectations", key)
         self.say(_("%s waits for review. Nothing has changed yet.") % made.change_id)
         return self.go("request", made.number)
+
+    def _drafted(self, flag: Flag) -> DraftEdit | None:
+        return drafting.edit_of(
+            self.actor, self.project, str(Subject("expectations", self.project.key, flag.key))
+        )
 
     def _find(self, key: str) -> tuple[Flag, Expectations | None]:
         flag = Flag.objects.filter(project=self.project, key=key).select_related("project").first()
@@ -161,6 +175,7 @@ class ExpectationsPage(Page):
         self, flag: Flag, entries: BaseFormSet[ExpectationForm], why: WhyForm, base: int, status: int = 200
     ) -> HttpResponse:
         can_ask = self.holds("change.propose")
+        edit = self._drafted(flag)
         return self.show(
             status=status,
             title=_("Expectations of %s") % flag.key,
@@ -168,6 +183,7 @@ class ExpectationsPage(Page):
             entries=entries,
             form=why,
             base=base,
+            drafted="; ".join(wording.expectation_effects(flag.key, edit.before, edit.after)) if edit else "",
             outcomes=list(outcomes(Resulting(self.project), [flag.key])),
             can_ask=can_ask,
             helpers=[] if can_ask else holders(self.project, "change.propose"),

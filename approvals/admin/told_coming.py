@@ -24,6 +24,7 @@ KINDS = {
     Kind.CONFIRM: ("hourglass_bottom", gettext_lazy("Goes back unless confirmed")),
     Kind.END: ("event_busy", gettext_lazy("Planned end")),
     Kind.EXPIRY: ("hourglass_empty", gettext_lazy("Flag expires")),
+    Kind.WAKE: ("alarm", gettext_lazy("Flag is to wake")),
 }
 
 
@@ -82,6 +83,9 @@ def entry(project: Project, each: Coming) -> Entry:
         )
     if isinstance(about, FreezeWindow):
         return Entry(each, icon, str(kind), about.key, about.reason, _at(project, "freeze", about.key))
+    if each.kind is Kind.WAKE:
+        detail = about.hibernation.get("plan") or _("its owner is told to wake it")
+        return Entry(each, icon, str(kind), about.key, detail, _at(project, "flag", about.key))
     turns_off = about.on_expiry == Flag.OnExpiry.OFF
     detail = _("turns off where that was approved") if turns_off else _("its owner is told")
     return Entry(each, icon, str(kind), about.key, detail, _at(project, "flag", about.key))

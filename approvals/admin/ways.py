@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from access.admin.pages import Page
 from approvals import archive, hibernation, promotion, rollback, workflow
 from approvals.admin import inbox
-from approvals.admin.asking import WhyForm, place_error
+from approvals.admin.asking import WhyForm, into_draft, place_error
 from approvals.effects import sentences_of
 from approvals.models import ChangeRequest
 from approvals.policies import requirements
@@ -83,6 +83,8 @@ class Way:
     is_danger: bool = False
     # What on-call may do instead, without a new review; empty: there is no such way.
     at_once: Any = ""
+    # `(subject, document)`, where it is one operation, which a draft can take.
+    operation: tuple[str, Document] | None = None
 
 
 class WayPage(Page):
@@ -111,7 +113,7 @@ class WayPage(Page):
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         try:
-            self.way()
+            way = self.way()
         except StateError as error:
             self.complain(error)
             return self.leave(self.home)
@@ -120,6 +122,9 @@ class WayPage(Page):
             return self._show(form, 422)
         why = {name: form.cleaned_data[name] for name in ("rationale", "ticket")}
         try:
+            if form.goes_to_draft and way.operation and not way.obstacles:
+                subject, after = way.operation
+                return into_draft(self, subject, after, form.cleaned_data["base"], way.back)
             made = self.ask(form, why)
         except InvalidError as error:
             place_error(form, error)
@@ -318,6 +323,7 @@ class PromotePage(FlagWayPage):
             ],
             [(found.target.name, found.before, found.after)],
             found.blockers,
+            operation=(found.subject, found.after),
         )
 
     def ask(self, form: WhyForm, why: dict[str, str]) -> ChangeRequest:

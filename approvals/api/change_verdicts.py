@@ -41,13 +41,20 @@ class CommentBody(Body):
     )
 
 
+class ResolveBody(Body):
+    """A thread of comments, settled or not."""
+
+    comment = serializers.IntegerField(min_value=1, help_text="The number of a comment of the thread.")
+    resolved = serializers.BooleanField(default=True, help_text="False: it is open again.")
+
+
 _VERDICT = OpenApiExample(
     "What was seen", {"digest": f"sha256:{'5e' * 32}", "comment": "As agreed."}, request_only=True
 )
 
 
 class ChangeVerdicts(OfChangeRequests):
-    """Approving, rejecting, withdrawing, commenting."""
+    """Approving, rejecting, withdrawing, commenting, settling what was commented."""
 
     @extend_schema(request=ApproveBody, responses=ChangeRequestDetailSerializer, examples=[_VERDICT])
     def approve(self, request: Request, number: int) -> Response:
@@ -81,3 +88,15 @@ class ChangeVerdicts(OfChangeRequests):
         row = self.one(request, number)
         review = workflow.comment(self.actor(request), row, given.pop("comment"), **given)
         return Response(ReviewSerializer(review).data, 201)
+
+    @extend_schema(
+        request=ResolveBody,
+        responses=ReviewSerializer,
+        examples=[OpenApiExample("Settled", {"comment": 7}, request_only=True)],
+    )
+    def resolve(self, request: Request, number: int) -> Response:
+        """Say that a thread of comments is settled, or open again. Answers the comment that opened it."""
+        given = self.body(request, ResolveBody)
+        row = self.one(request, number)
+        opener = workflow.resolve(self.actor(request), row, given["comment"], resolved=given["resolved"])
+        return Response(ReviewSerializer(opener).data)

@@ -390,6 +390,7 @@ API = [
     Door(f"{_CR}/approve", "POST", "change.approve", "verdict", REQUEST),
     Door(f"{_CR}/reject", "POST", "change.reject", "verdict", REQUEST),
     Door(f"{_CR}/comment", "POST", "change.comment", "comment", REQUEST),
+    Door(f"{_CR}/resolve", "POST", "change.comment", {"comment": 1}, REQUEST),
     Door(f"{_CR}/schedule", "POST", "change.schedule", "schedule", REQUEST),
     Door(f"{_CR}/apply", "POST", "change.apply", None, REQUEST),
     Door(f"{_CR}/confirm", "POST", "change.apply", None, REQUEST),

@@ -167,6 +167,16 @@ def test_a_comment_names_the_member_it_is_about_and_is_answered(api: Api) -> Non
     assert {name: answer.body[name] for name in about} == about
     assert answer.body["parent"] == opener.body["number"]
     assert answer.body["resolved_at"] is None
+    # Either of the thread's comments names it.
+    resolve = f"change-requests/{made['number']}/resolve"
+    settled = api.post("author", resolve, {"comment": answer.body["number"]}).body
+    assert settled["number"] == opener.body["number"]
+    assert settled["resolved_by"] == api.cast.users["author"].pseudonym
+    assert (
+        api.post("reviewer", resolve, {"comment": settled["number"], "resolved": False}).body["resolved_at"]
+        is None
+    )
+    assert api.post("author", resolve, {"comment": 999_999}).status == 409
     refused = api.post("author", address, {"comment": "Here?", **about, "pointer": "/nothing"})
     assert (refused.status, refused.body["member"]) == (422, "pointer")
 

@@ -280,3 +280,29 @@ def test_a_draft_costs_the_same_for_few_edits_and_for_many(cast: Cast, browser: 
         cast.flag(f"more-{number}")
         add(browser, f"/admin/p/shop/flags/more-{number}/in/production/")
     assert count() == few
+
+
+def test_a_promotion_and_expectations_wait_in_the_draft_too(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    cast.propose(ON, environment="development")
+    flag = "/admin/p/shop/flags/banner/"
+    answer = browser("author").post(f"{flag}in/development/promote/", {"base": "0", **TO_DRAFT})
+    assert answer["Location"] == flag
+    entry = {
+        "sentence": "One.",
+        "environment": "production",
+        "context": '{"targetingKey": "c-1"}',
+        "variant": "on",
+    }
+    entries = {f"e-0-{name}": value for name, value in entry.items()}
+    form = {"e-TOTAL_FORMS": "1", "e-INITIAL_FORMS": "0", "base": "0", **entries, **TO_DRAFT}
+    page = f"{flag}expectations/"
+    assert browser("author").post(page, form)["Location"] == page
+    assert "In your draft:" in html(browser, page)
+    assert 'value="One."' in html(browser, page)
+    assert {edit.subject for edit in DraftEdit.objects.all()} == {
+        cast.subject(),
+        "project/shop/expectations/banner",
+    }
+    assert propose(browser).status_code == 302
+    assert len(ChangeRequest.objects.latest("pk").change["operations"]) == 2

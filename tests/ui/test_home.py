@@ -122,6 +122,10 @@ def test_the_timeline_has_schedules_stages_deadlines_ends_expiries_and_freezes_i
     plan(cast)
     cast.flag("later")
     cast.propose(ON, key="later", scheduled_at=now + timedelta(days=2), ends_at=now + timedelta(days=6))
+    cast.flag(
+        "asleep",
+        hibernation={"variant": "off", "wake_at": timestamp(now + timedelta(days=3)), "plan": "Try a tenth."},
+    )
     cast.flag("tried")
     cast.propose(ON, key="tried", environment="development", confirm_within=3600)
     save_freeze(
@@ -135,13 +139,22 @@ def test_the_timeline_has_schedules_stages_deadlines_ends_expiries_and_freezes_i
         Kind.CONFIRM,
         Kind.STAGE,
         Kind.SCHEDULED,
+        Kind.WAKE,
         Kind.EXPIRY,
         Kind.FREEZE,
         Kind.END,
     ]
     assert [each.is_sure for each in found if each.kind is Kind.SCHEDULED] == [False]
     shown = browser("viewer").get(HOME).content.decode()
-    for words in ("Rollout stage", "not approved yet", "Planned end", "Flag expires", "Sale", "stage 2 of 2"):
+    for words in (
+        "Rollout stage",
+        "not approved yet",
+        "Planned end",
+        "Flag expires",
+        "Sale",
+        "stage 2 of 2",
+        "Try a tenth.",
+    ):
         assert words in shown
     assert coming(cast.project, now + timedelta(days=14), now + timedelta(days=28)) == []
 
