@@ -14,7 +14,7 @@ from flags.documents import Document, segments_named
 from flags.models import Environment
 from flags.subjects import Subject
 
-Weights = Sequence[tuple[str | None, int]]
+Weights = Sequence[Sequence[Any]]  # `[variant or null, weight]`
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,16 @@ def moved(before: Weights, after: Weights, *, dealt_anew: bool = False) -> Fract
 def only_first_grows(before: Weights, after: Weights) -> bool:
     """Whether all who get another variant get the first one, as when a rollout goes on."""
     return all(now == after[0][0] for was, now, _ in _overlaps(before, after) if was != now)
+
+
+def step(before: Weights, after: Weights) -> str:
+    """What going from one split to the next does to people: `20 % newly get *on*; nobody else changes`."""
+    share = moved(before, after)
+    if share == 0:
+        return "nobody's variant changes"
+    if only_first_grows(before, after):
+        return f"{percent(share)} newly get *{after[0][0]}*; nobody else changes"
+    return f"{percent(share)} get another variant than before"
 
 
 def _overlaps(before: Weights, after: Weights) -> Iterator[tuple[str | None, str | None, Fraction]]:

@@ -17,6 +17,7 @@ from approvals import rollout_templates, rollouts
 from approvals.admin.asking import place_error
 from approvals.admin.plan_form import PlanForm
 from approvals.admin.switch import ConfigurationPage
+from approvals.advice import step
 from approvals.models import ChangeRequest
 from approvals.policies import requirements, touched_flag
 from approvals.workflow import ConflictError, GateError, InvalidError
@@ -25,7 +26,7 @@ from flags import wording
 from flags.admin import drafts
 from flags.models import RolloutPlan, RolloutTemplate
 from flags.rollouts import times
-from flags.stages import read_stages, read_window
+from flags.stages import Stage, read_stages, read_window
 
 PAGE_SIZE = 30
 
@@ -238,12 +239,16 @@ def _stages(plan: RolloutPlan, started: datetime | None) -> list[dict[str, Any]]
     """The stages with what is known of their times: past ones from the start, coming ones from the next."""
     found: list[dict[str, Any]] = []
     moments = times(plan, started)
+    before: Stage | None = None
     for number, (stage, at) in enumerate(zip(read_stages(plan.stages), moments, strict=True), start=1):
         state = "done" if number <= plan.done else "next" if number == plan.done + 1 else "later"
         found.append(
             {
                 "number": number,
                 "share": stage.words,
+                "step": step(before.weights, stage.weights)
+                if before and before.weights and stage.weights
+                else "",
                 # A cohort is no share of everyone that could be drawn.
                 "width": None if stage.weights is None else round(float(100 * stage.share), 3),
                 "hold": stage.hold,
@@ -254,4 +259,5 @@ def _stages(plan: RolloutPlan, started: datetime | None) -> list[dict[str, Any]]
                 "is_estimate": state == "later",
             }
         )
+        before = stage
     return found

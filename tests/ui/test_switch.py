@@ -281,7 +281,9 @@ def test_a_plan_is_paused_resumed_and_aborted_on_its_page(cast: Cast, browser: B
     )
     workflow.apply(cast.actor("author"), made)
     client, page = browser("author"), f"/admin/p/shop/plans/{made.number}/"
-    assert "1 of 2 stages" in client.get(page).content.decode()
+    shown = client.get(page).content.decode()
+    assert "1 of 2 stages" in shown
+    assert '45 % newly get <em class="cs-variant">on</em>; nobody else changes' in shown
     for verb, state in (("pause", "paused"), ("resume", "running"), ("abort", "aborted")):
         client.post(page, {"verb": verb})
         made.plan.refresh_from_db()
