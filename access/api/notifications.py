@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.api.body import Body, Choice, Document, Key, Text
+from access.api.body import Body, Choice, Document, Key, Text, Whole
 from access.api.endpoint import Endpoint
 from access.api.pages import Pages
 from access.models import Chat, Delivery, User
 from access.notifications import chats, choices, inbox, webhooks
-from access.notifications.kinds import KINDS
+from access.notifications.kinds import KINDS, PERSONAL
 from access.notifications.wording import worded
 from access.permissions import ForbiddenError, require
 
@@ -44,7 +44,7 @@ class ReadBody(Body):
     """Which ones."""
 
     ids = serializers.ListField(
-        child=serializers.IntegerField(), required=False, max_length=1000, help_text="Left out: all of them."
+        child=Whole(min_value=1), required=False, max_length=1000, help_text="Left out: all of them."
     )
 
 
@@ -114,10 +114,26 @@ class NotificationSettingsSerializer(serializers.Serializer[Any]):
     kinds = NotificationKindSerializer(many=True)
 
 
+_WANTED = {
+    "type": "object",
+    "properties": {channel.value: {"type": "boolean"} for channel in PERSONAL},
+    "additionalProperties": False,
+}
+
+
+@extend_schema_field(
+    {"type": "object", "properties": dict.fromkeys(KINDS, _WANTED), "additionalProperties": False}
+)
+class WantedDocument(Document):
+    """What `choices.choose` takes."""
+
+
 class NotificationSettingsBody(Body):
     """What you want, by kind and channel. What is left out stays as it stands."""
 
-    kinds = Document(required=False, help_text="`{kind: {channel: true or false}}`; left out stays as it is.")
+    kinds = WantedDocument(
+        required=False, help_text="`{kind: {channel: true or false}}`; left out stays as it is."
+    )
 
 
 class NotificationSettings(Endpoint):

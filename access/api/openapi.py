@@ -89,7 +89,7 @@ class DocumentedSchema(AutoSchema):
         schema = super()._map_serializer_field(field, direction, bypass_extensions)
         if isinstance(field, Text) and not field.allow_blank:
             # PostgreSQL keeps no U+0000, and blanks around a text do not count.
-            schema["pattern"] = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+            schema["pattern"] = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
         elif isinstance(field, Moment):
             schema["pattern"] = "^2[01][0-9]{2}-"
         return schema

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -92,6 +92,23 @@ class LimitsSerializer(serializers.Serializer[Any]):
     critical = serializers.BooleanField(required=False, help_text="False: not for critical flags.")
 
 
+_NAMES = {"type": "array", "items": {"type": "string", "pattern": r"^[^\u0000]+$"}}
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {
+            **dict.fromkeys(("environments", "kinds", "tags"), _NAMES),
+            "critical": {"type": "boolean"},
+        },
+        "additionalProperties": False,
+    }
+)
+class LimitsDocument(Document):
+    """What `Limits.read` reads."""
+
+
 class MembershipSerializer(serializers.Serializer[Any]):
     """A role of somebody in a project."""
 
@@ -130,7 +147,7 @@ class MembershipBody(MembershipWhy):
         "address, the key of a team or the name of a service account.",
     )
     role = Text(max_length=32, help_text="Of the table, or the key of a custom role; see `roles`.")
-    limits = Document(
+    limits = LimitsDocument(
         required=False,
         help_text="`environments`, `kinds`, `tags` (lists) and `critical` (false: not for critical flags). "
         "Left out: everywhere in the project.",
@@ -251,7 +268,10 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
 
     id = serializers.CharField(source="pseudonym", help_text="What memberships name.")
     team: serializers.SlugRelatedField[Team] = serializers.SlugRelatedField(
-        slug_field="key", read_only=True, help_text="The key of the team that answers for it; or null."
+        slug_field="key",
+        read_only=True,
+        allow_null=True,
+        help_text="The key of the team that answers for it; or null.",
     )
 
     class Meta:

@@ -156,6 +156,19 @@ class NewFlagForm(DefinitionForm):
         return VARIANTS.get(self.data.get("type", ""), VARIANTS["boolean"])
 
 
+def _words() -> dict[str, str]:
+    """What the rows of variants say is wrong, by the type of a value or by the name."""
+    words = {
+        "unnamed": _("Give it a name."),
+        "twice": _("Another variant has this name; choose another one."),
+        "boolean": _("Choose true or false."),
+        "integer": _("This must be a whole number such as 10."),
+        "float": _("This must be a number such as 0.5."),
+        "object": _('This must be a JSON object such as {"limit": 10}.'),
+    }
+    return {name: str(text) for name, text in words.items()}
+
+
 def _in_a_month() -> date:
     return (timezone.now() + timedelta(days=30)).date()
 
@@ -205,7 +218,9 @@ class NewFlagPage(Page):
         return self.go("flag", key)
 
     def _show(self, form: NewFlagForm, status: int = 200) -> HttpResponse:
-        return self.show(status=status, form=form, button=_("Create flag"), is_new=True)
+        return self.show(
+            status=status, form=form, button=_("Create flag"), is_new=True, usual=VARIANTS, words=_words()
+        )
 
 
 class EditFlagPage(Page):
@@ -299,5 +314,7 @@ class EditFlagPage(Page):
             flag=flag,
             button=_("Save"),
             drafted=_("what this form starts from.") if self.edit else "",
+            usual=VARIANTS,
+            words=_words(),
             **more,
         )

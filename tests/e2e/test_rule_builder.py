@@ -94,3 +94,27 @@ def test_a_segment_is_built_of_the_same_rows(embedded: Installation, chromium: C
         page.get_by_role("button", name="Create segment").click()
         page.wait_for_url("**/segments/neighbours/")
         expect(page.get_by_text("country is one of DE, AT").first).to_be_visible()
+
+
+def test_variants_are_rows_of_names_and_values_of_the_type(
+    embedded: Installation, chromium: Chromium
+) -> None:
+    with chromium.person(embedded, "mara") as page:
+        page.goto("/admin/p/shop/new-flag/")
+        page.get_by_label("Key").fill("button-colour")
+        page.locator("#id_name").fill("Button colour")
+        page.get_by_label("Type").select_option("string")
+        names = page.locator("[data-name]")
+        expect(names.first).to_have_value("new")
+        page.get_by_role("button", name="Add a variant").press("Enter")
+        expect(names.nth(2)).to_be_focused()
+        page.keyboard.type("old")
+        expect(page.get_by_text("Another variant has this name").first).to_be_visible()
+        page.get_by_role("button", name="Create flag").click()
+        assert page.url.endswith("/new-flag/")  # the row keeps the form from being sent
+        names.nth(2).fill("green")
+        page.locator(".cs-variants li").nth(2).get_by_label("Value").fill("#0a0")
+        page.get_by_role("button", name="Create flag").click()
+        page.wait_for_url("**/flags/button-colour/")
+    _, flag = embedded.api("viewer", "GET", "flags/shop/button-colour")[:2]
+    assert flag["variants"] == {"new": "new", "old": "old", "green": "#0a0"}
