@@ -117,4 +117,4 @@ def test_variants_are_rows_of_names_and_values_of_the_type(
         page.get_by_role("button", name="Create flag").click()
         page.wait_for_url("**/flags/button-colour/")
     _, flag = embedded.api("viewer", "GET", "flags/shop/button-colour")[:2]
-    assert flag["variants"] == {"new": "new", "old": "old", "green": "#0a0"}
+    assert flag["document"]["variants"] == {"new": "new", "old": "old", "green": "#0a0"}
