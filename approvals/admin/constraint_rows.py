@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,14 @@ from flags.models import FlagConfiguration, Project, Segment
 # What is offered for a name or a value: from the latest documents, not from ten thousand of them.
 LATEST = 100
 MOST_VALUES = 50
+MOST_OFFERED = 16
+_BEGINNINGS: dict[str, Any] = {
+    "number": 0,
+    "boolean": True,
+    "version": "1.0.0",
+    "time": "2026-01-01T00:00:00Z",
+    "address": "192.0.2.1",
+}
 
 
 def seen_attributes(project: Project, expected: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -39,6 +48,15 @@ def seen_attributes(project: Project, expected: Iterable[Mapping[str, Any]]) -> 
             _note(found, name, value if many else [value], "includes" if many else "")
     found.setdefault("targetingKey", {"type": "string", "values": []})
     return dict(sorted(found.items()))
+
+
+def examples(seen: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """For a context that somebody types: each attribute with a value to begin with, as JSON."""
+    found = []
+    for name, known in seen.items():
+        value = known["values"][0] if known["values"] else _BEGINNINGS.get(known["type"], "")
+        found.append((name, json.dumps([value] if known["type"] == "array" else value, ensure_ascii=False)))
+    return found[:MOST_OFFERED]
 
 
 def typed_context(request: HttpRequest) -> tuple[Mapping[str, Any] | None, str]:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page
 from access.permissions import display_names
 from approvals.admin.asking import read_json
+from approvals.admin.constraint_rows import examples, seen_attributes
 from approvals.explain import Explanation, explain
 from flags.models import Environment, Flag
 
@@ -36,6 +37,10 @@ class ContextForm(forms.Form):
 
     def __init__(self, *args: Any, environments: list[Environment], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if environments:
+            seen = seen_attributes(environments[0].project, ())
+            seen.pop("targetingKey", None)
+            self.fields["attributes"].examples = examples(seen)  # type: ignore[attr-defined]
         regions = sorted({region for each in environments for region in each.regions})
         if regions:
             self.fields["region"].choices = [("", _("none")), *((name, name) for name in regions)]  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from approvals.admin.constraint_rows import row_words, seen_attributes, typed_context
+from approvals.admin.constraint_rows import examples, row_words, seen_attributes, typed_context
 from approvals.admin.switch import SwitchForm, SwitchPage
 from approvals.explain import unsigned
 from approvals.resulting import Resulting
@@ -64,6 +64,7 @@ class RulesPage(SwitchPage):
     form_class = RulesForm
 
     def _show(self, form: SwitchForm, status: int = 200, **more: Any) -> HttpResponse:
+        seen = seen_attributes(self.project, self._expectations())
         return super()._show(
             form,
             status,
@@ -75,9 +76,10 @@ class RulesPage(SwitchPage):
                 "segments": list(
                     Segment.objects.filter(project=self.project).order_by("key").values_list("key", flat=True)
                 ),
-                "attributes": seen_attributes(self.project, self._expectations()),
+                "attributes": seen,
             },
             words=_words(),
+            examples=examples(seen),
             context_typed=self.request.POST.get("context", ""),
             **more,
         )

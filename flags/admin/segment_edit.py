@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page, holders
 from approvals import drafting
 from approvals.admin.asking import DocumentField, WhyForm, into_draft, place_error
-from approvals.admin.constraint_rows import row_words, seen_attributes, typed_context
+from approvals.admin.constraint_rows import examples, row_words, seen_attributes, typed_context
 from approvals.admin.once import change_once
 from approvals.models import ChangeRequest
 from approvals.policies import requirements
@@ -94,11 +94,13 @@ class _SegmentFormPage(Page):
     ) -> HttpResponse:
         contexts = expected_contexts(self.project)
         expected = [{"context": context} for _sentence, context in contexts.values()]
+        seen = seen_attributes(self.project, expected)
         return self.show(
             status=status,
             form=form,
             segment=segment,
-            known={"attributes": seen_attributes(self.project, expected), "segments": []},
+            known={"attributes": seen, "segments": []},
+            examples=examples(seen),
             words={**row_words(), "or": str(_("or")), "rule": str(_("Rule %n"))},
             context_typed=self.request.POST.get("context", ""),
             **self._effect(form, segment),
