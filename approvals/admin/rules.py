@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from approvals.admin.asking import read_json
@@ -76,6 +77,7 @@ class RulesPage(SwitchPage):
                 "variants": list(self.flag.variants),
                 "regions": self.environment.regions,
                 "flag": self.flag.key,
+                "names": reverse("admin:flag-names", args=[self.project.key]),
                 "hash": str(self.environment.bucketing),
                 "segments": list(
                     Segment.objects.filter(project=self.project).order_by("key").values_list("key", flat=True)

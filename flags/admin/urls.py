@@ -2,12 +2,22 @@
 
 from django.urls import path
 
-from flags.admin import environment_flagd, environments, flag_edit, flag_list, flag_page, projects, segments
+from flags.admin import (
+    environment_flagd,
+    environments,
+    flag_edit,
+    flag_list,
+    flag_names,
+    flag_page,
+    projects,
+    segments,
+)
 
 urlpatterns = [
     path("p/<str:project>/settings/", projects.ProjectSettingsPage.as_view(), name="project-settings"),
     path("projects/new/", projects.NewProjectPage.as_view(), name="project-new"),
     path("p/<str:project>/flags/", flag_list.FlagListPage.as_view(), name="flag-list"),
+    path("p/<str:project>/flag-names/", flag_names.FlagNamesPage.as_view(), name="flag-names"),
     path("p/<str:project>/new-flag/", flag_edit.NewFlagPage.as_view(), name="flag-new"),
     path("p/<str:project>/flags/<str:key>/", flag_page.FlagPage.as_view(), name="flag"),
     path("p/<str:project>/flags/<str:key>/edit/", flag_edit.EditFlagPage.as_view(), name="flag-edit"),
