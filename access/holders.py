@@ -121,6 +121,8 @@ def _holding(
 
 def eligible(members: set[str], verb: str, project: Any, touched: Iterable[Touched] = ()) -> set[str]:
     """Of these pseudonyms, the active people (no service accounts) who hold the verb here now."""
+    if not members:
+        return set()
     return set(_holding(verb, project, touched, members).values_list("pseudonym", flat=True))
 
 

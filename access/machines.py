@@ -116,6 +116,8 @@ def keepers_of(account_id: str) -> set[str]:
 
     What it proposes they may have proposed, so they do not review that. Empty for a person.
     """
+    if not account_id.startswith("service:"):
+        return set()
     tokens = ApiToken.objects.filter(service_account__pseudonym=account_id).exclude(issued_by="")
     rules = TrustRule.objects.filter(service_account__pseudonym=account_id)
     return {*tokens.values_list("issued_by", flat=True), *rules.values_list("made_by", flat=True)}

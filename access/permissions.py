@@ -298,8 +298,14 @@ def verbs_held(actor: Actor, project: Any | None) -> frozenset[str]:
 def display_names(pseudonyms: set[str]) -> dict[str, str]:
     """Names for pseudonyms, for showing; one without a row (erased, or a task) shows as itself."""
     names = {pseudonym: pseudonym for pseudonym in pseudonyms}
-    for user in User.objects.filter(pseudonym__in=pseudonyms):
+    # A pseudonym says of what kind it is; where none is of a kind, nothing is asked.
+    of_kind = {
+        kind: [each for each in pseudonyms if each.startswith(f"{kind}:")]
+        for kind in ("user", "service", "team")
+    }
+    for user in User.objects.filter(pseudonym__in=of_kind["user"]):
         names[user.pseudonym] = str(user)
-    for kind in (ServiceAccount, Team):
-        names.update(kind._default_manager.filter(pseudonym__in=pseudonyms).values_list("pseudonym", "name"))
+    for kind, named in (("service", ServiceAccount), ("team", Team)):
+        rows = named._default_manager.filter(pseudonym__in=of_kind[kind])
+        names.update(rows.values_list("pseudonym", "name"))
     return names

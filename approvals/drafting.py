@@ -18,9 +18,9 @@ from access.permissions import require
 from approvals.errors import ConflictError, InvalidError
 from approvals.merging import Member, three_way
 from approvals.models import DraftEdit
-from approvals.standing import Standing, standings
 from approvals.workflow import subjects
 from approvals.workflow.request import refuse_unstorable, same
+from approvals.workflow.standing import Standing, standings
 from approvals.workflow.validity import Operation, validate
 from audit.actor import Actor
 from audit.jcs import digest

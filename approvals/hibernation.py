@@ -14,9 +14,9 @@ from django.utils import timezone
 from access.permissions import require
 from approvals import workflow
 from approvals.models import ChangeRequest
-from approvals.standing import standings
 from approvals.workflow import InvalidError, StateError
 from approvals.workflow.request import same
+from approvals.workflow.standing import standings
 from audit.actor import Actor
 from audit.ledger import timestamp
 from audit.recording import recording

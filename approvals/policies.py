@@ -9,6 +9,7 @@ from access.limits import Touched
 from approvals.models import ApprovalPolicy
 from approvals.policy_document import Policy, Requirements, read_policy
 from flags.models import Environment, Flag, Project
+from flags.reads import Reads
 
 # No policy takes this away: whoever wants less says that the environment is not protected.
 FLOOR = Requirements(
@@ -20,8 +21,8 @@ NONE = Requirements()
 class Rules:
     """The policies of a project, read once: for whoever asks more than once."""
 
-    def __init__(self, project: Project) -> None:
-        rows = ApprovalPolicy.objects.filter(project=project).order_by("key")
+    def __init__(self, project: Project, reads: Reads | None = None) -> None:
+        rows = (reads or Reads()).rows(ApprovalPolicy.objects.filter(project=project).order_by("key"))
         self.policies: dict[str, Policy] = {row.key: read_policy(row.document) for row in rows}
 
     def ask(self, environments: Iterable[Environment], touched: Iterable[Touched] = ()) -> Requirements:
@@ -85,10 +86,10 @@ def touched_as(definition: Mapping[str, Any], environment: str | None, *, protec
     )
 
 
-def on_call_may_revert(project: Project, touched: Iterable[Touched]) -> bool:
+def on_call_may_revert(project: Project, touched: Iterable[Touched], reads: Reads | None = None) -> bool:
     """Whether on-call may take back at once all that is touched; False where that is served nowhere."""
     served = [each for each in touched if each.environment is not None]
-    return bool(served) and Rules(project).on_call_may_revert(served)
+    return bool(served) and Rules(project, reads).on_call_may_revert(served)
 
 
 def requirements_of(environments: Iterable[Environment]) -> dict[int, Requirements]:

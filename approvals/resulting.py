@@ -32,7 +32,7 @@ class Resulting:
         self._after: dict[Subject, Document] = {
             Subject.parse(operation["subject"]): operation["after"] for operation in operations
         }
-        self.environments: list[Environment] = self.reads.rows(project.environments.select_related("project"))
+        self.environments: list[Environment] = self.reads.rows(project.environments.all())
         self.segment_drafts = {
             subject.key: Segment(project=project, key=subject.key, version=1, document=document)
             for subject, document in self._of("segment")

@@ -12,9 +12,9 @@ from access.permissions import require
 from approvals import planned, report, workflow
 from approvals.inverse import can_go_back, document_before
 from approvals.models import ChangeRequest
-from approvals.standing import Standing, standings
 from approvals.workflow import StateError
 from approvals.workflow.request import same
+from approvals.workflow.standing import Standing, standings
 from audit.actor import Actor
 from audit.models import Event
 from audit.recording import recording

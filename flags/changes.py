@@ -19,6 +19,7 @@ from flags.documents import (
     fill_definition,
 )
 from flags.models import Environment, Expectations, Flag, FlagConfiguration, Project, Segment
+from flags.reads import Reads
 from flags.revisions import raise_revisions
 from flags.settings import fill_settings
 from flags.subjects import Subject
@@ -97,7 +98,11 @@ def write(
 
 
 def environments_reached(
-    project: Project, subject: Subject, before: Document | None, after: Document | None
+    project: Project,
+    subject: Subject,
+    before: Document | None,
+    after: Document | None,
+    reads: Reads | None = None,
 ) -> list[Environment]:
     """The environments that `after` at `subject` is about, in order of promotion.
 
@@ -105,13 +110,13 @@ def environments_reached(
     expectations, those that one is taken from or altered in: an additional one asks for more, not for less.
     """
     if subject.kind in ("configuration", "environment"):
-        return [_environment(project, subject.environment or subject.key)]
+        return [_environment(project, subject.environment or subject.key, reads)]
     if subject.kind == "segment":
         return environments_using(subject.key, project.pk)
     if subject.kind == "expectations":
         kept = (after or {}).get("expectations", ())
         gone = [each for each in (before or {}).get("expectations", ()) if each not in kept]
-        return [_environment(project, key) for key in sorted({each["environment"] for each in gone})]
+        return [_environment(project, key, reads) for key in sorted({each["environment"] for each in gone})]
     if not serves_else(before, after):
         return []
     return list(
@@ -167,10 +172,9 @@ def _flag(project: Project, key: str) -> Flag:
     return flag
 
 
-def _environment(project: Project, key: str) -> Environment:
-    environment: Environment | None = (
-        Environment.objects.filter(project=project, key=key).select_related("project").first()
-    )
-    if environment is None:
-        raise NotFoundError(f"There is no environment {key} in {project.key}.")
-    return environment
+def _environment(project: Project, key: str, reads: Reads | None = None) -> Environment:
+    environments: list[Environment] = (reads or Reads()).rows(project.environments.all())
+    for environment in environments:
+        if environment.key == key:
+            return environment
+    raise NotFoundError(f"There is no environment {key} in {project.key}.")

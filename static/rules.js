@@ -17,10 +17,14 @@ document.addEventListener("alpine:init", () => {
     broken: false,
     dragged: null,
     said: "",
+    // Variants of the project's flags, as far as they were asked for; and the keys that are offered.
+    flags: {},
+    offered: [],
 
     init() {
       const field = this.field();
       this.read(field.value);
+      if (!field.form) return; // whoever may only look
       field.addEventListener("input", (event) => event.isTrusted && this.read(field.value));
       this.$watch("doc", () => this.write());
       this.attend(field.form);
@@ -40,6 +44,7 @@ document.addEventListener("alpine:init", () => {
       if (this.broken) return;
       shown = JSON.stringify(found);
       this.doc = found;
+      for (const { flag } of this.needs) if (!this.flags[flag]) this.look(flag);
     },
 
     // Rows to JSON, without the members that writers leave out.
@@ -59,6 +64,41 @@ document.addEventListener("alpine:init", () => {
       if (text === this.field().value) return;
       this.field().value = text;
       this.field().dispatchEvent(new Event("input", { bubbles: true }));
+    },
+
+    get needs() {
+      return this.doc.prerequisites || [];
+    },
+
+    // Flags of the project whose key holds the text, and their variants.
+    async look(text) {
+      const answer = await fetch(`${this.known.names}?q=${encodeURIComponent(text)}`).catch(() => null);
+      if (!answer?.ok || answer.redirected) return; // then a key can be typed all the same
+      const { flags } = await answer.json();
+      this.flags = { ...this.flags, ...flags };
+      this.offered = Object.keys(flags).filter((key) => key !== this.known.flag);
+    },
+
+    // Those that are ticked stand here also where their flag has them no more.
+    variantsOf(needed) {
+      return [...new Set([...(this.flags[needed.flag] || []), ...needed.variants])];
+    },
+
+    async need(needed, key) {
+      if (key.trim() === needed.flag) return;
+      Object.assign(needed, { flag: key.trim(), variants: [] });
+      if (!this.flags[needed.flag]) await this.look(needed.flag);
+    },
+
+    addNeed() {
+      this.doc.prerequisites = [...this.needs, { flag: "", variants: [] }];
+      this.look("");
+      this.focus(`#needs-${this.needs.length - 1} input`);
+    },
+
+    removeNeed(index) {
+      this.doc.prerequisites.splice(index, 1);
+      this.focus(this.needs.length ? `#needs-${Math.min(index, this.needs.length - 1)} input` : "#add-need");
     },
 
     get rules() {

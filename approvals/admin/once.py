@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from approvals import drafting, workflow
 from approvals.models import ChangeRequest
-from approvals.standing import standings
+from approvals.workflow.standing import standings
 from audit.actor import Actor
 from audit.jcs import canonical
 from audit.recording import recording

@@ -13,8 +13,8 @@ from approvals import workflow
 from approvals.admin import inbox
 from approvals.admin.asking import LARGEST_VERSION, DocumentField, WhyForm, place_error
 from approvals.models import ChangeRequest
-from approvals.standing import standings
 from approvals.workflow import ConflictError, GateError, InvalidError
+from approvals.workflow.standing import standings
 from flags.subjects import Subject
 
 

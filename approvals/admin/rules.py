@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from approvals.admin.constraint_rows import examples, row_words, seen_attributes, typed_context
@@ -72,6 +73,7 @@ class RulesPage(SwitchPage):
                 "variants": list(self.flag.variants),
                 "regions": self.environment.regions,
                 "flag": self.flag.key,
+                "names": reverse("admin:flag-names", args=[self.project.key]),
                 "hash": str(self.environment.bucketing),
                 "segments": list(
                     Segment.objects.filter(project=self.project).order_by("key").values_list("key", flat=True)

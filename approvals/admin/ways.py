@@ -22,9 +22,9 @@ from approvals.admin.asking import WhyForm, into_draft, place_error
 from approvals.effects import sentences_of
 from approvals.models import ChangeRequest
 from approvals.policies import requirements
-from approvals.standing import standings
 from approvals.workflow import GateError, InvalidError, StateError
 from approvals.workflow.request import same
+from approvals.workflow.standing import standings
 from audit.models import Event
 from flags.admin import drafts
 from flags.documents import Document, environments_using

@@ -5,9 +5,11 @@ nothing goes the same way, in one step (`change`). Only this package calls `flag
 """
 
 from approvals.errors import ConflictError, GateError, InvalidError, StateError
-from approvals.workflow.applying import apply, apply_or_explain, carry_out, missing_of, proposers
+from approvals.workflow.applying import apply, apply_or_explain, carry_out
+from approvals.workflow.basis import Basis, proposers
 from approvals.workflow.checks import BlockedError, Finding, foresee
 from approvals.workflow.commenting import comment, resolve
+from approvals.workflow.divergence import Divergence, divergences
 from approvals.workflow.emergencies import escalate, kill, kill_everywhere, review_emergency
 from approvals.workflow.findings import check_request
 from approvals.workflow.going_back import confirm, end, take_back_unconfirmed
@@ -22,7 +24,7 @@ from approvals.workflow.proposing import (
     times_of,
 )
 from approvals.workflow.reach import touched_by_request
-from approvals.workflow.rebasing import Divergence, divergences, rebase
+from approvals.workflow.rebasing import rebase
 from approvals.workflow.request import is_due
 from approvals.workflow.restoring import restore_at_once
 from approvals.workflow.reverting import revert_at_once, why_not_at_once
@@ -33,6 +35,7 @@ from approvals.workflow.wanting import Wanted, still_wanted
 __all__ = [
     "LONGEST_CONFIRMATION",
     "SHORTEST_CONFIRMATION",
+    "Basis",
     "BlockedError",
     "ConflictError",
     "Divergence",
@@ -58,7 +61,6 @@ __all__ = [
     "is_due",
     "kill",
     "kill_everywhere",
-    "missing_of",
     "needs_of",
     "preview",
     "propose",

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 
 from django.utils import timezone
 
-from access.holders import eligible
-from access.machines import keepers_of
-from access.models import TeamMember
 from access.permissions import known_actor, may, require
 from access.roles import VERBS
 from approvals.errors import ConflictError, GateError, InvalidError, StateError
 from approvals.inverse import LABEL, is_over
-from approvals.models import CarriedOut, ChangeRequest, Review
-from approvals.policy_document import Requirements
+from approvals.models import CarriedOut, ChangeRequest
 from approvals.workflow import subjects
+from approvals.workflow.basis import Basis, proposers, recorded_approvers
 from approvals.workflow.checks import require_nothing_blocks, takes_effect_at_once
 from approvals.workflow.lapsing import require_this_ledger
-from approvals.workflow.needs import missing_approvals, needs_of, unserved
+from approvals.workflow.needs import needs_of, unserved
 from approvals.workflow.reach import touched_by_request
-from approvals.workflow.request import locked, reference, require_open, same, verdicts
+from approvals.workflow.request import locked, reference, require_open, same
 from approvals.workflow.telling import tell, tell_waiting
 from approvals.workflow.validity import Operation, created_flags, validate
 from audit import blobs
 from audit.actor import Actor
 from audit.jcs import digest
 from audit.ledger import timestamp
-from audit.models import Event
-from audit.recording import Recording, pending, recording
+from audit.recording import Recording, recording
 from countersign.document import DocumentError
 from flags import rollouts
 from flags.subjects import GOVERNING, Subject
@@ -171,10 +166,12 @@ def _require_approved(request: ChangeRequest) -> None:
         raise StateError(
             f"{request.change_id} was to end before now, so it is not applied any more; edit its end, or withdraw it."
         )
-    needs = needs_of(request.project, request.change["operations"])
-    missing = missing_of(request, needs)
-    if missing:
-        raise StateError(f"{request.change_id} has {' and '.join(missing)}; ask a reviewer of the project.")
+    basis = Basis(request)
+    if basis.missing:
+        raise StateError(
+            f"{request.change_id} has {' and '.join(basis.missing)}; ask a reviewer of the project."
+        )
+    needs = basis.needs
     if request.change["required_approvals"] < needs.approvals:
         raise StateError(
             f"{request.change_id} was proposed when fewer approvals were needed "
@@ -228,68 +225,3 @@ def _require_served(request: ChangeRequest, numbers: Sequence[int]) -> None:
     needs = needs_of(request.project, operations)
     if waiting := unserved(request.project, needs, operations):
         raise StateError(f"{request.change_id} may not be applied yet: {'; '.join(waiting)}.")
-
-
-def missing_of(request: ChangeRequest, needs: Requirements | None = None) -> list[str]:
-    """What is missing of the approvals that were promised and that the policies ask for now."""
-    if needs is None:
-        needs = needs_of(request.project, request.change["operations"])
-    needs |= Requirements(request.change["required_approvals"])
-    touched = touched_by_request(request)
-    return missing_approvals(request.project, needs, approvers(request), touched)
-
-
-def approvers(request: ChangeRequest) -> set[str]:
-    """Who approved this revision, as recorded in the ledger, and may still review here."""
-    named = recorded_approvers(request) - proposers(request)
-    return eligible(named, "change.approve", request.project, touched_by_request(request))
-
-
-def recorded_approvers(request: ChangeRequest) -> set[str]:
-    """Who approved this revision, as recorded in the ledger, whatever they may do now."""
-    rows = verdicts(request).filter(verdict=Review.Verdict.APPROVED, digest=request.digest)
-    return {review.reviewer for review in rows if _is_recorded(review)}
-
-
-def proposers(request: ChangeRequest) -> set[str]:
-    """Who proposed this revision, by its row and by the ledger: none of them may count as a reviewer.
-
-    Nor those who made a token of the service account that did: they may have kept it. Nor whose roles it changes.
-    """
-    proposed = Event.objects.filter(
-        change_id=request.change_id, type="approvals.v1.change_request.proposed"
-    ).values_list("actor", flat=True)
-    return {
-        request.proposer,
-        *proposed,
-        *keepers_of(request.proposer),
-        *beneficiaries(request.change["operations"]),
-    }
-
-
-def beneficiaries(operations: Sequence[Operation]) -> set[str]:
-    """Whose roles a change is about: the members, and the people in a team that is one."""
-    members = {
-        subject.key
-        for operation in operations
-        if (subject := Subject.parse(operation["subject"])).kind == "member"
-    }
-    in_teams = TeamMember.objects.filter(team__pseudonym__in=members).values_list("member", flat=True)
-    return members | set(in_teams) if members else members
-
-
-def _is_recorded(review: Review) -> bool:
-    """Whether the ledger holds, or this transaction will append, the approval that the row claims.
-
-    Of this very digest: rows can be made to agree with each other behind the gate, the ledger cannot.
-    """
-    approved = ("approvals.v1.change_request.approved", review.reviewer, review.change_id, review.digest)
-    if review.event_id is None:
-        return False
-    for event in pending():
-        if event.id == review.event_id:
-            return (event.type, event.actor, event.change_id, event.data["digest"]) == approved
-    row = Event.objects.filter(pk=review.event_id, type=approved[0]).first()
-    if row is None:
-        return False
-    return (row.type, row.actor, row.change_id, json.loads(row.line)["data"]["digest"]) == approved

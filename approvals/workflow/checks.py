@@ -73,8 +73,9 @@ def check(
     reads: Reads | None = None,
 ) -> list[Finding]:
     """What freezes, expectations and advice say of valid operations that would take effect at a moment."""
+    reads = reads or Reads()
     return sorted(
-        [*_freezes(project, operations, actor, moment), *expected(project, operations, reads)]
+        [*_freezes(project, operations, actor, moment, reads), *expected(project, operations, reads)]
         + [
             Finding(each.check, WARN, each.text, each.next, each.subject, each.member)
             for each in advice(Resulting(project, operations, reads), operations)
@@ -88,10 +89,10 @@ def require_nothing_blocks(actor: Actor, request: ChangeRequest, operations: Seq
 
     The way back (a revert, an abort, an expiry) makes things safer, so nothing here holds it up.
     """
-    checked = [operation for operation in operations if not makes_safer(operation)]
+    checked, reads = [operation for operation in operations if not makes_safer(operation)], Reads()
     said = [
-        *_freezes(request.project, checked, actor, timezone.now()),
-        *expected(request.project, checked),
+        *_freezes(request.project, checked, actor, timezone.now(), reads),
+        *expected(request.project, checked, reads),
     ]
     if blocking := [each for each in said if each.blocks]:
         raise BlockedError(blocking)
@@ -124,14 +125,16 @@ def foresee(
         except NotFoundError:
             return []
         operations.append({**each, "before": before})
-    if invalid(project, operations):
+    reads = Reads()
+    if invalid(project, operations, reads):
         return []
-    return check(project, operations, actor=actor, moment=max(timezone.now(), moment or timezone.now()))
+    moment = max(timezone.now(), moment or timezone.now())
+    return check(project, operations, actor=actor, moment=moment, reads=reads)
 
 
-def invalid(project: Project, operations: Sequence[Operation]) -> Finding | None:
+def invalid(project: Project, operations: Sequence[Operation], reads: Reads | None = None) -> Finding | None:
     try:
-        validate(project, operations)
+        validate(project, operations, reads)
     except InvalidError as error:
         return Finding(
             "validity", BLOCK, f"{error.member} {error.reason}.", "Edit the request.", member=error.member
@@ -140,9 +143,9 @@ def invalid(project: Project, operations: Sequence[Operation]) -> Finding | None
 
 
 def _freezes(
-    project: Project, operations: Sequence[Operation], actor: Actor | None, moment: datetime
+    project: Project, operations: Sequence[Operation], actor: Actor | None, moment: datetime, reads: Reads
 ) -> Iterator[Finding]:
-    reached = _reached(project, operations)
+    reached = _reached(project, operations, reads)
     freezes = concerning(project, reached)
     stopping = freezing(freezes, reached, moment, actor)
     if not stopping:
@@ -153,7 +156,7 @@ def _freezes(
     # A slot that another freeze covers is none.
     slot = next_open_slot(freezes, slot) if slot else None
     is_later = moment > timezone.now()
-    names = {each.key: each.name for each in project.environments.all()}
+    names = {each.key: each.name for each in reads.rows(project.environments.all())}
     for frozen in stopping:
         yield Finding(
             "freeze",
@@ -188,11 +191,11 @@ def _way_out(slot: datetime | None) -> str:
     return f"{when} Somebody with the role {managers} can lift the freeze; a kill works all the same."
 
 
-def _reached(project: Project, operations: Sequence[Operation]) -> list[Reached]:
+def _reached(project: Project, operations: Sequence[Operation], reads: Reads) -> list[Reached]:
     served = [each for each in operations if Subject.parse(each["subject"]).kind in SERVED]
     if not served:
         return []
-    places = {each.key: each for each in project.environments.all()}
+    places = {each.key: each for each in reads.rows(project.environments.all())}
     regions = {key: frozenset(each.regions) for key, each in places.items()}
     if len(served) == 1:
         # What only switches a flag in some regions leaves the others alone.
@@ -201,7 +204,7 @@ def _reached(project: Project, operations: Sequence[Operation]) -> list[Reached]
             regions[subject.environment] = switched
     return [
         Reached(each.environment, regions[each.environment], each.tags)
-        for each in touched_by(project, served)
+        for each in touched_by(project, served, reads)
         if each.environment is not None
     ]
 
@@ -214,12 +217,9 @@ def _switched_regions(operation: Operation, place: Environment | None) -> frozen
     return frozenset(name for name in place.regions if old.get(name, True) != new.get(name, True))
 
 
-def expected(
-    project: Project, operations: Sequence[Operation], reads: Reads | None = None
-) -> Iterator[Finding]:
+def expected(project: Project, operations: Sequence[Operation], reads: Reads) -> Iterator[Finding]:
     if not operations:
         return
-    reads = reads or Reads()
     failing = [each for each in outcomes(Resulting(project, operations, reads)) if not each.holds]
     if not failing:
         return

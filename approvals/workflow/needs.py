@@ -16,22 +16,24 @@ from approvals.workflow.reach import touched_by
 from approvals.workflow.validity import Operation, environments_of
 from flags import wording
 from flags.models import FlagConfiguration, Project
+from flags.reads import Reads
 from flags.subjects import Subject
 
 
-def needs_of(project: Project, operations: Sequence[Operation]) -> Requirements:
+def needs_of(project: Project, operations: Sequence[Operation], reads: Reads | None = None) -> Requirements:
     """What the policies ask for, all of the operations together.
 
     Who gives roles is asked for what policies that cover access say; a policy is changed under what it asks
     for itself, whatever flags it is about. Expecting more of a flag asks for nothing.
     """
-    rules = Rules(project)
+    reads = reads or Reads()
+    rules = Rules(project, reads)
     asking = [
         each
         for each in operations
-        if Subject.parse(each["subject"]).kind != "expectations" or environments_of(project, [each])
+        if Subject.parse(each["subject"]).kind != "expectations" or environments_of(project, [each], reads)
     ]
-    needs = rules.ask(environments_of(project, asking), touched_by(project, asking))
+    needs = rules.ask(environments_of(project, asking, reads), touched_by(project, asking, reads))
     for operation in operations:
         kind = Subject.parse(operation["subject"]).kind
         if kind == "member":

@@ -16,7 +16,8 @@ from approvals import inverse, planned, policies
 from approvals.errors import ConflictError, InvalidError, StateError
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
-from approvals.workflow.applying import apply, proposers
+from approvals.workflow.applying import apply
+from approvals.workflow.basis import proposers
 from approvals.workflow.checks import BlockedError, Finding
 from approvals.workflow.findings import check_request
 from approvals.workflow.needs import needs_of

@@ -1,53 +1,21 @@
-"""What changed under an open request, three ways, and bringing the request up to what stands now."""
+"""Bringing an open request up to what stands now, where that collides with nothing it asks for."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from access.permissions import require
 from approvals.errors import StateError
-from approvals.merging import ABSENT, Member, three_way
+from approvals.merging import ABSENT, Member
 from approvals.models import ChangeRequest
 from approvals.workflow import subjects
-from approvals.workflow.checks import takes_effect_at_once
+from approvals.workflow.divergence import Divergence, divergences
 from approvals.workflow.proposing import revise, times_of
 from approvals.workflow.request import locked, require_open, same
 from audit.actor import Actor
 from audit.recording import recording
 from flags.subjects import Subject
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """A subject that changed since the request was made for it."""
-
-    subject: str
-    seen_version: int
-    version: int
-    members: tuple[Member, ...]
-    # What stands now with what was asked for.
-    together: Any
-
-    @property
-    def collisions(self) -> list[Member]:
-        return [member for member in self.members if member.collides]
-
-
-def divergences(request: ChangeRequest) -> list[Divergence]:
-    """What changed under a request since it was made; empty: it can be applied as it is."""
-    found = []
-    for operation in request.change["operations"]:
-        subject = operation["subject"]
-        parsed = Subject.parse(subject)
-        state = subjects.standing(request.project, parsed)
-        seen = request.change["base"][subject]
-        if not takes_effect_at_once(operation) or state.version == seen:
-            continue
-        members, together = three_way(parsed.kind, operation["before"], state.document, operation["after"])
-        found.append(Divergence(subject, seen, state.version, tuple(members), together))
-    return found
 
 
 def rebase(actor: Actor, request: ChangeRequest) -> ChangeRequest:

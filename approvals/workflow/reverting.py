@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.utils import timezone
 
 from access.permissions import require
-from approvals import policies
 from approvals.errors import ConflictError, StateError
 from approvals.inverse import is_way_back
 from approvals.models import ChangeRequest, Emergency
 from approvals.workflow.applying import carry_out_together
+from approvals.workflow.basis import Basis
 from approvals.workflow.emergencies import owe_review
 from approvals.workflow.indirect import WITHIN
 from approvals.workflow.reach import touched_by_request
@@ -58,8 +58,11 @@ def revert_at_once(actor: Actor, request: ChangeRequest) -> Emergency:
     return emergency
 
 
-def why_not_at_once(request: ChangeRequest) -> str:
-    """Why a request cannot be taken back without another review, as a sentence; empty where it can."""
+def why_not_at_once(request: ChangeRequest, basis: Basis | None = None) -> str:
+    """Why a request cannot be taken back without another review, as a sentence; empty where it can.
+
+    `basis`: where more than this is asked.
+    """
     name = request.change_id
     if request.state != ChangeRequest.State.APPLIED or request.applied_at is None:
         return f"{name} is {request.get_state_display().lower()}; only what was applied can be taken back."
@@ -68,7 +71,7 @@ def why_not_at_once(request: ChangeRequest) -> str:
             f"{name} was approved without its way back: its environments did not let on-call revert at once. "
             "Ask for the revert; it is reviewed."
         )
-    if not policies.on_call_may_revert(request.project, touched_by_request(request)):
+    if not (basis or Basis(request)).on_call_may_revert:
         return (
             "The policy of its environments does not let on-call revert at once any more. Ask for the revert."
         )

@@ -11,7 +11,8 @@ from access.machines import keepers_of
 from access.permissions import may, require
 from approvals.errors import InvalidError, StateError
 from approvals.models import ChangeRequest
-from approvals.workflow.applying import apply_or_explain, beneficiaries, missing_of
+from approvals.workflow.applying import apply_or_explain
+from approvals.workflow.basis import Basis, beneficiaries
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import (
     checked_text,
@@ -52,7 +53,7 @@ def approve(actor: Actor, request: ChangeRequest, *, digest: str, comment: str =
             raise StateError(f"{request.change_id} is about your own roles; somebody else has to approve it.")
         _require_reviewable(actor, "change.approve", request, digest)
         record_verdict(record, request, "approved", comment)
-        if request.state == State.IN_REVIEW and not missing_of(request):
+        if request.state == State.IN_REVIEW and not Basis(request).missing:
             request.state = State.APPROVED
             tell(record, "approved", request)
         request.save()

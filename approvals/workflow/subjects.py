@@ -16,6 +16,7 @@ from countersign.document import DocumentError
 from flags import changes, documents
 from flags.changes import NotFoundError, State
 from flags.models import Environment, Project
+from flags.reads import Reads
 from flags.settings import check_settings, normal_settings
 from flags.subjects import Kind, Subject
 
@@ -100,23 +101,23 @@ def check_governing(project: Project, subject: Subject, after: Any) -> None:
             raise DocumentError("member", f"{subject.key} is no person, service account or team")
 
 
-def reached(project: Project, subject: Subject, before: Any, after: Any) -> list[Environment]:
+def reached(project: Project, subject: Subject, before: Any, after: Any, reads: Reads) -> list[Environment]:
     """The environments by whose policies a change of this is held, in order of promotion."""
     if subject.kind == "member":
         return []
     if subject.kind == "policy":
-        every = list(Environment.objects.filter(project=project))
+        every = reads.rows(project.environments.all())
         policies = [read_policy(document) for document in (before, after) if document is not None]
         keys = {key for policy in policies for key in policy.covers(each.key for each in every)}
         return [environment for environment in every if environment.key in keys]
-    found = {each.key: each for each in changes.environments_reached(project, subject, before, after)}
+    found = {each.key: each for each in changes.environments_reached(project, subject, before, after, reads)}
     keys = set()
     if subject.kind == "segment" or (subject.kind == "definition" and changes.serves_else(before, after)):
         keys = environments_waiting(project, subject)
     if subject.kind == "definition" and before is not None:
         keys |= environments_governed_anew(project, before, after)
     if keys - set(found):
-        found |= {each.key: each for each in Environment.objects.filter(project=project, key__in=keys)}
+        found |= {each.key: each for each in reads.rows(project.environments.all()) if each.key in keys}
     return sorted(found.values(), key=lambda each: (each.position, each.key))
 
 

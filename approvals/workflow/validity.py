@@ -22,13 +22,13 @@ from flags.subjects import GOVERNING, Subject
 Operation = dict[str, Any]
 
 
-def validate(project: Project, operations: Sequence[Operation]) -> None:
+def validate(project: Project, operations: Sequence[Operation], reads: Reads | None = None) -> None:
     """Refuse documents that break the evaluation specification, alone or together with what else is served.
 
     Operations without a label take effect together, the way back and the end too, after them; each other labelled one
     at a time of its own.
     """
-    reads = Reads()
+    reads = reads or Reads()
     now = [operation for operation in operations if "label" not in operation]
     _validate_together(project, now, reads)
     _check_lifetimes(now)
@@ -88,7 +88,7 @@ def _validate_together(project: Project, operations: Sequence[Operation], reads:
         _check_archived(project, definitions, configurations, reads)
         for key, document in expectations.items():
             documents.check_expectations(project, key, document, definitions)
-        for environment in reads.rows(Environment.objects.filter(project=project)):
+        for environment in reads.rows(project.environments.all()):
             changed = configurations.get(environment.key, {})
             if changed or definitions:
                 documents.check_environment(environment, changed, definitions, segments, reads)
@@ -125,8 +125,11 @@ def _check_key(project: Project, subject: Subject, *, is_new: bool) -> None:
         raise DocumentError("key", f"{subject.key!r} does not match this project's pattern {pattern}")
 
 
-def environments_of(project: Project, operations: Sequence[Operation]) -> list[Environment]:
+def environments_of(
+    project: Project, operations: Sequence[Operation], reads: Reads | None = None
+) -> list[Environment]:
     """The environments that a change reaches, now or by what it takes from their future, in order of promotion."""
+    reads = reads or Reads()
     reached: dict[int, Environment] = {}
     configured: set[Subject] = set()
     for operation in operations:
@@ -136,7 +139,7 @@ def environments_of(project: Project, operations: Sequence[Operation]) -> list[E
         if subject.kind == "configuration":
             configured.add(subject)
         before = operation.get("before", (operation.get("before_any") or [None])[0])
-        for environment in subjects.reached(project, subject, before, operation["after"]):
+        for environment in subjects.reached(project, subject, before, operation["after"], reads):
             reached[environment.pk] = environment
         for environment in planned.kept_on(project, operation):
             reached[environment.pk] = environment

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -16,9 +15,10 @@ from access.admin.organisation import OrganisationPage
 from access.holders import standings
 from access.permissions import display_names, may_in_organisation
 from audit.admin import downloads
-from audit.admin.events import between, listed, one
+from audit.admin.activity import Reach
+from audit.admin.events import Asked, listed, one
 from audit.admin.reading import TYPES, told
-from audit.models import Event, Log
+from audit.models import Event
 
 _OF_PROJECTS = ("flags.", "approvals.", "distribution.v1.sdk_key")
 
@@ -35,19 +35,14 @@ class OrganisationEventListPage(_OrganisationAudit):
     title = _("Audit of the organisation")
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        problems: list[str] = []
-
-        def filtered(log: Log) -> tuple[QuerySet[Event], bool]:
-            asked, rows = request.GET, Event.objects.filter(project="")
-            wanted = {name: asked[name][:128] for name in ("type", "actor") if asked.get(name)}
-            rows, is_between = between(rows.filter(**wanted), log, asked, problems)
-            return rows, bool(wanted) or is_between
-
-        shown, about = listed(request.GET, filtered)
+        wanted = {name: request.GET[name][:128] for name in ("type", "actor") if request.GET.get(name)}
+        rows = Event.objects.filter(project="", **wanted)
+        shown, about = listed(
+            request.GET, Asked(rows, bool(wanted), Reach.SPREAD if len(wanted) > 1 else Reach.INDEXED), []
+        )
         holders = {each.member for each in standings(None)}
         return self.show(
             rows=told(None, shown, ()),
-            problems=problems,
             types=[
                 (name, label) for name, (_icon, label) in TYPES.items() if not name.startswith(_OF_PROJECTS)
             ],

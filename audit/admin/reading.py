@@ -15,6 +15,7 @@ from access.permissions import display_names
 from access.roles import label_of
 from approvals.effects import sentences_of
 from approvals.models import ChangeRequest, Review
+from audit.admin.linking import flag_names, linked
 from audit.models import Blob, Event
 from flags.models import Environment, Project
 from flags.subjects import Subject
@@ -116,6 +117,9 @@ class Told:
     data: dict[str, Any] = field(default_factory=dict)
     request: ChangeRequest | None = None
     approvers: list[str] = field(default_factory=list)
+    # The name of what it is about, and the address of its page; empty where there is none.
+    subject_name: str = ""
+    subject_link: str = ""
 
     @property
     def is_version(self) -> bool:
@@ -124,7 +128,7 @@ class Told:
 
 
 def told(project: Project | None, events: Sequence[Event], environments: Iterable[Environment]) -> list[Told]:
-    """The events in their order; `project` None: of the organisation. Five queries, however many there are."""
+    """The events in their order; `project` None: of the organisation. Six queries, however many there are."""
     data = {event.pk: json.loads(event.line)["data"] for event in events}
     blobs = _blobs(data.values())
     requests = _requests(project, events)
@@ -134,8 +138,10 @@ def told(project: Project | None, events: Sequence[Event], environments: Iterabl
     }
     names = display_names({event.actor for event in events} | reviewers | members)
     places = {environment.key: environment.name for environment in environments}
+    flags = flag_names(project, events)
     return [
-        _told(event, data[event.pk], names, places, requests.get(event.change_id), blobs) for event in events
+        _told(event, data[event.pk], names, places, requests.get(event.change_id), blobs, flags)
+        for event in events
     ]
 
 
@@ -146,6 +152,7 @@ def _told(
     places: dict[str, str],
     request: ChangeRequest | None,
     blobs: dict[str, Any],
+    flags: dict[str, str],
 ) -> Told:
     icon, what = TYPES.get(event.type, ("circle", event.type))
     actor = data.get("actor") or {}
@@ -175,6 +182,7 @@ def _told(
         data,
         request,
         approvers,
+        *linked(event, names | flags, places, request),
     )
 
 

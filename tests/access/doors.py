@@ -69,6 +69,7 @@ PAGES = [
         "calendar/",
         "find/",
         "flags/",
+        "flag-names/",
         "segments/",
         "environments/",
         "requests/",

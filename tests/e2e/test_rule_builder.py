@@ -48,6 +48,18 @@ def test_rules_are_built_by_keyboard_tried_and_proposed(embedded: Installation, 
             rule.get_by_role("button", name="Move up:").press("Enter")
             assert _document(page)["rules"][before - 1]["id"] == "neighbours"  # type: ignore[index]
 
+        # A flag that is needed: its key by a part of it, and which of its variants will do.
+        page.get_by_role("button", name="Add a prerequisite").press("Enter")
+        needed = page.locator("#needs-0")
+        expect(needed.get_by_label("Prerequisite flag")).to_be_focused()
+        page.keyboard.type("dark-mode")
+        page.keyboard.press("Tab")
+        needed.get_by_label("on", exact=True).press("Space")
+        expect(page.locator('#rules-flags option[value="dark-mode"]')).to_have_count(1)
+        assert _document(page)["prerequisites"] == [{"flag": "dark-mode", "variants": ["on"]}]
+        needed.get_by_role("button", name="Remove prerequisite: dark-mode").press("Enter")
+        assert "prerequisites" not in _document(page)
+
         page.get_by_label("Try a context").fill('{"targetingKey": "customer-1", "country": "AT"}')
         row = page.get_by_role("row", name="The context you typed")
         expect(row).to_contain_text("neighbours")

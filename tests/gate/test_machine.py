@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from approvals import tasks, workflow
-from approvals.workflow import applying
+from approvals.workflow.basis import Basis
 from audit.models import Event
 from tests.cast import Cast
 from tests.gate.machine import Gate
@@ -76,7 +76,7 @@ def test_whatever_people_do_what_is_served_was_allowed(machine: type[Gate]) -> N
 
 def test_the_second_reading_notices_what_nobody_approved(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     cast.flag()
-    monkeypatch.setattr(applying, "missing_of", lambda *_: [])
+    monkeypatch.setattr(Basis, "missing", [])
     workflow.apply(cast.actor("author"), cast.propose())
     with pytest.raises(AssertionError, match="has 0 of 1 approvals"):
         Oracle().read(list(Event.objects.order_by("index").values_list("line", flat=True)))

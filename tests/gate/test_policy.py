@@ -88,7 +88,7 @@ def test_approvals_come_from_whom_the_policy_names(cast: Cast) -> None:
     cast.flag()
     request = cast.approve(cast.propose())
     assert request.state == State.IN_REVIEW, "the one approval that is needed is another one"
-    assert workflow.missing_of(request) == ["0 of 1 approvals from the team payments"]
+    assert workflow.Basis(request).missing == ["0 of 1 approvals from the team payments"]
     with pytest.raises(StateError, match="0 of 1 approvals from the team payments"):
         workflow.apply(cast.actor("author"), request)
     assert cast.approve(request, "second_reviewer").state == State.APPLIED

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.db.models import QuerySet
 from django.test import Client
 
-from tests.cast import Cast
+from flags.models import Flag
+from tests.cast import BANNER, Cast
 
 Browser = Callable[[str], Client]
+
+
+def ten_thousand_flags(cast: Cast) -> None:
+    """Past the gate, because the gate would take an hour; what is read is the same."""
+    flags = [
+        Flag(
+            project=cast.project, key=f"flag-{number:05}", name=f"Flag {number}", variants=BANNER["variants"]
+        )
+        for number in range(10_000)
+    ]
+    QuerySet(Flag).bulk_create(flags, batch_size=500)
 
 
 @pytest.fixture

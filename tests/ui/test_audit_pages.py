@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from access import grants
 from approvals.models import ChangeRequest
+from audit.admin import activity
 from audit.admin import events as events_page
 from audit.checkpoints import sign_current
 from audit.models import Event
@@ -88,14 +89,88 @@ def test_pages_follow_each_other_without_gap_or_overlap(
     assert seen == list(expected)
 
 
-def test_nothing_is_counted(busy: Cast, browser: Browser) -> None:
+def test_nothing_but_the_bars_is_counted(busy: Cast, browser: Browser) -> None:
     client = browser("auditor")
     with CaptureQueriesContext(connection) as captured:
         client.get(PAGE)
     on_events = [q["sql"] for q in captured if 'FROM "audit_event"' in q["sql"]]
-    assert on_events
-    assert not any("COUNT(" in sql.upper() for sql in on_events)
-    assert all("LIMIT" in sql for sql in on_events)
+    counting = [sql for sql in on_events if "COUNT(" in sql.upper()]
+    assert len(counting) == 1
+    assert 'U0."index" >=' in counting[0]  # between positions, which an index holds
+    assert all("LIMIT" in sql for sql in on_events if sql not in counting)
+
+
+def test_bars_say_how_many_there_were_when_and_narrow_the_span(busy: Cast, browser: Browser) -> None:
+    client = browser("auditor")
+    every = Event.objects.filter(project="shop").count()
+    found = client.get(PAGE).context["activity"]
+    assert (found.step, found.total, found.highest.height) == ("hour", every, 100)
+    # What happened is of this hour, or of this and the one before; their minutes tell more.
+    happened = [bar for bar in found.bars if bar.count]
+    context = client.get(f"{PAGE}?from={happened[0].first}&to={happened[-1].last}").context
+    assert context["activity"].total == every
+    assert len(context["rows"]) == min(every, events_page.PAGE_SIZE)
+    later = client.get(f"{PAGE}?from={happened[-1].last}").context
+    assert later["activity"] is None or later["activity"].total < every
+
+
+def test_bars_follow_the_filters(busy: Cast, browser: Browser) -> None:
+    client = browser("auditor")
+    for query in (
+        "type=flags.v1.flag.created",
+        "subject=banner",
+        "environment=production",
+        "subject=b&type=x",
+    ):
+        answer = client.get(f"{PAGE}?{query}")
+        assert answer.context["activity"].total == len(answer.context["rows"]), query
+    assert client.get(f"{PAGE}?subject=no-such-thing").context["activity"] is None
+
+
+def test_what_would_take_too_long_to_count_is_not_counted(
+    busy: Cast, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity.Reach.SPREAD, "_value_", 1)
+    assert "Too many events to count" in shown(browser, "?environment=production")
+    assert "Too many events to count" not in shown(browser)
+
+
+def test_one_line_per_change_folds_its_events(busy: Cast, browser: Browser) -> None:
+    answer = browser("auditor").get(f"{PAGE}?by=change")
+    html = answer.content.decode()
+    changes = Event.objects.filter(project="shop").exclude(change_id="").values("change_id").distinct()
+    folded = [chain for chain in answer.context["rows"] if chain.steps]
+    assert len(folded) == changes.count() > 1
+    change = ChangeRequest.objects.get(title="Change banner in production")
+    [chain] = [each for each in folded if each.newest.event.change_id == change.change_id]
+    assert [step.what for step in chain.steps] == [
+        "Change proposed",
+        "Change approved",
+        "Flag changed in an environment",
+        "Change applied",
+    ]
+    assert chain.newest.approvers
+    for text in ("Its events one by one", "SHOP-7", "4 events"):
+        assert text in html
+
+
+def test_changes_are_paged_without_gap_or_overlap(
+    busy: Cast, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [each.newest.event.index for each in browser("auditor").get(f"{PAGE}?by=change").context["rows"]]
+    monkeypatch.setattr(events_page, "PAGE_SIZE", 2)
+    seen: list[int] = []
+    query = "?by=change"
+    while query:
+        context = browser("auditor").get(PAGE + query).context
+        seen += [each.newest.event.index for each in context["rows"]]
+        query = f"?by=change&before={context['next_before']}" if context["next_before"] else ""
+    assert seen == whole
+
+
+def test_what_an_event_is_about_is_a_link_with_its_name(busy: Cast, browser: Browser) -> None:
+    html = shown(browser, "?type=flags.v1.configuration.updated&subject=banner")
+    assert '<a href="/admin/p/shop/flags/banner/in/production/rules/">Banner in Production</a>' in html
 
 
 def test_what_matches_too_much_is_told(busy: Cast, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +180,9 @@ def test_what_matches_too_much_is_told(busy: Cast, browser: Browser, monkeypatch
     assert html.count('class="cs-event"') == 2
 
 
-@pytest.mark.parametrize("query", ["", "?subject=banner", "?subject=nothing", "?type=flags.v1.flag.created"])
+@pytest.mark.parametrize(
+    "query", ["", "?by=change", "?subject=banner", "?subject=nothing", "?type=flags.v1.flag.created"]
+)
 def test_no_more_is_asked_of_the_database_when_there_is_more_to_show(
     busy: Cast, browser: Browser, query: str
 ) -> None:

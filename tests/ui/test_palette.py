@@ -8,9 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from flags.models import Flag
-from tests.cast import BANNER, ON, Cast
-from tests.ui.conftest import Browser
+from tests.cast import ON, Cast
+from tests.ui.conftest import Browser, ten_thousand_flags
 
 FIND = "/admin/p/shop/find/"
 
@@ -115,16 +114,7 @@ def test_ten_thousand_flags_cost_as_many_queries_as_one_and_show_eight(cast: Cas
 
     client.get(FIND)
     few = count("flag")
-    many = [
-        Flag(
-            project=cast.project, key=f"flag-{number:05}", name=f"Flag {number}", variants=BANNER["variants"]
-        )
-        for number in range(10_000)
-    ]
-    # Past the gate, because the gate would take an hour; what is read is the same.
-    from django.db.models import QuerySet
-
-    QuerySet(Flag).bulk_create(many, batch_size=500)
+    ten_thousand_flags(cast)
     assert count("flag") == few
     assert few <= 30
     assert len(found(browser, "viewer", "flag-0")["Flags"]) == 8

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from approvals.models import ChangeRequest
 from flags.models import FlagConfiguration
 from flags.wording import effects
 from tests.cast import ON, Cast
-from tests.ui.conftest import Browser
+from tests.ui.conftest import Browser, ten_thousand_flags
 
 RULES = "/admin/p/shop/flags/banner/in/development/rules/"
 IN_PRODUCTION = "/admin/p/shop/flags/banner/in/production/rules/"
+NAMES = "/admin/p/shop/flag-names/"
 GERMANS = {
     **ON,
     "rules": [
@@ -96,13 +101,72 @@ def test_a_change_by_somebody_else_is_shown_and_what_was_typed_is_kept(cast: Cas
     assert "germans" in text(answer)
 
 
-def test_whoever_may_not_ask_reads_the_document_and_is_told_who_can(cast: Cast, browser: Browser) -> None:
+def test_whoever_may_not_ask_reads_the_same_rows_and_is_told_who_can(cast: Cast, browser: Browser) -> None:
     cast.flag()
     page = text(browser("viewer").get(RULES))
     assert "These people can:" in page
+    assert re.search(r"<fieldset [^>]*disabled", page)
+    assert 'id="ordered-rules"' in page
+    assert f'action="{RULES}"' not in page
     assert "data-preview" not in page
     assert browser("viewer").post(RULES, asked(GERMANS)).status_code == 403
     assert browser("outsider").get(RULES).status_code == 404
+
+
+def test_flags_to_need_are_offered_with_their_variants_the_exact_key_first(
+    cast: Cast, browser: Browser
+) -> None:
+    for key in ("new-banner", "banner-old", "banner", "search"):
+        cast.flag(key)
+    found = browser("viewer").get(f"{NAMES}?q=banner").json()["flags"]
+    assert list(found) == ["banner", "banner-old", "new-banner"]
+    assert sorted(found["banner"]) == ["off", "on"]
+    assert browser("outsider").get(NAMES).status_code == 404
+
+
+def test_a_prerequisite_is_checked_at_its_row_and_proposed(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    cast.flag("search")
+    empty = {**ON, "prerequisites": [{"flag": "search", "variants": []}]}
+    answer = text(browser("author").post(RULES, asked(empty, preview="1")))
+    assert 'data-problem="prerequisites[0].variants"' in answer
+    unknown = {**ON, "prerequisites": [{"flag": "nowhere", "variants": ["on"]}]}
+    assert 'data-problem="prerequisites[0]' in text(
+        browser("author").post(RULES, asked(unknown, preview="1"))
+    )
+    whole = {**ON, "prerequisites": [{"flag": "search", "variants": ["on"]}]}
+    browser("author").post("/admin/p/shop/flags/search/in/development/rules/", asked(ON))
+    browser("author").post(RULES, asked(whole))
+    row = FlagConfiguration.objects.get(flag__key="banner", environment=cast.development)
+    assert row.document == whole
+
+
+def test_the_page_and_its_checks_cost_the_same_with_ten_thousand_flags(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    client = browser("author")
+    client.post(RULES, asked(GERMANS))
+    preview = asked(ON, base=1, preview="1", context='{"targetingKey": "k"}')
+
+    def cost() -> tuple[int, int, int]:
+        counts = []
+        for ask in (
+            lambda: client.get(RULES),
+            lambda: client.post(RULES, preview),
+            lambda: client.get(f"{NAMES}?q=flag-0"),
+        ):
+            with CaptureQueriesContext(connection) as queries:
+                assert ask().status_code == 200
+            counts.append(len(queries))
+        return counts[0], counts[1], counts[2]
+
+    client.get(RULES)
+    few = cost()
+    weight = len(client.get(RULES).content)
+    ten_thousand_flags(cast)
+    assert cost() == few
+    assert max(few) <= 45
+    assert len(client.get(RULES).content) == weight
+    assert len(client.get(f"{NAMES}?q=flag-0").json()["flags"]) == 12
 
 
 def test_rules_go_to_a_draft(cast: Cast, browser: Browser) -> None:
