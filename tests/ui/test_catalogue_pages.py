@@ -118,8 +118,8 @@ def test_a_flag_page_says_each_environment_in_one_sentence_with_its_change(
     request = cast.propose(ON)
     cast.approve(request)
     html = browser("author").get("/admin/p/shop/flags/banner/").content.decode()
-    assert 'everyone: <em class="cs-variant">on</em>' in html
-    assert "not configured here" in html
+    assert '<em class="cs-variant">on</em> for everyone' in html
+    assert "not configured yet" in html
     assert request.change_id in html
     assert "get_boolean_value(&quot;banner&quot;, False" in html
 
