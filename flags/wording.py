@@ -10,7 +10,8 @@ from typing import Any
 Document = Mapping[str, Any]
 
 
-def _percent(part: int, total: int) -> str:
+def percent(part: int, total: int) -> str:
+    """`12.5 %`, to a thousandth of a percent."""
     text = f"{100 * part / total:.3f}".rstrip("0").rstrip(".")
     return f"{text} %"
 
@@ -29,7 +30,7 @@ def share(serve: Mapping[str, Any], variant: str | None = None) -> str:
         return f"*{serve['variant']}*"
     weights = serve["split"]["weights"]
     total = sum(weight for _, weight in weights)
-    parts = [f"{_percent(weight, total)} *{name}*" for name, weight in weights if name is not None and weight]
+    parts = [f"{percent(weight, total)} *{name}*" for name, weight in weights if name is not None and weight]
     return ", ".join(parts) or "nothing"
 
 
@@ -40,7 +41,7 @@ def rollout_share(document: Document | None) -> tuple[str, str] | None:
     weights = document["default"]["split"]["weights"]
     total = sum(weight for _, weight in weights)
     variant, weight = weights[0]
-    return _percent(weight, total), str(variant)
+    return percent(weight, total), str(variant)
 
 
 def is_on(document: Document | None) -> bool:
@@ -78,7 +79,9 @@ def constraint_words(constraint: Mapping[str, Any]) -> str:
 
 def who(constraints: Sequence[Mapping[str, Any]]) -> str:
     """Whom a rule is about: `segment beta whose country is one of DE but not those whose plan is one of free`."""
-    segments, others, excepted = [], [], []
+    segments: list[str] = []
+    others: list[str] = []
+    excepted: list[str] = []
     for each in constraints:
         words = constraint_words({name: value for name, value in each.items() if name != "negate"})
         is_segment = each["operator"] == "in_segment"
@@ -196,7 +199,7 @@ def _served(
         return [_Part(step, told[0][0], whom, is_rest=is_rest)]
     decides = is_rest or all(name is not None for name, _ in weights)
     return [
-        _Part(step, what, f"{_percent(weight, total)} of {whom}", decides, is_rest) for what, weight in told
+        _Part(step, what, f"{percent(weight, total)} of {whom}", decides, is_rest) for what, weight in told
     ]
 
 
