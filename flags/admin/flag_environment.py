@@ -131,17 +131,17 @@ class FlagEnvironmentPage(FlagTab):
         cell = next((each for each in self.cells if each.environment.key == environment), None)
         if cell is None:
             raise Http404
-        [place] = self.places([cell])
+        [card] = self.cards([cell])
         here: Environment = cell.environment
         targeting = None
         if cell.document is not None:
             targeting = read_targeting(cell.document, list(flag.variants), here.regions)
         return self.show_tab(
             title=f"{flag.key} · {here.name}",
-            place=place,
+            card=card,
             here=here,
             targeting=targeting,
-            names=self.names([place]),
+            names=self.names([card]),
             published=Snapshot.newest([here]).get(here.pk),
             stages=read_stages(cell.plan.stages) if cell.plan else [],
         )

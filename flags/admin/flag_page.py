@@ -60,7 +60,7 @@ class Tab:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Card:
     """A flag in one environment, with who put there what stands, and what whoever looks may do about it."""
 
     cell: Cell
@@ -119,7 +119,7 @@ class FlagTab(Page):
             },
         )
 
-    def places(self, cells: Iterable[Cell]) -> list[Place]:
+    def cards(self, cells: Iterable[Cell]) -> list[Card]:
         """What stands in these environments, and what one may do there. Seven queries, however many they are."""
         cells = list(cells)
         behind = changes_behind(
@@ -138,7 +138,7 @@ class FlagTab(Page):
             can_ask = not self.flag.archived and self._asks(touched)
             configuration = cell.configuration
             found.append(
-                Place(
+                Card(
                     cell,
                     can_ask,
                     cell.is_on and self._kills(touched),
@@ -149,14 +149,14 @@ class FlagTab(Page):
             )
         return found
 
-    def names(self, places: Iterable[Place]) -> dict[str, str]:
+    def names(self, cards: Iterable[Card]) -> dict[str, str]:
         """Of the people who are behind what stands there, by their ids."""
         people: set[str] = set()
-        for place in places:
-            if place.behind:
-                people |= {place.behind.proposer, *place.behind.approvers}
-            if place.kill:
-                people.add(place.kill.killed_by)
+        for card in cards:
+            if card.behind:
+                people |= {card.behind.proposer, *card.behind.approvers}
+            if card.kill:
+                people.add(card.kill.killed_by)
         return display_names(people)
 
     def subjects(self, environments: Iterable[Environment]) -> list[str]:
@@ -216,12 +216,12 @@ class FlagPage(FlagTab):
 
     def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
         flag = self.find()
-        places = self.places(self.cells)
+        cards = self.cards(self.cells)
         events = Event.objects.filter(subject__in=self.all_subjects).order_by("-log_id", "-index")[:LATEST]
         found = list(outcomes(Resulting(self.project), [key]))
         return self.show_tab(
-            places=places,
-            names=self.names(places),
+            cards=cards,
+            names=self.names(cards),
             history=told(self.project, list(events), self.environments),
             holding=sum(each.holds for each in found),
             failing=[each for each in found if not each.holds],
