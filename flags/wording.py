@@ -198,9 +198,11 @@ def _served(
     if len(told) == 1 and told[0][1] == total:
         return [_Part(step, told[0][0], whom, is_rest=is_rest)]
     decides = is_rest or all(name is not None for name, _ in weights)
-    return [
-        _Part(step, what, f"{percent(weight, total)} of {whom}", decides, is_rest) for what, weight in told
-    ]
+    if len(told) == 1:
+        share_of = f"{percent(told[0][1], total)} of {whom}"
+        return [_Part(step, told[0][0], share_of, decides, is_rest)]
+    what = ", ".join(f"{percent(weight, total)} {name}" for name, weight in told)
+    return [_Part(step, what, whom, decides, is_rest)]
 
 
 def _told(parts: Sequence[_Part]) -> list[str]:

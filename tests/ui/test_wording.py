@@ -48,7 +48,7 @@ NOT_FREE = {**FREE, "negate": True}
         (document(default=served([["on", 0], ["off", 9]])), "switched on, but *off* for everyone"),
         (
             document(default=served([["red", 20], ["blue", 30], ["off", 50]])),
-            "*red* for 20 % of everyone; *blue* for 30 % of everyone",
+            "20 % *red*, 30 % *blue* for everyone",
         ),
     ],
 )
