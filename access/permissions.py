@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -127,6 +128,27 @@ def may(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) 
     if any(row.reach.admit(touched) for row in rows):
         return True
     return allowed.filter(holds_everywhere(actor, verb)).exists()
+
+
+def reach(actor: Actor, verb: str, project: Any) -> Callable[[Touched], bool]:
+    """The same question for many that are touched one by one: for what to offer.
+
+    At most two queries for all of them: the memberships, and where none is enough, the whole installation.
+    """
+    limits = [row.reach for row in memberships_with(verb).filter(held_by(actor), project=project)]
+    scope = scope_of(actor)
+
+    @cache
+    def everywhere() -> bool:
+        allowed = projects_where(actor, verb).filter(pk=project.pk)
+        return allowed.filter(holds_everywhere(actor, verb)).exists()
+
+    def reaches(touched: Touched) -> bool:
+        return scope.admits_in(verb, project.key, [touched]) and (
+            any(each.admit([touched]) for each in limits) or everywhere()
+        )
+
+    return reaches
 
 
 def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> None:

@@ -33,7 +33,7 @@ class Outcome:
 
 def outcomes(state: Resulting, flags: Sequence[str] | None = None) -> Iterator[Outcome]:
     """What becomes of the expectations of these flags; None: of all that the operations could affect."""
-    expected = state.expectations()
+    expected = state.expectations(flags)
     if flags is not None:
         expected = {key: expected[key] for key in flags if key in expected}
     for environment in state.environments:

@@ -23,7 +23,7 @@ from countersign.snapshot import Snapshot
 from flags import wording
 from flags.compile import body_of
 from flags.documents import segment_line, segments_named
-from flags.models import Environment, Flag, FlagConfiguration, Segment
+from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
 from flags.subjects import Subject
 
 _CHANGE = re.compile(r"CR-([1-9][0-9]{0,15})(?:\.[0-9]+)?")
@@ -136,8 +136,8 @@ def explain(
         for each in row.document.get("prerequisites", ())
     ]
     changed = {key: each.change_id for key, each in rows.items()}
-    behind = _behind(
-        environment,
+    behind = changes_behind(
+        environment.project,
         [row.change_id, *(changed.get(key, "") for key, _, _ in needed)]
         + [segments[key].change_id for key in tracer.used if key in segments],
     )
@@ -311,10 +311,10 @@ def sentence_of(document: Mapping[str, Any], result: Result) -> str:
     return f"It gets {what}, {because[cause]}."
 
 
-def _behind(environment: Environment, change_ids: Iterable[str]) -> dict[str, Behind]:
+def changes_behind(project: Project, change_ids: Iterable[str]) -> dict[str, Behind]:
     """By change id, the requests of the project behind these changes. Two queries."""
     numbers = {id: int(found[1]) for id in change_ids if (found := _CHANGE.fullmatch(id))}
-    requests = ChangeRequest.objects.filter(project=environment.project, pk__in=set(numbers.values()))
+    requests = ChangeRequest.objects.filter(project=project, pk__in=set(numbers.values()))
     rows = {row.pk: row for row in requests.prefetch_related("reviews")}
     return {
         id: Behind(

@@ -93,9 +93,11 @@ class Resulting:
         drafts = {key: row for key, row in self.segment_drafts.items() if key in names}
         return {row.key: row for row in rows} | drafts
 
-    def expectations(self) -> dict[str, list[Document]]:
-        """By flag, all expectations of the project. One query."""
+    def expectations(self, flags: Sequence[str] | None = None) -> dict[str, list[Document]]:
+        """By flag, the expectations of these flags; None: all of the project. One query."""
         rows = Expectations.objects.filter(flag__project=self.project).select_related("flag")
+        if flags is not None:
+            rows = rows.filter(flag__key__in=flags)
         documents = {row.flag.key: row.document for row in self.reads.rows(rows)} | {
             subject.key: after for subject, after in self._of("expectations")
         }

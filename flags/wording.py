@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Document = Mapping[str, Any]
 
 
-def _percent(part: int, total: int) -> str:
+def percent(part: int, total: int) -> str:
+    """`12.5 %`, to a thousandth of a percent."""
     text = f"{100 * part / total:.3f}".rstrip("0").rstrip(".")
     return f"{text} %"
 
@@ -28,7 +30,7 @@ def share(serve: Mapping[str, Any], variant: str | None = None) -> str:
         return f"*{serve['variant']}*"
     weights = serve["split"]["weights"]
     total = sum(weight for _, weight in weights)
-    parts = [f"{_percent(weight, total)} *{name}*" for name, weight in weights if name is not None and weight]
+    parts = [f"{percent(weight, total)} *{name}*" for name, weight in weights if name is not None and weight]
     return ", ".join(parts) or "nothing"
 
 
@@ -39,7 +41,7 @@ def rollout_share(document: Document | None) -> tuple[str, str] | None:
     weights = document["default"]["split"]["weights"]
     total = sum(weight for _, weight in weights)
     variant, weight = weights[0]
-    return _percent(weight, total), str(variant)
+    return percent(weight, total), str(variant)
 
 
 def is_on(document: Document | None) -> bool:
@@ -75,37 +77,159 @@ def constraint_words(constraint: Mapping[str, Any]) -> str:
     return f"not ({text})" if constraint.get("negate") else text
 
 
+def who(constraints: Sequence[Mapping[str, Any]]) -> str:
+    """Whom a rule is about: `segment beta whose country is one of DE but not those whose plan is one of free`."""
+    segments: list[str] = []
+    others: list[str] = []
+    excepted: list[str] = []
+    for each in constraints:
+        words = constraint_words({name: value for name, value in each.items() if name != "negate"})
+        is_segment = each["operator"] == "in_segment"
+        if each.get("negate"):
+            excepted.append(words if is_segment else f"those whose {words}")
+        else:
+            (segments if is_segment else others).append(words)
+    found = " within ".join(segments)
+    if others:
+        found = f"{found or 'those'} whose {' and '.join(others)}"
+    if excepted:
+        found = f"{found or 'everyone'} but not {' nor '.join(excepted)}"
+    return found or "everyone"
+
+
 def rule(entry: Mapping[str, Any]) -> str:
     """`segment beta-testers get *on*`."""
-    who = (
-        " and ".join(constraint_words(constraint) for constraint in entry.get("constraints", ()))
-        or "everyone"
-    )
-    return f"{who} get {share(entry['serve'])}"
+    return f"{who(entry.get('constraints', ()))} get {share(entry['serve'])}"
 
 
-def summary(document: Document | None) -> str:
-    """What a configuration does: `segment beta get *on*; everyone else: 25 % *on*, 75 % *off*`."""
+def off_value(document: Document) -> str:
+    """What everyone gets where the flag is off or killed."""
+    return f"*{document['off']}*" if document.get("off") else "the caller's default"
+
+
+def needed(document: Document) -> list[str]:
+    """The prerequisites, each as `checkout serves *on* or *blue*`."""
+    return [
+        f"{entry['flag']} serves {' or '.join(f'*{name}*' for name in entry['variants'])}"
+        for entry in document.get("prerequisites") or ()
+    ]
+
+
+def regions_off(document: Document) -> list[str]:
+    """The regions in which it is switched off, in order."""
+    return [name for name, on in sorted((document.get("regions") or {}).items()) if not on]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some who get a variant. `step`: which of the evaluation's steps says so."""
+
+    step: int
+    what: str
+    who: str
+    # A part of those whom the step decides about: the others are decided about too, by being left out.
+    is_share: bool = False
+    is_rest: bool = False
+
+
+def summary(document: Document | None, most: int | None = None) -> str:
+    """What is served to whom, in one sentence: `*on* for segment beta and 25 % of everyone else; off in eu`.
+
+    Whoever is not named gets what everyone gets where the flag is off. `most`: of the rules, so many are told
+    one by one, and the others are counted.
+    """
     if document is None:
-        return "not configured here: callers get their default"
-    off = f"*{document['off']}*" if document.get("off") else "the caller's default"
+        return "not configured yet: callers get their own default"
     if document.get("killed"):
-        return f"killed: everyone gets {off}"
+        return f"killed: everyone gets {off_value(document)}"
     if not document.get("enabled"):
-        return f"off: everyone gets {off}"
-    parts = []
-    for variant, keys in sorted((document.get("targets") or {}).items()):
-        parts.append(f"{len(keys)} named {'key' if len(keys) == 1 else 'keys'} get *{variant}*")
-    parts += [rule(entry) for entry in document.get("rules", ())]
-    rest = "everyone else" if parts else "everyone"
-    parts.append(f"{rest}: {share(document['default'])}")
-    regions_off = [name for name, on in sorted((document.get("regions") or {}).items()) if not on]
-    if regions_off:
-        parts.append(f"off in {', '.join(regions_off)}")
-    if document.get("prerequisites"):
-        names = ", ".join(entry["flag"] for entry in document["prerequisites"])
-        parts.append(f"only where {names} allows")
-    return "; ".join(parts)
+        more = "" if document.get("off") == "off" else f": they get {off_value(document)}"
+        return f"off for everyone{more}"
+    parts = _parts(document, most)
+    if {part.what for part in parts} == {off_value(document)}:
+        told = [f"switched on, but {off_value(document)} for everyone"]
+    else:
+        told = _told(parts)
+    if regions := regions_off(document):
+        told.append(f"off in {', '.join(regions)}")
+    if conditions := needed(document):
+        told.append(f"only while {' and '.join(conditions)}")
+    return "; ".join(told)
+
+
+def _parts(document: Document, most: int | None) -> list[_Part]:
+    """Who gets what, in the order in which it is decided; without those who get what off gives anyway."""
+    found = [
+        _Part(0, f"*{variant}*", f"{len(keys)} by name")
+        for variant, keys in sorted((document.get("targets") or {}).items())
+        if keys
+    ]
+    rules = document.get("rules") or []
+    told = rules if most is None else rules[:most]
+    for step, entry in enumerate(told, start=1):
+        whom = who(entry.get("constraints", ()))
+        if whom == "everyone" and found:
+            whom = "everyone else"
+        found += _served(step, entry["serve"], whom, document)
+        if whom in ("everyone", "everyone else") and "variant" in entry["serve"]:
+            return found  # what comes after it decides nothing
+    if left := len(rules) - len(told):
+        what = f"{left} more {'rule' if left == 1 else 'rules'}"
+        found.append(_Part(len(rules), what, ""))
+    rest = "everyone else" if found else "everyone"
+    return found + _served(len(rules) + 1, document["default"], rest, document, is_rest=True)
+
+
+def _served(
+    step: int, serve: Mapping[str, Any], whom: str, document: Document, *, is_rest: bool = False
+) -> list[_Part]:
+    if "variant" in serve:
+        return [_Part(step, f"*{serve['variant']}*", whom, is_rest=is_rest)]
+    weights = [(name, weight) for name, weight in serve["split"]["weights"] if weight]
+    total = sum(weight for _, weight in weights)
+    off = off_value(document)
+    # A slice without a variant: a rule leaves it to the rules after it, the default to what off gives.
+    slices = [
+        (off if name is None else f"*{name}*", weight)
+        for name, weight in weights
+        if is_rest or name is not None
+    ]
+    told = [each for each in slices if each[0] != off] or slices
+    if len(told) == 1 and told[0][1] == total:
+        return [_Part(step, told[0][0], whom, is_rest=is_rest)]
+    decides = is_rest or all(name is not None for name, _ in weights)
+    if len(told) == 1:
+        share_of = f"{percent(told[0][1], total)} of {whom}"
+        return [_Part(step, told[0][0], share_of, decides, is_rest)]
+    what = ", ".join(f"{percent(weight, total)} {name}" for name, weight in told)
+    return [_Part(step, what, whom, decides, is_rest)]
+
+
+def _told(parts: Sequence[_Part]) -> list[str]:
+    """`*on* for segment beta and 25 % of everyone else`, then the next variant; in order, as the first decides."""
+    groups: list[list[_Part]] = []
+    for part in parts:
+        before = groups[-1][-1] if groups else None
+        joins = before is not None and before.what == part.what and (part.is_rest or not before.is_share)
+        if joins:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    told = []
+    for index, group in enumerate(groups):
+        first = group[0]
+        follows = index > 0 and first.step != groups[index - 1][-1].step and not first.is_rest
+        text = f"{first.what} for {_listed([part.who for part in group])}" if first.who else first.what
+        told.append(f"then {text}" if follows else text)
+    return told
+
+
+def _listed(items: Sequence[str]) -> str:
+    """`a, b and c`; with another comma where an item has words of its own that could be taken for the list's."""
+    if len(items) == 1:
+        return items[0]
+    joint = ", and " if any("," in item or " and " in item for item in items) else " and "
+    return f"{', '.join(items[:-1])}{joint}{items[-1]}"
 
 
 def effects(where: str, before: Document | None, after: Document | None) -> list[str]:

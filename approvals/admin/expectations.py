@@ -7,11 +7,11 @@ from typing import Any
 
 from django import forms
 from django.forms import BaseFormSet, formset_factory
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from access.admin.pages import Page, holders
+from access.admin.pages import holders
 from approvals import drafting
 from approvals.admin.asking import WhyForm, into_draft, place_error, read_json
 from approvals.admin.once import change_once
@@ -21,6 +21,7 @@ from approvals.policy_document import Requirements
 from approvals.resulting import Resulting
 from approvals.workflow import BlockedError, ConflictError, InvalidError
 from flags import wording
+from flags.admin.flag_page import FlagTab
 from flags.documents import MOST_EXPECTATIONS, Document
 from flags.models import Environment, Expectations, Flag
 from flags.subjects import Subject
@@ -80,13 +81,14 @@ class ExpectationForm(forms.Form):
         return {"context": {}, **entry, "variant": None if variant == CALLERS_DEFAULT else variant}
 
 
-class ExpectationsPage(Page):
+class ExpectationsPage(FlagTab):
     """Shows what is expected of a flag, and asks for changes of it."""
 
+    route = "expectations"
     template = "countersign/expectations.html"
 
     def get(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
-        flag, row = self._find(key)
+        flag, row = self._find()
         document, base = (row.document, row.version) if row else ({"expectations": []}, 0)
         if edit := self._drafted(flag):
             document, base = edit.after, edit.base
@@ -94,7 +96,7 @@ class ExpectationsPage(Page):
         return self._show(flag, forms_shown, WhyForm(needs=Requirements()), base)
 
     def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
-        flag, _row = self._find(key)
+        flag, _row = self._find()
         entries = self._formset(flag, request.POST, [])
         why = WhyForm(request.POST, needs=Requirements())
         sent = request.POST.get("base", "")
@@ -144,10 +146,8 @@ class ExpectationsPage(Page):
             self.actor, self.project, str(Subject("expectations", self.project.key, flag.key))
         )
 
-    def _find(self, key: str) -> tuple[Flag, Expectations | None]:
-        flag = Flag.objects.filter(project=self.project, key=key).select_related("project").first()
-        if flag is None:
-            raise Http404
+    def _find(self) -> tuple[Flag, Expectations | None]:
+        flag = self.find()
         return flag, Expectations.objects.filter(flag=flag).first()
 
     def _formset(self, flag: Flag, data: Any, entries: list[Document]) -> BaseFormSet[ExpectationForm]:
@@ -167,24 +167,23 @@ class ExpectationsPage(Page):
             }
             for entry in entries
         ]
-        options = {"flag": flag, "environments": list(self.project.environments.all())}
+        options = {"flag": flag, "environments": self.environments}
         made: BaseFormSet[ExpectationForm] = kind(data, initial=initial, form_kwargs=options, prefix="e")
         return made
 
     def _show(
         self, flag: Flag, entries: BaseFormSet[ExpectationForm], why: WhyForm, base: int, status: int = 200
     ) -> HttpResponse:
-        can_ask = self.holds("change.propose")
+        can_ask = self.holds("change.propose") and not flag.archived
         edit = self._drafted(flag)
-        return self.show(
+        return self.show_tab(
             status=status,
             title=_("Expectations of %s") % flag.key,
-            flag=flag,
             entries=entries,
             form=why,
             base=base,
             drafted="; ".join(wording.expectation_effects(flag.key, edit.before, edit.after)) if edit else "",
             outcomes=list(outcomes(Resulting(self.project), [flag.key])),
             can_ask=can_ask,
-            helpers=[] if can_ask else holders(self.project, "change.propose"),
+            helpers=[] if can_ask or flag.archived else holders(self.project, "change.propose"),
         )

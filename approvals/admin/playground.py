@@ -167,7 +167,9 @@ class PlaygroundPage(Page):
     title = _("Playground")
 
     def get(self, request: HttpRequest, project: str) -> HttpResponse:
-        return self._show(PlaygroundForm(environments=self._environments()))
+        # What a link asks for is no context: which flags.
+        asked = {"q": request.GET.get("q", "")[:200]}
+        return self._show(PlaygroundForm(environments=self._environments(), initial=asked))
 
     def post(self, request: HttpRequest, project: str) -> HttpResponse:
         form = PlaygroundForm(request.POST, environments=self._environments())

@@ -21,6 +21,7 @@ from approvals.policies import Rules, touched_flag
 from approvals.policy_document import Requirements
 from approvals.waiting import overdue_in
 from approvals.workflow import GateError
+from audit.actor import Actor
 from flags import lifecycle, wording
 from flags.admin import flag_bulk
 from flags.admin.flag_search import SORTS, search
@@ -31,6 +32,8 @@ from flags.subjects import Subject
 PAGE_SIZE = 50
 # More environments than these are chosen from.
 MOST_COLUMNS = 4
+# In a sentence, so many rules are told; the others are counted.
+MOST_RULES = 3
 
 
 @dataclass(slots=True)
@@ -84,7 +87,10 @@ class Cell:
 
     @property
     def summary(self) -> str:
-        return wording.summary(self.document)
+        """What is served to whom, in a sentence; of many rules, the first ones."""
+        if self.flag.archived:
+            return str(_("archived: callers get their own default"))
+        return wording.summary(self.document, most=MOST_RULES)
 
     @property
     def state(self) -> str:
@@ -96,6 +102,15 @@ class Cell:
         if self.is_on and self.share:
             return str(_("on for %s") % self.share)
         return str(_("on") if self.is_on else _("off"))
+
+    @property
+    def shown_state(self) -> str:
+        """Beside the switch, in a word."""
+        if self.is_killed:
+            return str(_("Killed"))
+        if self.document is None:
+            return str(_("Not set"))
+        return self.share or str(_("On") if self.is_on else _("Off"))
 
     @property
     def label(self) -> str:
@@ -157,6 +172,14 @@ def cells_of(
     }
 
 
+def mark_drafted(actor: Actor, project: Project, cells: Iterable[Cell]) -> None:
+    """Say of each cell what it is in the actor's draft. One query."""
+    by_subject = {str(cell.subject): cell for cell in cells}
+    mine = drafting.edits_of(actor, project).filter(subject__in=list(by_subject))
+    for subject, after in mine.values_list("subject", "after"):
+        by_subject[subject].drafted = after
+
+
 class FlagListPage(Page):
     """Flags of a project: search, facets, 50 a page; and edits of many of them, into one's own draft."""
 
@@ -205,11 +228,7 @@ class FlagListPage(Page):
         by_key = {row.pk: row for row in Flag.objects.filter(pk__in=keys).select_related("project", "owner")}
         flags = [by_key[key] for key in keys if key in by_key]
         cells = cells_of(self.project, flags, environments, pending)
-        subjects = [str(cell.subject) for each in cells.values() for cell in each]
-        mine = drafting.edits_of(self.actor, self.project).filter(subject__in=subjects)
-        drafted = dict(mine.values_list("subject", "after"))
-        for cell in (cell for each in cells.values() for cell in each):
-            cell.drafted = drafted.get(str(cell.subject))
+        mark_drafted(self.actor, self.project, [cell for each in cells.values() for cell in each])
         stale = set(lifecycle.stale(now).filter(pk__in=keys).values_list("pk", flat=True))
         return [
             Row(

@@ -110,7 +110,7 @@ def test_a_preview_tells_what_a_change_does_and_keeps_nothing(api: Api) -> None:
     assert told.status == 200, told.body
     assert (told.body["environments"], told.body["required_approvals"]) == (["production"], 1)
     assert told.body["applied_at_once"] is False
-    assert "25 % *on*" in told.body["effects"][0]
+    assert "*on* for 25 %" in told.body["effects"][0]
     at_once = api.post("author", "change-requests/preview", api.change(ON, environment="development")).body
     assert at_once["applied_at_once"] is True
     assert before == (ChangeRequest.objects.count(), Flag.objects.get(key="banner").version)
@@ -126,7 +126,7 @@ def test_the_history_of_a_flag_is_told_to_whoever_sees_it(api: Api) -> None:
     first = api.get("viewer", "flags/shop/banner/history?limit=2")
     assert [each["before"] for each in first.results] == [OFF, None]
     assert first.results[0]["after"] == ON
-    assert first.results[0]["sentences"] == ["Development: turned on; everyone: *on*"]
+    assert first.results[0]["sentences"] == ["Development: turned on; *on* for everyone"]
     rest = api.get("viewer", first.body["next"].removeprefix("http://testserver"))
     assert [each["type"] for each in rest.results] == ["flags.v1.flag.created"]
     assert api.get("outsider", "flags/shop/banner/history").status == 404

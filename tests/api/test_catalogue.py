@@ -104,7 +104,7 @@ def test_a_configuration_shows_its_document_version_change_and_words(api: Api) -
         "version": 1,
         "change_id": request.change_id,
         "on": True,
-        "summary": "everyone: *on*",
+        "summary": "*on* for everyone",
         "document": ON,
     }
     assert len(api.get("viewer", "configurations?flag=banner&environment=development").results) == 1

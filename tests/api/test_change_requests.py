@@ -23,7 +23,7 @@ def test_an_unprotected_environment_applies_in_one_step(api: Api) -> None:
     made = propose(api, ON, environment="development")
     assert made["state"] == "applied"
     assert made["environments"] == ["development"]
-    assert made["effects"] == ["Development: turned on; everyone: *on*"]
+    assert made["effects"] == ["Development: turned on; *on* for everyone"]
     found = api.get("viewer", "configurations/shop/development/banner").body
     assert (found["version"], found["change_id"], found["on"]) == (1, made["change_id"], True)
 
@@ -38,7 +38,7 @@ def test_a_protected_environment_waits_for_somebody_else(api: Api) -> None:
     assert approved.status == 200
     assert approved.body["state"] == "applied"
     assert [(each["verdict"], each["comment"]) for each in approved.body["reviews"]] == [("approved", "Fine")]
-    assert api.get("viewer", "configurations/shop/production/banner").body["summary"] == "everyone: *on*"
+    assert api.get("viewer", "configurations/shop/production/banner").body["summary"] == "*on* for everyone"
 
 
 def test_an_administrator_does_not_approve_their_own(api: Api) -> None:

@@ -111,19 +111,6 @@ def test_a_definition_that_changed_meanwhile_is_a_conflict(cast: Cast, browser: 
     assert Flag.objects.get().name == "Renamed by somebody"
 
 
-def test_a_flag_page_says_each_environment_in_one_sentence_with_its_change(
-    cast: Cast, browser: Browser
-) -> None:
-    cast.flag()
-    request = cast.propose(ON)
-    cast.approve(request)
-    html = browser("author").get("/admin/p/shop/flags/banner/").content.decode()
-    assert 'everyone: <em class="cs-variant">on</em>' in html
-    assert "not configured here" in html
-    assert request.change_id in html
-    assert "get_boolean_value(&quot;banner&quot;, False" in html
-
-
 def test_a_segment_is_made_used_and_then_changed_under_review(cast: Cast, browser: Browser) -> None:
     client = browser("author")
     form = {"key": "beta", "included": "one\ntwo\n\none", "excluded": "", "rules": ""}

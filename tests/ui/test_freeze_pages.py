@@ -141,7 +141,8 @@ def test_expectations_are_added_on_their_page_and_a_change_that_breaks_one_is_to
     assert bad.status_code == 422
     assert "This must be a JSON object" in bad.content.decode()
     assert author.post(page, entry).status_code == 302
-    assert "Holds:" in author.get("/admin/p/shop/flags/banner/").content.decode()
+    assert "Holds:" in author.get(page).content.decode()
+    assert "and holds." in author.get("/admin/p/shop/flags/banner/").content.decode()
     made = ChangeRequest.objects.latest("pk")
     told = author.get(f"/admin/p/shop/requests/{made.number}/").content.decode()
     assert "banner is expected from now on" in told

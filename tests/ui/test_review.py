@@ -39,7 +39,7 @@ def test_it_says_who_why_for_which_ticket_and_what_will_happen(
     html = browser("reviewer").get(url(request_)).content.decode()
     for text in ("Author", "the launch", "SHOP-7", "0 of 1 approvals"):
         assert text in html
-    assert 'Production: turned on; everyone: <em class="cs-variant">on</em>' in html
+    assert 'Production: turned on; <em class="cs-variant">on</em> for everyone' in html
     assert request_.digest in html
 
 

@@ -75,7 +75,7 @@ def test_who_matches_is_evaluated_before_anything_is_asked(cast: Cast, browser: 
     preview = asked(GERMANS, base=1, preview="1", context='{"targetingKey": "k", "country": "DE"}')
     answer = text(browser("author").post(RULES, preview))
     assert "The context you typed" in answer
-    assert "new rule germans: country is one of DE get" in answer
+    assert "new rule germans: those whose country is one of DE get" in answer
     assert "<td>on</td>" in answer
     assert "<strong>off</strong>" in answer
     assert "<td>germans</td>" in answer
@@ -186,5 +186,5 @@ def test_what_becomes_of_rules_is_told_by_their_ids() -> None:
         "Here: the rules are asked in the order rest, germans"
     ]
     assert effects("Here", GERMANS, {**GERMANS, "rules": [other]}) == [
-        "Here: rule germans: country is one of DE get *off* → country is one of DE get *on*"
+        "Here: rule germans: those whose country is one of DE get *off* → those whose country is one of DE get *on*"
     ]

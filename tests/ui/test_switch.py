@@ -49,7 +49,7 @@ def test_in_a_protected_environment_the_switch_asks_for_review_and_changes_nothi
 def test_the_dialog_says_in_words_what_will_happen(cast: Cast, browser: Browser) -> None:
     form = switch_form(0, serve="split", percent="25", rationale="", preview="1")
     html = browser("author").post(SWITCH, form).content.decode()
-    assert 'Production: turned on; everyone: 25 % <em class="cs-variant">on</em>' in html
+    assert 'Production: turned on; <em class="cs-variant">on</em> for 25 % of everyone' in html
     assert "Ask for review" in html
     assert ChangeRequest.objects.count() == 1  # the flag's own
 
@@ -161,7 +161,7 @@ def test_a_conflict_shows_what_changed_and_overwrites_nothing(cast: Cast, browse
     html = answer.content.decode()
     assert answer.status_code == 409
     assert "Somebody changed this while you looked. Nothing was overwritten." in html
-    assert 'turned on; everyone: 40 % <em class="cs-variant">on</em>' in html
+    assert 'turned on; <em class="cs-variant">on</em> for 40 % of everyone' in html
     assert 'name="base" value="2"' in html
     assert document("development") == split(40)
 
