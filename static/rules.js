@@ -37,6 +37,8 @@ document.addEventListener("alpine:init", () => {
       this.opened = field.value;
       this.read(field.value);
       field.addEventListener("input", (event) => event.isTrusted && this.read(field.value));
+      // Brought back after a session that ended.
+      field.addEventListener("change", (event) => event.isTrusted || this.read(field.value));
       this.$watch("doc", () => this.write());
       const effect = field.form.querySelector("[data-effect]");
       new MutationObserver(() => this.listen(effect)).observe(effect, { childList: true });

@@ -27,6 +27,7 @@ from approvals.admin.asking import (
 )
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
+from approvals.merging import three_way
 from approvals.models import ChangeRequest
 from approvals.policies import requirements, touched_flag
 from approvals.workflow import BlockedError, ConflictError, Finding, InvalidError, StateError
@@ -253,13 +254,23 @@ class SwitchPage(ConfigurationPage):
         data = posted.copy()
         data["base"], data["draft"] = str(self.version), ""
         now = self._shown(self.document)
-        if form.cleaned_data["document"] is None:
-            data["document"] = json.dumps(now, ensure_ascii=False, indent=2, sort_keys=True)
+        typed = form.cleaned_data["document"]
+        members, document = [], now if typed is None else typed
+        if typed is not None:
+            try:
+                # What both changed is as it was typed; else nobody would see what they asked for.
+                members, document = three_way("configuration", form.stands, now, typed)
+            except _UNREADABLE:
+                pass  # it stays as it was typed; the gate says where it is wrong
+        if document != typed:
+            data["document"] = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True)
         again = self._form(data, now, now)
         conflict = {
             "effects": wording.effects(self.environment.name, form.stands, now),
             "before": form.stands,
             "after": now,
+            "members": [each.told for each in members],
+            "collides": any(each.collides for each in members),
             "change_id": self.configuration.change_id if self.configuration else "",
             "seen": form.cleaned_data["base"],
         }
