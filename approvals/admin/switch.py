@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -257,11 +258,10 @@ class SwitchPage(ConfigurationPage):
         typed = form.cleaned_data["document"]
         members, document = [], now if typed is None else typed
         if typed is not None:
-            try:
+            # What is no document cannot be put together with one: the gate will say where it is wrong.
+            with suppress(*_UNREADABLE):
                 # What both changed is as it was typed; else nobody would see what they asked for.
                 members, document = three_way("configuration", form.stands, now, typed)
-            except _UNREADABLE:
-                pass  # it stays as it was typed; the gate says where it is wrong
         if document != typed:
             data["document"] = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True)
         again = self._form(data, now, now)
