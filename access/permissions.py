@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -118,15 +119,32 @@ def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:
 def may(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> bool:
     """Whether the actor holds the verb in the project, for all that is `touched` where its role is limited."""
     touched = list(touched)
-    if not scope_of(actor).admits_in(verb, project.key, touched):
-        return False
-    allowed = projects_where(actor, verb).filter(pk=project.pk)
     if not touched or actor.is_system:
-        return allowed.exists()
-    rows = memberships_with(verb).filter(held_by(actor), project=project)
-    if any(row.reach.admit(touched) for row in rows):
-        return True
-    return allowed.filter(holds_everywhere(actor, verb)).exists()
+        if not scope_of(actor).admits_in(verb, project.key, touched):
+            return False
+        return projects_where(actor, verb).filter(pk=project.pk).exists()
+    return reach_of(actor, verb, project)(touched)
+
+
+def reach_of(actor: Actor, verb: str, project: Any) -> Callable[[Collection[Touched]], bool]:
+    """How far a person or a program holds the verb in the project: answers as `may`, as often as it is asked.
+
+    For what is touched; whether one holds the verb at all is no question of limits. Two queries at most.
+    """
+    scope = scope_of(actor)
+    limits = [row.reach for row in memberships_with(verb).filter(held_by(actor), project=project)]
+
+    @cache
+    def holds_it_everywhere() -> bool:
+        allowed = projects_where(actor, verb).filter(pk=project.pk)
+        return allowed.filter(holds_everywhere(actor, verb)).exists()
+
+    def admits(touched: Collection[Touched]) -> bool:
+        if not scope.admits_in(verb, project.key, touched):
+            return False
+        return any(each.admit(touched) for each in limits) or holds_it_everywhere()
+
+    return admits
 
 
 def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> None:

@@ -28,7 +28,7 @@ from approvals.admin.asking import (
 )
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
-from approvals.merging import three_way
+from approvals.merging import Member, three_way
 from approvals.models import ChangeRequest
 from approvals.policies import requirements, touched_flag
 from approvals.workflow import BlockedError, ConflictError, Finding, InvalidError, StateError
@@ -256,7 +256,8 @@ class SwitchPage(ConfigurationPage):
         data["base"], data["draft"] = str(self.version), ""
         now = self._shown(self.document)
         typed = form.cleaned_data["document"]
-        members, document = [], now if typed is None else typed
+        members: list[Member] = []
+        document = now if typed is None else typed
         if typed is not None:
             # What is no document cannot be put together with one: the gate will say where it is wrong.
             with suppress(*_UNREADABLE):
@@ -435,13 +436,17 @@ class KillPage(ConfigurationPage):
 
     def post(self, request: HttpRequest, project: str, key: str, environment: str) -> HttpResponse:
         self.find()
+        was = plain(wording.summary(self.document))
         try:
             workflow.kill(self.actor, self.subject, self.project)
         except StateError as error:
             self.complain(error)
         else:
             self.say(
-                _("%(flag)s is off for everyone in %(environment)s. A reviewer owes this a look.")
-                % {"flag": self.flag.key, "environment": self.environment.name}
+                _(
+                    "%(flag)s is off for everyone in %(environment)s. Before that: %(was)s. "
+                    "A reviewer owes this a look."
+                )
+                % {"flag": self.flag.key, "environment": self.environment.name, "was": was}
             )
         return self.leave(self.back)

@@ -10,7 +10,6 @@ from tests.e2e.browser import Chromium, sign_in
 from tests.e2e.installation import Installation
 from tests.e2e.test_gate import OFF, ask, configured
 
-
 # What becomes of a button; the page is on its way to another, so it is asked at once.
 CLICKED_TWICE = """async (button) => {
   const place = () => JSON.stringify(button.getBoundingClientRect());
