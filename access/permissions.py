@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -119,36 +119,32 @@ def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:
 def may(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> bool:
     """Whether the actor holds the verb in the project, for all that is `touched` where its role is limited."""
     touched = list(touched)
-    if not scope_of(actor).admits_in(verb, project.key, touched):
-        return False
-    allowed = projects_where(actor, verb).filter(pk=project.pk)
     if not touched or actor.is_system:
-        return allowed.exists()
-    rows = memberships_with(verb).filter(held_by(actor), project=project)
-    if any(row.reach.admit(touched) for row in rows):
-        return True
-    return allowed.filter(holds_everywhere(actor, verb)).exists()
+        if not scope_of(actor).admits_in(verb, project.key, touched):
+            return False
+        return projects_where(actor, verb).filter(pk=project.pk).exists()
+    return reach_of(actor, verb, project)(touched)
 
 
-def reach(actor: Actor, verb: str, project: Any) -> Callable[[Touched], bool]:
-    """The same question for many that are touched one by one: for what to offer.
+def reach_of(actor: Actor, verb: str, project: Any) -> Callable[[Collection[Touched]], bool]:
+    """How far a person or a program holds the verb in the project: answers as `may`, as often as it is asked.
 
-    At most two queries for all of them: the memberships, and where none is enough, the whole installation.
+    For what is touched; whether one holds the verb at all is no question of limits. Two queries at most.
     """
-    limits = [row.reach for row in memberships_with(verb).filter(held_by(actor), project=project)]
     scope = scope_of(actor)
+    limits = [row.reach for row in memberships_with(verb).filter(held_by(actor), project=project)]
 
     @cache
-    def everywhere() -> bool:
+    def holds_it_everywhere() -> bool:
         allowed = projects_where(actor, verb).filter(pk=project.pk)
         return allowed.filter(holds_everywhere(actor, verb)).exists()
 
-    def reaches(touched: Touched) -> bool:
-        return scope.admits_in(verb, project.key, [touched]) and (
-            any(each.admit([touched]) for each in limits) or everywhere()
-        )
+    def admits(touched: Collection[Touched]) -> bool:
+        if not scope.admits_in(verb, project.key, touched):
+            return False
+        return any(each.admit(touched) for each in limits) or holds_it_everywhere()
 
-    return reaches
+    return admits
 
 
 def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> None:

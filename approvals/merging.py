@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,12 @@ class Member:
     @property
     def changed_meanwhile(self) -> bool:
         return not _same(self.now, self.seen)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """For `countersign/divergence.html`: the three as JSON, a dash where there is none."""
+        sides = {name: _told(getattr(self, name)) for name in ("seen", "now", "proposed")}
+        return {"pointer": self.pointer, "collides": self.collides, **sides}
 
 
 def three_way(kind: Kind, seen: Any, now: Any, proposed: Any) -> tuple[list[Member], Any]:
@@ -159,6 +166,10 @@ def _list(value: Any) -> list[Any]:
 
 def _under(pointer: str, name: str) -> str:
     return f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+
+
+def _told(value: Any) -> str:
+    return "–" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _same(one: Any, other: Any) -> bool:

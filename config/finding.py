@@ -19,9 +19,13 @@ from django.utils.translation import gettext_lazy
 
 from access.admin.pages import Page
 from access.models import Membership, ServiceAccount, Team, TeamMember, User
+from access.permissions import reach_of
 from approvals.models import ChangeRequest
+from approvals.policies import touched_flag
 from config.unfold import UNFOLD
-from flags.models import Environment, Flag, Project, Segment
+from flags import wording
+from flags.models import Environment, Flag, FlagConfiguration, Project, Segment
+from flags.templatetags.countersign import plain
 
 # Of each kind.
 MOST = 8
@@ -43,6 +47,8 @@ _TO_A_FLAG: tuple[tuple[Any, str, str, str], ...] = (
     (gettext_lazy("Edit"), "flag-edit", "change.propose", "edit"),
     (gettext_lazy("Archive"), "archive", "change.propose", "inventory_2"),
 )
+
+_KILL = _TO_A_FLAG[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +116,31 @@ class FindPage(Page):
 
     def _to_flags(self, verb: tuple[Any, str, str, str], text: str) -> list[Found]:
         word, name, _verb, icon = verb
-        return [
-            Found(f"{word} {flag.key}", self._at(name, flag.key), icon, flag.name)
-            for flag in matching_flags(self.project, text)
-        ]
+        flags = matching_flags(self.project, text)
+        if verb == _KILL:
+            return list(islice(self._kills(flags), 2 * MOST))
+        return [Found(f"{word} {flag.key}", self._at(name, flag.key), icon, flag.name) for flag in flags]
+
+    def _kills(self, flags: Iterable[Flag]) -> Iterator[Found]:
+        """Each environment where a flag is on and the actor may kill it, the last of promotion first; then all at once.
+
+        What a link leads to asks first, and says what it will do.
+        """
+        flags, may_kill = list(flags), reach_of(self.actor, "flag.kill", self.project)
+        rows = FlagConfiguration.objects.filter(flag__in=flags).select_related("environment")
+        places: dict[int, list[FlagConfiguration]] = {flag.pk: [] for flag in flags}
+        for row in rows.order_by("-environment__position", "environment__key"):
+            if wording.is_on(row.document):
+                places[row.flag_id].append(row)
+        for flag in flags:
+            reached = [row for row in places[flag.pk] if may_kill([touched_flag(flag, row.environment)])]
+            for row in reached:
+                words = _("Kill %(flag)s in %(where)s") % {"flag": flag.key, "where": row.environment.name}
+                url = f"{self._at('kill', flag.key, row.environment.key)}?next={self._at('flag', flag.key)}"
+                yield Found(words, url, _KILL[3], plain(wording.summary(row.document)))
+            if len(reached) == len(places[flag.pk]):
+                words = _("Kill %s everywhere") % flag.key
+                yield Found(words, self._at(_KILL[1], flag.key), _KILL[3], flag.name)
 
     def _flags(self, text: str) -> Iterator[Found]:
         for flag in matching_flags(self.project, text):

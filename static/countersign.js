@@ -23,7 +23,39 @@
     }
   }
 
+  // Whether the server can be reached. The browser's word alone does not count: to it a machine without a network is
+  // offline, also when it serves itself.
+  const AGAIN = 3_000;
+  const banner = () => document.querySelector("[data-unreachable]");
+  let isUnreachable = false;
+  let asking = 0;
+
+  async function reach() {
+    clearTimeout(asking);
+    try {
+      await fetch(banner().dataset.unreachable, { cache: "no-store" });
+      isUnreachable = false;
+      for (const note of document.querySelectorAll("[data-warned=unreachable]")) note.remove();
+    } catch {
+      isUnreachable = true;
+      asking = setTimeout(reach, AGAIN);
+    }
+    banner().hidden = !isUnreachable;
+    return !isUnreachable;
+  }
+
   async function open(link) {
+    link.setAttribute("aria-busy", "true");
+    try {
+      await fetchInto(link);
+    } catch {
+      if (await reach()) window.location.assign(link.href);
+    } finally {
+      link.removeAttribute("aria-busy");
+    }
+  }
+
+  async function fetchInto(link) {
     const answer = await fetch(link.href, { headers: HEADERS });
     const type = answer.headers.get("Content-Type") || "";
     // A sign-in page, a refusal, a page of its own: go there, where it says so.
@@ -45,6 +77,7 @@
     } catch {
       release(form);
       warn(form, "The server did not answer. Nothing is known to have changed; try again.");
+      reach();
       return;
     }
     const place = answer.headers.get("X-Location");
@@ -62,10 +95,12 @@
     fill(await answer.text());
   }
 
-  function warn(form, text) {
+  function warn(form, text, about = "") {
+    form.querySelector(":scope > [data-warned]")?.remove();
     const note = document.createElement("p");
     note.className = "cs-error";
     note.setAttribute("role", "alert");
+    note.dataset.warned = about;
     note.textContent = text;
     form.prepend(note);
   }
@@ -78,6 +113,7 @@
     try {
       answer = await fetch(form.action, { method: "POST", body: data, headers: HEADERS });
     } catch {
+      reach();
       return;
     }
     if (!answer.ok || answer.redirected || mine !== previewing) return;
@@ -94,14 +130,20 @@
     }
   }
 
-  function hold(form) {
+  function hold(form, pressed) {
     form.dataset.sent = "1";
+    pressed?.setAttribute("aria-busy", "true");
     for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true;
+    // What is downloaded leaves the page as it is.
+    if (form.dataset.once === "download") setTimeout(() => release(form), AGAIN);
   }
 
   function release(form) {
     delete form.dataset.sent;
-    for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = false;
+    for (const button of form.querySelectorAll("button[type=submit]")) {
+      button.disabled = false;
+      button.removeAttribute("aria-busy");
+    }
   }
 
   // A time is meant in the zone of whoever types it; UTC stays where scripts do not run.
@@ -117,16 +159,31 @@
   const DRAFT = "countersign-draft";
   // Proofs are the new page's own: approving is of what that page shows.
   const OWN = ["csrfmiddlewaretoken", "digest"];
-  const isText = (value) => typeof value === "string";
+  const isSecret = (form, name) => OWN.includes(name) || form.elements.namedItem(name)?.type === "password";
   const fieldsOf = (form) => [...new Set([...form.elements].map((field) => field.name))].sort().join();
 
   function keepDraft(form) {
-    const entries = [...new FormData(form)].filter(([name, value]) => !OWN.includes(name) && isText(value));
+    const entries = [...new FormData(form)].filter(
+      ([name, value]) => !isSecret(form, name) && typeof value === "string",
+    );
     const draft = { path: new URL(form.action).pathname, fields: fieldsOf(form), entries };
     try {
       sessionStorage.setItem(DRAFT, JSON.stringify(draft));
     } catch {
       // Storage may be full or forbidden; then nothing is kept.
+    }
+  }
+
+  // The sign-in says that nothing is lost, where it came in the way of a form.
+  function tellKept() {
+    const note = document.querySelector("[data-kept]");
+    const next = new URLSearchParams(window.location.search).get("next");
+    if (!note || !next) return;
+    try {
+      const path = JSON.parse(sessionStorage.getItem(DRAFT))?.path;
+      note.hidden = path !== new URL(next, window.location).pathname;
+    } catch {
+      // Nothing is kept where storage is forbidden, and nothing is said.
     }
   }
 
@@ -152,6 +209,8 @@
         if (field.type === "radio") field.checked = field.value === value;
         else if (field.type === "checkbox") field.checked = true;
         else field.value = value;
+        // Rows that are drawn from a field are drawn anew.
+        field.dispatchEvent(new Event("change", { bubbles: true }));
         const fold = field.closest("details");
         if (fold && field.type !== "radio" && field.value !== field.defaultValue) fold.open = true;
       }
@@ -178,12 +237,19 @@
     const link = event.target.closest("a[data-dialog]");
     if (!link || !dialog() || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
+    if (link.ariaBusy) return;
     if (!dialog().contains(link)) opener = link;
-    open(link).catch(() => window.location.assign(link.href));
+    open(link);
   });
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
+    if (isUnreachable && form.method === "post") {
+      event.preventDefault();
+      warn(form, banner().dataset.nothingSent, "unreachable");
+      reach();
+      return;
+    }
     if (!form.matches("form[data-once]")) return;
     if (form.dataset.sent) {
       event.preventDefault();
@@ -193,13 +259,13 @@
       event.preventDefault();
       const submitter = event.submitter;
       const sending = send(form, submitter);
-      hold(form);
+      hold(form, submitter);
       sending.catch(() => release(form));
       return;
     }
     keepDraft(form);
     // After the browser has read the form: a disabled button would not be sent.
-    setTimeout(() => hold(form), 0);
+    setTimeout(() => hold(form, event.submitter), 0);
   });
 
   let timer = 0;
@@ -224,7 +290,12 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     offerZone(document);
+    tellKept();
     bringDraftBack();
+    if (banner()) {
+      for (const word of ["offline", "online"]) window.addEventListener(word, reach);
+      if (!navigator.onLine) reach();
+    }
     // Unfold's shell has no main landmark, and no block around what is one.
     document.getElementById("content")?.setAttribute("role", "main");
     const box = dialog();

@@ -26,6 +26,8 @@ document.addEventListener("alpine:init", () => {
       this.read(field.value);
       if (!field.form) return; // whoever may only look
       field.addEventListener("input", (event) => event.isTrusted && this.read(field.value));
+      // Brought back after a session that ended.
+      field.addEventListener("change", (event) => event.isTrusted || this.read(field.value));
       this.$watch("doc", () => this.write());
       this.attend(field.form);
     },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
@@ -18,7 +17,6 @@ from approvals.admin.asking import AskForm, place_error
 from approvals.admin.once import change_once
 from approvals.drafting import Drafted
 from approvals.effects import Effect, effects_of, extent, grouped, sentences_of
-from approvals.merging import ABSENT
 from approvals.models import ChangeRequest
 from approvals.policy_document import Requirements
 from approvals.workflow import BlockedError, ConflictError, InvalidError
@@ -155,21 +153,10 @@ class DraftPage(Page):
             "drafted": found,
             "effect": effect,
             "sentences": sentences_of(effect.subject, effect.place, edit.before, found.now.document),
-            "members": [
-                {
-                    "pointer": member.pointer,
-                    "collides": member.collides,
-                    **{name: _told(getattr(member, name)) for name in ("seen", "now", "proposed")},
-                }
-                for member in found.members
-            ],
+            "members": [member.told for member in found.members],
         }
 
 
 def _seen(everything: list[Drafted]) -> str:
     """By which a page is known to show the draft as it is."""
     return digest([[each.edit.subject, each.edit.base, each.edit.after] for each in everything])
-
-
-def _told(value: Any) -> str:
-    return "–" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,7 @@ from approvals.admin.asking import (
 )
 from approvals.admin.once import change_once
 from approvals.admin.pending import open_by_subject
+from approvals.merging import Member, three_way
 from approvals.models import ChangeRequest
 from approvals.policies import requirements, touched_flag
 from approvals.workflow import BlockedError, ConflictError, Finding, InvalidError, StateError
@@ -253,13 +255,23 @@ class SwitchPage(ConfigurationPage):
         data = posted.copy()
         data["base"], data["draft"] = str(self.version), ""
         now = self._shown(self.document)
-        if form.cleaned_data["document"] is None:
-            data["document"] = json.dumps(now, ensure_ascii=False, indent=2, sort_keys=True)
+        typed = form.cleaned_data["document"]
+        members: list[Member] = []
+        document = now if typed is None else typed
+        if typed is not None:
+            # What is no document cannot be put together with one: the gate will say where it is wrong.
+            with suppress(*_UNREADABLE):
+                # What both changed is as it was typed; else nobody would see what they asked for.
+                members, document = three_way("configuration", form.stands, now, typed)
+        if document != typed:
+            data["document"] = json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True)
         again = self._form(data, now, now)
         conflict = {
             "effects": wording.effects(self.environment.name, form.stands, now),
             "before": form.stands,
             "after": now,
+            "members": [each.told for each in members],
+            "collides": any(each.collides for each in members),
             "change_id": self.configuration.change_id if self.configuration else "",
             "seen": form.cleaned_data["base"],
         }
@@ -424,13 +436,17 @@ class KillPage(ConfigurationPage):
 
     def post(self, request: HttpRequest, project: str, key: str, environment: str) -> HttpResponse:
         self.find()
+        was = plain(wording.summary(self.document))
         try:
             workflow.kill(self.actor, self.subject, self.project)
         except StateError as error:
             self.complain(error)
         else:
             self.say(
-                _("%(flag)s is off for everyone in %(environment)s. A reviewer owes this a look.")
-                % {"flag": self.flag.key, "environment": self.environment.name}
+                _(
+                    "%(flag)s is off for everyone in %(environment)s. Before that: %(was)s. "
+                    "A reviewer owes this a look."
+                )
+                % {"flag": self.flag.key, "environment": self.environment.name, "was": was}
             )
         return self.leave(self.back)

@@ -85,6 +85,8 @@ class Way:
     at_once: Any = ""
     # `(subject, document)`, where it is one operation, which a draft can take.
     operation: tuple[str, Document] | None = None
+    # Why there is none, for whoever could otherwise.
+    why_not_at_once: str = ""
 
 
 class WayPage(Page):
@@ -223,6 +225,8 @@ class RestorePage(WayPage):
         after = rollback.version_put_by(event)
         place = next((each.name for each in self.environments()), "") if subject.environment else ""
         is_same = now is not None and same(now, after)
+        may_at_once = self.holds("flag.kill")
+        why_not = workflow.why_not_restored_at_once(self.project, event) if may_at_once else ""
         name, key = ("segment", subject.key) if subject.kind == "segment" else ("flag", subject.key)
         return Way(
             _("Restore %s") % " ".join(filter(None, (subject.key, place))),
@@ -236,8 +240,9 @@ class RestorePage(WayPage):
                 "What came after it is taken back by the ways that its reviewers approved, and served within a "
                 "second. It is possible for 24 hours; a reviewer looks at it afterwards."
             )
-            if self.holds("flag.kill")
+            if may_at_once and not why_not
             else "",
+            why_not_at_once=why_not,
         )
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:

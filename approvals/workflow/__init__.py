@@ -26,7 +26,7 @@ from approvals.workflow.proposing import (
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.rebasing import rebase
 from approvals.workflow.request import is_due
-from approvals.workflow.restoring import restore_at_once
+from approvals.workflow.restoring import restore_at_once, why_not_restored_at_once
 from approvals.workflow.reverting import revert_at_once, why_not_at_once
 from approvals.workflow.reviewing import approve, reject, schedule, withdraw
 from approvals.workflow.roles import access_is_reviewed, give_role, take_role
@@ -79,5 +79,6 @@ __all__ = [
     "times_of",
     "touched_by_request",
     "why_not_at_once",
+    "why_not_restored_at_once",
     "withdraw",
 ]

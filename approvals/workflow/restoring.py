@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from access.permissions import require
 from approvals.errors import ConflictError, StateError
@@ -36,10 +36,32 @@ def restore_at_once(
         version = subjects.read(project, subject, lock=True).version
         if base is not None and base.get(event.subject) != version:
             raise ConflictError(event.subject, base.get(event.subject), version)
-        requests = _since(project, event)
-        if reason := next(filter(None, map(why_not_at_once, requests)), ""):
-            raise StateError(reason)
+        requests = _to_take_back(project, event)
         return [revert_at_once(actor, request) for request in requests]
+
+
+def why_not_restored_at_once(project: Project, event: Event) -> str:
+    """What `restore_at_once` would refuse with, whoever asks; empty where nothing stands in its way."""
+    try:
+        _subject(project, event)
+        _to_take_back(project, event)
+    except StateError as error:
+        return str(error)
+    return ""
+
+
+def _to_take_back(project: Project, event: Event) -> list[ChangeRequest]:
+    """The requests that put there what came after an event, the last one first. Raises `StateError`."""
+    found = []
+    # Not further than to the first that cannot be: of what is older than a day nothing can.
+    for request in _since(project, event):
+        if reason := why_not_at_once(request):
+            raise StateError(reason)
+        found.append(request)
+    if not found:
+        name = Subject.parse(event.subject).words(begins=True)
+        raise StateError(f"{name}: this version stands there now; there is nothing to restore.")
+    return found
 
 
 def _subject(project: Project, event: Event) -> Subject:
@@ -54,13 +76,12 @@ def _subject(project: Project, event: Event) -> Subject:
     return subject
 
 
-def _since(project: Project, event: Event) -> list[ChangeRequest]:
-    """The requests that put there what came after an event, the last one first. Raises `StateError`."""
+def _since(project: Project, event: Event) -> Iterator[ChangeRequest]:
+    """The requests since, where each is of this subject alone. Raises `StateError` at one that is not."""
     name = Subject.parse(event.subject).words(begins=True)
     if event.log_id != current_log().pk:
         raise StateError("That was under an earlier ledger. Ask for the version; it is reviewed.")
     later = Event.objects.filter(subject=event.subject, log=event.log_id, index__gt=event.index)
-    found = []
     for each in later.order_by("-index"):
         named = json.loads(each.line)["data"].get("change_request")
         if named is None:
@@ -77,7 +98,4 @@ def _since(project: Project, event: Event) -> list[ChangeRequest]:
                 f"{named['id']}, which changed it since, changed more than this. Take that back as a whole first, "
                 "or ask for the version; it is reviewed."
             )
-        found.append(request)
-    if not found:
-        raise StateError(f"{name}: this version stands there now; there is nothing to restore.")
-    return found
+        yield request

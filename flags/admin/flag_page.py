@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from access.admin.pages import Page
 from access.limits import Touched
-from access.permissions import display_names, reach
+from access.permissions import display_names, reach_of
 from approvals.admin.pending import Pending, open_by_subject
 from approvals.expectations import outcomes
 from approvals.explain import Behind, changes_behind
@@ -135,13 +135,13 @@ class FlagTab(Page):
         found = []
         for cell in cells:
             touched = touched_flag(self.flag, cell.environment)
-            can_ask = not self.flag.archived and self._asks(touched)
+            can_ask = not self.flag.archived and self._asks([touched])
             configuration = cell.configuration
             found.append(
                 Card(
                     cell,
                     can_ask,
-                    cell.is_on and self._kills(touched),
+                    cell.is_on and self._kills([touched]),
                     can_ask and configuration is not None and cell is not self.cells[-1],
                     behind.get(configuration.change_id) if configuration else None,
                     emergencies.get(str(cell.subject)) if cell.is_killed else None,
@@ -172,22 +172,22 @@ class FlagTab(Page):
         return [str(self.flag.subject), str(expectations), *self.subjects(self.environments)]
 
     @cached_property
-    def _asks(self) -> Callable[[Touched], bool]:
+    def _asks(self) -> Callable[[Collection[Touched]], bool]:
         return self._reach("change.propose")
 
     @cached_property
-    def _kills(self) -> Callable[[Touched], bool]:
+    def _kills(self) -> Callable[[Collection[Touched]], bool]:
         return self._reach("flag.kill")
 
-    def _reach(self, verb: str) -> Callable[[Touched], bool]:
-        return reach(self.actor, verb, self.project) if self.holds(verb) else lambda _touched: False
+    def _reach(self, verb: str) -> Callable[[Collection[Touched]], bool]:
+        return reach_of(self.actor, verb, self.project) if self.holds(verb) else lambda _touched: False
 
     @property
     def _can_kill_everywhere(self) -> bool:
         """Whether it is on anywhere, and the actor may kill it wherever something could be killed."""
         standing = [cell for cell in self.cells if cell.configuration and not cell.is_killed]
         return any(cell.is_on for cell in standing) and all(
-            self._kills(touched_flag(self.flag, cell.environment)) for cell in standing
+            self._kills([touched_flag(self.flag, cell.environment)]) for cell in standing
         )
 
     def _tabs(self) -> Iterable[Tab]:

@@ -8,6 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from access import grants
+from access.limits import Limits
 from tests.cast import ON, Cast
 from tests.ui.conftest import Browser, ten_thousand_flags
 
@@ -56,11 +58,35 @@ def test_verbs_are_offered_to_whom_they_are_and_no_others(cast: Cast, browser: B
     cast.flag()
     assert "New flag" in found(browser, "author", "new")["What to do"]
     assert "What to do" not in found(browser, "viewer", "new")
-    assert found(browser, "on_call", "kill ban") == {"What to do": ["Kill banner"]}
+    assert found(browser, "on_call", "kill ban") == {"What to do": ["Kill banner everywhere"]}
     assert "Kill banner" not in str(found(browser, "author", "kill ban"))
     assert found(browser, "on_call", "ki")["What to do"] == ["Kill a flag …"]
     assert "Export evidence" in str(found(browser, "auditor", "evid"))
     assert "Export evidence" not in str(found(browser, "author", "evid"))
+
+
+def test_a_kill_is_offered_for_each_environment_where_the_flag_is_on_and_the_role_reaches(
+    cast: Cast, browser: Browser
+) -> None:
+    cast.flag()
+    for environment in ("development", "production"):
+        request = cast.propose(ON, environment=environment)
+        if request.is_open:
+            cast.approve(request)
+    assert found(browser, "on_call", "kill banner") == {
+        "What to do": [
+            "Kill banner in Production",
+            "Kill banner in Development",
+            "Kill banner everywhere",
+        ]
+    }
+    shown = browser("on_call").get(f"{FIND}?q=kill+banner").content.decode()
+    assert 'href="/admin/p/shop/flags/banner/in/production/kill/?next=/admin/p/shop/flags/banner/"' in shown
+    assert "everyone" in shown, "what is served there now, in numbers"
+
+    root, member = cast.actor("root"), cast.users["on_call"].pseudonym
+    grants.grant(root, cast.project, member, "on-call", limits=Limits(frozenset({"development"})))
+    assert found(browser, "on_call", "kill banner") == {"What to do": ["Kill banner in Development"]}
 
 
 def test_what_is_called_so_comes_before_what_only_has_it_in_it(cast: Cast, browser: Browser) -> None:

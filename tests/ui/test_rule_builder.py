@@ -38,6 +38,48 @@ def text(answer: Any) -> str:
     return " ".join(answer.content.decode().split())
 
 
+def test_two_people_who_each_add_a_rule_at_once_lose_neither(cast: Cast, browser: Browser) -> None:
+    cast.flag()
+    cast.propose(ON, environment="development")
+    mine = {**GERMANS["rules"][0], "id": "mine", "serve": {"variant": "on"}}
+    browser("author").post(RULES, asked(GERMANS, 1))
+    answer = browser("administrator").post(RULES, asked({**ON, "rules": [mine]}, 1))
+    assert answer.status_code == 409
+    assert "Somebody changed this while you looked. Nothing was overwritten." in text(answer)
+    assert "both changes are put together below" in text(answer)
+    both = json.loads(answer.context["form"]["document"].value())
+    assert [rule["id"] for rule in both["rules"]] == ["germans", "mine"]
+    assert browser("administrator").post(RULES, asked(both, 2)).status_code == 302
+    assert FlagConfiguration.objects.get(environment=cast.development).document == both
+
+
+def test_who_changed_the_same_as_somebody_else_sees_both_and_keeps_what_they_typed(
+    cast: Cast, browser: Browser
+) -> None:
+    cast.flag()
+    cast.propose(GERMANS, environment="development")
+    (rule,) = GERMANS["rules"]
+    theirs, mine = (
+        {**GERMANS, "rules": [{**rule, "id": "germans", "constraints": each}]}
+        for each in ([{**rule["constraints"][0], "values": [land]}] for land in ("AT", "CH"))
+    )
+    browser("author").post(RULES, asked(theirs, 1))
+    answer = browser("administrator").post(RULES, asked(mine, 1))
+    assert answer.status_code == 409
+    assert json.loads(answer.context["form"]["document"].value()) == mine
+    assert "Where both changed the same, yours stands below" in text(answer)
+    (member,) = answer.context["conflict"]["members"]
+    assert (member["pointer"], member["collides"]) == ("/rules/germans", True)
+    assert '"AT"' in member["now"]
+    assert '"CH"' in member["proposed"]
+
+    # What cannot be put together, because it is no document, stays as it was typed.
+    broken = {**GERMANS, "rules": [{}]}
+    answer = browser("administrator").post(RULES, asked(broken, 1))
+    assert answer.status_code == 409
+    assert json.loads(answer.context["form"]["document"].value()) == broken
+
+
 def test_rules_are_proposed_through_the_gate(cast: Cast, browser: Browser) -> None:
     cast.flag()
     assert browser("author").post(RULES, asked(GERMANS)).status_code == 302

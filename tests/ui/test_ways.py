@@ -10,9 +10,11 @@ import pytest
 from django.http import HttpResponse
 from django.utils import timezone
 
+from approvals import workflow
 from approvals.models import ChangeRequest, Emergency
 from audit.models import Event
 from flags.models import Flag, FlagConfiguration
+from flags.subjects import Subject
 from tests.cast import OFF, ON, Cast, split
 from tests.ui.conftest import Browser
 
@@ -94,6 +96,19 @@ def test_an_earlier_version_is_restored_from_the_flags_history(shop: Cast, brows
     author.post(page, {**WHY, "base": 2})
     approve_latest(shop)
     assert standing() == ON
+
+
+def test_what_cannot_be_restored_at_once_is_not_offered_and_the_page_says_why(
+    shop: Cast, browser: Browser
+) -> None:
+    workflow.kill(shop.actor("on_call"), Subject.parse(shop.subject()), shop.project)
+    event = Event.objects.filter(subject=shop.subject(), change_id__gt="").latest("index")
+    shown = browser("on_call").get(f"/admin/p/shop/restore/{event.pk}/").content.decode()
+    assert "Undoing a kill is an ordinary change; ask for it." in shown
+    assert 'name="at-once"' not in shown
+    assert (
+        "Undoing a kill" not in browser("author").get(f"/admin/p/shop/restore/{event.pk}/").content.decode()
+    )
 
 
 def test_on_call_restores_an_earlier_version_at_once(shop: Cast, browser: Browser) -> None:
