@@ -153,7 +153,7 @@ def only_first_grows(before: Weights, after: Weights) -> bool:
     return all(now == after[0][0] for was, now, _ in _overlaps(before, after) if was != now)
 
 
-def step(before: Weights, after: Weights) -> str:
+def step_words(before: Weights, after: Weights) -> str:
     """What going from one split to the next does to people: `20 % newly get *on*; nobody else changes`."""
     share = moved(before, after)
     if share == 0:

@@ -51,7 +51,7 @@ class Coming:
 def coming(project: Project, start: datetime, end: datetime) -> list[Coming]:
     """All that happens from `start` up to but not including `end`, in its order; of freezes what touches that.
 
-    Five queries, whatever there is. The plans' and requests' `flag` and `environments` are there with them.
+    Six queries, whatever there is. The plans' and requests' `flag` and `environments` are there with them.
     """
     found = [*_requests(project, start, end), *_stages(project, start, end)]
     found += _flags(project, start, end)
@@ -64,23 +64,15 @@ def coming(project: Project, start: datetime, end: datetime) -> list[Coming]:
 
 
 def _flags(project: Project, start: datetime, end: datetime) -> list[Coming]:
-    wakes_at = Cast(
-        KT("hibernation__wake_at"), TextField()
-    )  # as `timestamp` writes it, so that texts sort as times
-    rows = (
-        Flag.objects.filter(project=project, archived=False)
-        .alias(wakes_at=wakes_at)
-        .filter(
-            Q(expires_at__gte=start, expires_at__lt=end)
-            | Q(wakes_at__gte=timestamp(start), wakes_at__lt=timestamp(end))
-        )
-        .order_by("expires_at", "key")
-    )
-    found = []
-    for flag in rows[: 2 * MOST]:
-        moments = {Kind.EXPIRY: flag.expires_at, Kind.WAKE: read_moment(flag.hibernation.get("wake_at"))}
-        found += [Coming(at, kind, flag) for kind, at in moments.items() if at and start <= at < end]
-    return found
+    flags = Flag.objects.filter(project=project, archived=False)
+    expiring = flags.filter(expires_at__gte=start, expires_at__lt=end).order_by("expires_at", "key")
+    # As `timestamp` writes it, so that texts sort as times.
+    asleep = flags.alias(wakes_at=Cast(KT("hibernation__wake_at"), TextField()))
+    waking = asleep.filter(wakes_at__gte=timestamp(start), wakes_at__lt=timestamp(end))
+    found = [(flag.expires_at, Kind.EXPIRY, flag) for flag in expiring[:MOST]]
+    for flag in waking.order_by("wakes_at", "key")[:MOST]:
+        found.append((read_moment(flag.hibernation["wake_at"]), Kind.WAKE, flag))
+    return [Coming(at, kind, flag) for at, kind, flag in found if at is not None]
 
 
 def _requests(project: Project, start: datetime, end: datetime) -> list[Coming]:

@@ -15,22 +15,27 @@ const OF_TYPE = {
 const OPERATORS = [...TEXT, "gt", "gte", "lt", "lte", ...SEMVER, "before", "after", "ip_in", "includes", "exists"];
 const NUMERIC = ["gt", "gte", "lt", "lte"];
 
+// Whether rows can show them: what they say is the server's to judge, their form is not.
+window.areConstraints = (found) =>
+  Array.isArray(found) &&
+  found.every(
+    (each) =>
+      each !== null &&
+      typeof each === "object" &&
+      !Array.isArray(each) &&
+      (Array.isArray(each.values) || (each.values === undefined && each.operator !== "in_segment")),
+  );
+
 // Of a component that has `known` and `words`.
 window.countersignConstraints = {
+  ...window.countersignJsonRows,
   problem: null,
 
-  // Listens to what the preview says of the document, and asks before what was edited is left behind.
+  // What the preview says of the document, as one types.
   attend(form) {
-    const fields = [...form.querySelectorAll("textarea:not([name=context])")];
-    const opened = fields.map((field) => field.value);
     const effect = form.querySelector("[data-effect]");
     new MutationObserver(() => this.listen(effect)).observe(effect, { childList: true });
     this.listen(effect);
-    let sent = false;
-    form.addEventListener("submit", () => (sent = true));
-    window.addEventListener("beforeunload", (event) => {
-      if (!sent && fields.some((field, index) => field.value !== opened[index])) event.preventDefault();
-    });
   },
 
   listen(effect) {
@@ -48,15 +53,16 @@ window.countersignConstraints = {
     return below(path) && !except.some((part) => below(path + part)) ? this.problem.reason : "";
   },
 
-  focus(selector) {
-    this.$nextTick(() => document.querySelector(selector)?.focus());
-  },
-
   emptyConstraint: () => ({ attribute: "", operator: "in", values: [] }),
 
   // Without the members that writers leave out.
   tidy(constraint) {
     for (const name of ["negate", "missing"]) if (!constraint[name]) delete constraint[name];
+  },
+
+  removeConstraint(constraints, index, rule) {
+    constraints.splice(index, 1);
+    this.focus(`#rule-${rule} [data-add]`);
   },
 
   operators(constraint) {

@@ -5,8 +5,6 @@
 const TOTAL = 100000; // what a split's weights add up to, so that 0.001 % can be said
 
 document.addEventListener("alpine:init", () => {
-  // The document as it was last read or written, so that reading it does not write it.
-  let shown = "";
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
   window.Alpine.data("rules", () => ({
@@ -14,7 +12,6 @@ document.addEventListener("alpine:init", () => {
     known: read("rules-known"),
     words: read("rules-words"),
     doc: { default: {} },
-    broken: false,
     dragged: null,
     said: "",
     // Variants of the project's flags, as far as they were asked for; and the keys that are offered.
@@ -22,39 +19,35 @@ document.addEventListener("alpine:init", () => {
     offered: [],
 
     init() {
-      const field = this.field();
-      this.read(field.value);
-      if (!field.form) return; // whoever may only look
-      field.addEventListener("input", (event) => event.isTrusted && this.read(field.value));
-      // Brought back after a session that ended.
-      field.addEventListener("change", (event) => event.isTrusted || this.read(field.value));
-      this.$watch("doc", () => this.write());
-      this.attend(field.form);
+      const field = document.getElementById("id_document");
+      this.follow(field, "doc");
+      if (field.form) this.attend(field.form);
     },
 
-    field: () => document.getElementById("id_document"),
+    fits(found) {
+      const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+      const { rules = [], prerequisites = [], targets = {} } = found ?? {};
+      const isServed = (serve) => isObject(serve) && (!serve.split || Array.isArray(serve.split.weights));
+      return (
+        isObject(found) &&
+        isServed(found.default) &&
+        Array.isArray(rules) &&
+        rules.every((rule) => isObject(rule) && isServed(rule.serve ?? {}) && window.areConstraints(rule.constraints ?? [])) &&
+        isObject(targets) &&
+        Object.values(targets).every(Array.isArray) &&
+        Array.isArray(prerequisites) &&
+        prerequisites.every((each) => isObject(each) && Array.isArray(each.variants))
+      );
+    },
 
-    // JSON to rows. What is no object cannot be shown as rows: they wait until it is one again.
-    read(text) {
-      let found = null;
-      try {
-        found = JSON.parse(text);
-      } catch {
-        // The server says where it is wrong.
-      }
-      this.broken = !found || typeof found !== "object" || Array.isArray(found) || typeof found.default !== "object";
-      if (this.broken) return;
-      shown = JSON.stringify(found);
+    draw(found) {
       this.doc = found;
       for (const { flag } of this.needs) if (!this.flags[flag]) this.look(flag);
     },
 
-    // Rows to JSON, without the members that writers leave out.
-    write() {
-      const whole = JSON.stringify(this.doc);
-      if (whole === shown) return; // what was typed as JSON stays as it was typed
-      shown = whole;
-      const tidy = JSON.parse(whole);
+    // Without the members that writers leave out.
+    text() {
+      const tidy = JSON.parse(JSON.stringify(this.doc));
       for (const rule of tidy.rules || []) {
         for (const constraint of rule.constraints || []) this.tidy(constraint);
       }
@@ -62,10 +55,7 @@ document.addEventListener("alpine:init", () => {
         if (tidy[name] && !Object.keys(tidy[name]).length) delete tidy[name];
       }
       if (tidy.off === null) delete tidy.off;
-      const text = JSON.stringify(tidy, null, 2);
-      if (text === this.field().value) return;
-      this.field().value = text;
-      this.field().dispatchEvent(new Event("input", { bubbles: true }));
+      return JSON.stringify(tidy, null, 2);
     },
 
     get needs() {

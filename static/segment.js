@@ -1,50 +1,31 @@
-// A segment's rules as rows, written into the form's JSON field.
+// A segment's rules as rows.
 "use strict";
 
 document.addEventListener("alpine:init", () => {
-  // The rules as they were last read or written, so that reading them does not write them.
-  let shown = "";
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const areRows = (found) =>
-    Array.isArray(found) &&
-    found.every((rule) => Array.isArray(rule) && rule.every((each) => each && typeof each === "object"));
 
   window.Alpine.data("segment", () => ({
     ...window.countersignConstraints,
     known: read("rules-known"),
     words: read("rules-words"),
     rules: [],
-    broken: false,
 
     init() {
       const field = document.getElementById("id_rules");
-      this.read(field.value);
-      field.addEventListener("input", (event) => event.isTrusted && this.read(field.value));
-      this.$watch("rules", () => this.write(field));
+      this.follow(field, "rules", () => "[]");
       this.attend(field.form);
     },
 
-    read(text) {
-      let found = [];
-      try {
-        found = JSON.parse(text || "[]");
-      } catch {
-        found = null; // the server says where it is wrong
-      }
-      this.broken = !areRows(found);
-      if (this.broken) return;
-      shown = JSON.stringify(found);
+    fits: (found) => Array.isArray(found) && found.every(window.areConstraints),
+
+    draw(found) {
       this.rules = found;
     },
 
-    write(field) {
-      const whole = JSON.stringify(this.rules);
-      if (whole === shown) return; // what was typed as JSON stays as it was typed
-      shown = whole;
-      const tidy = JSON.parse(whole);
+    text() {
+      const tidy = JSON.parse(JSON.stringify(this.rules));
       for (const constraint of tidy.flat()) this.tidy(constraint);
-      field.value = tidy.length ? JSON.stringify(tidy, null, 2) : "";
-      field.dispatchEvent(new Event("input", { bubbles: true }));
+      return tidy.length ? JSON.stringify(tidy, null, 2) : "";
     },
 
     addRule() {

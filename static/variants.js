@@ -6,41 +6,43 @@ document.addEventListener("alpine:init", () => {
   const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
   window.Alpine.data("variants", () => ({
+    ...window.countersignJsonRows,
     usual: read("variants-usual"),
     words: read("variants-words"),
     type: "boolean",
     rows: [],
-    broken: false,
-    // What the field holds, so that reading it does not write it.
-    shown: "",
 
     init() {
       const field = this.$root.querySelector("textarea[name=variants]");
-      const type = field.form.elements.type;
-      this.type = type?.value ?? this.$root.dataset.type;
-      this.read(field.value || JSON.stringify(this.usual[this.type]));
-      field.addEventListener("input", (event) => event.isTrusted && this.read(field.value));
-      type?.addEventListener("change", () => this.turnInto(type.value));
-      this.$watch("rows", () => this.write(field));
+      this.type = this.$root.dataset.type;
+      const chosen = field.form.elements.type;
+      if (chosen) {
+        this.type = chosen.value;
+        chosen.addEventListener("change", () => this.turnInto(chosen.value));
+      }
+      this.follow(field, "rows", () => JSON.stringify(this.usual[this.type]));
     },
 
-    read(text) {
-      let found = null;
-      try {
-        found = JSON.parse(text);
-      } catch {
-        // The server says where it is wrong.
-      }
-      this.broken = !found || typeof found !== "object" || Array.isArray(found);
-      this.shown = JSON.stringify(found);
-      this.rows = this.broken ? [] : this.rowsOf(found);
+    fits: (found) => found !== null && typeof found === "object" && !Array.isArray(found),
+
+    draw(found) {
+      this.rows = this.rowsOf(found);
+    },
+
+    // Also what is wrong: a name that stands twice, a value of another type. The server refuses it by name.
+    text() {
+      const members = this.rows.map(({ name, text }) => {
+        const value = this.parsed(text);
+        return `${JSON.stringify(name)}: ${JSON.stringify(value === undefined ? text : value)}`;
+      });
+      return `{\n  ${members.join(",\n  ")}\n}`;
     },
 
     rowsOf: (variants) =>
-      Object.entries(variants).map(([name, value]) => ({
-        name,
-        text: typeof value === "string" ? value : JSON.stringify(value),
-      })),
+      Object.entries(variants).map(([name, value]) => {
+        const text = typeof value === "string" ? value : JSON.stringify(value);
+        return { name, text, isLong: text.includes("\n") };
+      }),
 
     // The value that was typed; undefined where it is none of the type.
     parsed(text) {
@@ -54,7 +56,7 @@ document.addEventListener("alpine:init", () => {
       const isOfType = {
         boolean: typeof value === "boolean",
         integer: Number.isSafeInteger(value),
-        float: typeof value === "number",
+        float: Number.isFinite(value),
         object: value !== null && typeof value === "object" && !Array.isArray(value),
       };
       return isOfType[this.type] ? value : undefined;
@@ -65,16 +67,6 @@ document.addEventListener("alpine:init", () => {
       if (!row.name) return this.words.unnamed;
       if (this.rows.filter((each) => each.name === row.name).length > 1) return this.words.twice;
       return this.parsed(row.text) === undefined ? this.words[this.type] : "";
-    },
-
-    write(field) {
-      if (this.broken) return;
-      if (this.rows.some((row) => this.wrong(row))) return; // the rows say so, and keep the form from being sent
-      const found = Object.fromEntries(this.rows.map((row) => [row.name, this.parsed(row.text)]));
-      if (JSON.stringify(found) === this.shown) return;
-      this.shown = JSON.stringify(found);
-      field.value = JSON.stringify(found, null, 2);
-      field.dispatchEvent(new Event("input", { bubbles: true }));
     },
 
     // Another type brings its usual variants along, unless somebody wrote their own.

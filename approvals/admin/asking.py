@@ -22,6 +22,7 @@ from approvals.workflow import LONGEST_CONFIRMATION, SHORTEST_CONFIRMATION, Inva
 
 # The second button of every form that asks for a change (`countersign/add_to_draft.html`).
 TO_DRAFT = "to-draft"
+DRAFT_CHANGED = _("Your draft changed meanwhile, in another window. This starts from how it is now.")
 SOON, AT, BY_HAND = "soon", "at", "by-hand"
 # What the database holds as a version; a larger one was never shown by a page.
 LARGEST_VERSION = 2**31 - 1
@@ -183,8 +184,17 @@ class AskForm(WhyForm):
         return options
 
 
-def into_draft(page: Page, subject: str, after: Any, base: int, back: str) -> HttpResponse:
-    """Add what a form makes to the draft of whoever filled it in, say so, and go back. Raises as `collect`."""
+def into_draft(
+    page: Page, subject: str, after: Any, base: int, back: str, *, mark: str | None = None
+) -> HttpResponse:
+    """Add what a form makes to the draft of whoever filled it in, say so, and go back. Raises as `collect`.
+
+    `mark`: of the edit that the form started from (`drafting.mark_of`); where another stands there by now,
+    nothing is added, and the form is opened again.
+    """
+    if mark is not None and mark != drafting.mark_of(drafting.edit_of(page.actor, page.project, subject)):
+        page.complain(DRAFT_CHANGED)
+        return page.leave(page.request.path)
     if drafting.collect(page.actor, page.project, [{"subject": subject, "after": after}], {subject: base}):
         page.say(_("Added to your draft. Nobody was asked yet, and nothing changed."))
     else:

@@ -21,7 +21,7 @@ from approvals.freezes.wording import told
 
 
 class CalendarPage(Page):
-    """One month in one zone. Five queries for all that is on it."""
+    """One month in one zone. Six queries for all that is on it."""
 
     template = "countersign/calendar.html"
     title = _("Calendar")

@@ -1,35 +1,25 @@
-"""What the rows of constraints offer and say, and the context that somebody types to try them."""
+"""What the rows of constraints offer and say."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from approvals.admin.asking import read_json
 from flags.models import FlagConfiguration, Project, Segment
 
 # What is offered for a name or a value: from the latest documents, not from ten thousand of them.
 LATEST = 100
 MOST_VALUES = 50
-MOST_OFFERED = 16
-_BEGINNINGS: dict[str, Any] = {
-    "number": 0,
-    "boolean": True,
-    "version": "1.0.0",
-    "time": "2026-01-01T00:00:00Z",
-    "address": "192.0.2.1",
-}
+MOST_ATTRIBUTES = 200
+LONGEST_VALUE = 200
 
 
-def seen_attributes(project: Project, expected: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def seen_attributes(project: Project, contexts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Attributes that this project's documents speak of, each with the type and some of its values.
 
-    `expected`: expectations whose contexts speak too. Two queries.
+    `contexts`: those of expectations, which speak too. Two queries.
     """
     found: dict[str, dict[str, Any]] = {}
     segments = Segment.objects.filter(project=project).order_by("-pk")[:LATEST]
@@ -42,35 +32,12 @@ def seen_attributes(project: Project, expected: Iterable[Mapping[str, Any]]) -> 
     for constraint in (each for constraints in lists for each in constraints):
         if constraint["attribute"]:
             _note(found, constraint["attribute"], constraint.get("values", ()), constraint["operator"])
-    for entry in expected:
-        for name, value in entry["context"].items():
+    for context in contexts:
+        for name, value in context.items():
             many = isinstance(value, list)
             _note(found, name, value if many else [value], "includes" if many else "")
     found.setdefault("targetingKey", {"type": "string", "values": []})
     return dict(sorted(found.items()))
-
-
-def examples(seen: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """For a context that somebody types: each attribute with a value to begin with, as JSON."""
-    found = []
-    for name, known in seen.items():
-        value = known["values"][0] if known["values"] else _BEGINNINGS.get(known["type"], "")
-        found.append((name, json.dumps([value] if known["type"] == "array" else value, ensure_ascii=False)))
-    return found[:MOST_OFFERED]
-
-
-def typed_context(request: HttpRequest) -> tuple[Mapping[str, Any] | None, str]:
-    """The context that somebody typed to try, or what is wrong with it."""
-    text = request.POST.get("context", "").strip()
-    if not text:
-        return None, ""
-    try:
-        context = read_json(text)
-    except ValidationError as error:
-        return None, " ".join(error.messages)
-    if not isinstance(context, dict):
-        return None, str(_('This must be a JSON object such as {"targetingKey": "customer-1"}.'))
-    return context, ""
 
 
 _TYPES = {
@@ -83,13 +50,15 @@ _TYPES = {
 
 
 def _note(found: dict[str, dict[str, Any]], name: str, values: Iterable[Any], operator: str) -> None:
+    if name not in found and len(found) >= MOST_ATTRIBUTES:
+        return
     known = found.setdefault(name, {"type": "", "values": []})
     if operator.startswith("semver"):
         known["type"] = "version"
     elif operator in _TYPES:
         known["type"] = _TYPES[operator]
     for value in values:
-        if isinstance(value, dict | list):
+        if value is None or isinstance(value, dict | list) or len(str(value)) > LONGEST_VALUE:
             continue
         if not known["type"]:
             known["type"] = {bool: "boolean", str: "string"}.get(type(value), "number")

@@ -96,7 +96,7 @@ class ExpectationsPage(FlagTab):
         return self._show(flag, forms_shown, WhyForm(needs=Requirements()), base)
 
     def post(self, request: HttpRequest, project: str, key: str) -> HttpResponse:
-        flag, _row = self._find()
+        flag, row = self._find()
         entries = self._formset(flag, request.POST, [])
         why = WhyForm(request.POST, needs=Requirements())
         sent = request.POST.get("base", "")
@@ -108,9 +108,8 @@ class ExpectationsPage(FlagTab):
         subject = str(Subject("expectations", self.project.key, flag.key))
         try:
             if why.goes_to_draft:
-                return into_draft(
-                    self, subject, after, base, reverse("admin:expectations", args=[project, key])
-                )
+                back = reverse("admin:expectations", args=[project, key])
+                return into_draft(self, subject, after, base, back, mark=request.POST.get("draft", ""))
             made = change_once(
                 self.actor,
                 self.project,
@@ -121,11 +120,14 @@ class ExpectationsPage(FlagTab):
                 base={subject: base},
             )
         except ConflictError:
-            why.add_error(
-                None,
-                _("Somebody changed them meanwhile. Nothing was overwritten: open this page again to see."),
-            )
-            return self._show(flag, entries, why, base, 409)
+            seen = row.history.filter(version=base).first() if row else None
+            conflict = {
+                "effects": wording.expectation_effects(
+                    flag.key, seen.document if seen else None, row.document if row else None
+                ),
+                "seen": base,
+            }
+            return self._show(flag, entries, why, row.version if row else 0, 409, conflict=conflict)
         except BlockedError as error:
             why.add_error(None, str(error))
             return self._show(flag, entries, why, base, 409)
@@ -172,7 +174,13 @@ class ExpectationsPage(FlagTab):
         return made
 
     def _show(
-        self, flag: Flag, entries: BaseFormSet[ExpectationForm], why: WhyForm, base: int, status: int = 200
+        self,
+        flag: Flag,
+        entries: BaseFormSet[ExpectationForm],
+        why: WhyForm,
+        base: int,
+        status: int = 200,
+        **more: Any,
     ) -> HttpResponse:
         can_ask = self.holds("change.propose") and not flag.archived
         edit = self._drafted(flag)
@@ -183,7 +191,9 @@ class ExpectationsPage(FlagTab):
             form=why,
             base=base,
             drafted="; ".join(wording.expectation_effects(flag.key, edit.before, edit.after)) if edit else "",
+            draft_mark=drafting.mark_of(edit),
             outcomes=list(outcomes(Resulting(self.project), [flag.key])),
             can_ask=can_ask,
             helpers=[] if can_ask or flag.archived else holders(self.project, "change.propose"),
+            **more,
         )

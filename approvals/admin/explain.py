@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page
 from access.permissions import display_names
 from approvals.admin.asking import read_json
-from approvals.admin.constraint_rows import examples, seen_attributes
+from approvals.admin.constraint_rows import seen_attributes
+from approvals.admin.contexts import examples
 from approvals.explain import Explanation, explain
 from flags.models import Environment, Flag
 

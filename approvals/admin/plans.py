@@ -17,7 +17,7 @@ from approvals import rollout_templates, rollouts
 from approvals.admin.asking import place_error
 from approvals.admin.plan_form import PlanForm
 from approvals.admin.switch import ConfigurationPage
-from approvals.advice import step
+from approvals.advice import step_words
 from approvals.models import ChangeRequest
 from approvals.policies import requirements, touched_flag
 from approvals.workflow import ConflictError, GateError, InvalidError
@@ -246,7 +246,7 @@ def _stages(plan: RolloutPlan, started: datetime | None) -> list[dict[str, Any]]
             {
                 "number": number,
                 "share": stage.words,
-                "step": step(before.weights, stage.weights)
+                "step": step_words(before.weights, stage.weights)
                 if before and before.weights and stage.weights
                 else "",
                 # A cohort is no share of everyone that could be drawn.
@@ -259,5 +259,5 @@ def _stages(plan: RolloutPlan, started: datetime | None) -> list[dict[str, Any]]
                 "is_estimate": state == "later",
             }
         )
-        before = stage
+        before = stage if stage.weights else before
     return found

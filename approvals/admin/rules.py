@@ -14,7 +14,8 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from approvals.admin.constraint_rows import examples, row_words, seen_attributes, typed_context
+from approvals.admin.constraint_rows import row_words, seen_attributes
+from approvals.admin.contexts import examples, typed_context
 from approvals.admin.switch import SwitchForm, SwitchPage
 from approvals.explain import unsigned
 from approvals.resulting import Resulting
@@ -65,7 +66,7 @@ class RulesPage(SwitchPage):
     form_class = RulesForm
 
     def _show(self, form: SwitchForm, status: int = 200, **more: Any) -> HttpResponse:
-        seen = seen_attributes(self.project, self._expectations())
+        seen = seen_attributes(self.project, [each["context"] for each in self._expectations()])
         return super()._show(
             form,
             status,

@@ -19,6 +19,7 @@ from approvals import drafting, workflow
 from approvals.admin.asking import (
     AT,
     BY_HAND,
+    DRAFT_CHANGED,
     LARGEST_VERSION,
     SOON,
     AskForm,
@@ -204,9 +205,7 @@ class SwitchPage(ConfigurationPage):
         if not self.holds("change.propose"):
             return self._show(self._fresh(), 403)
         if is_gone:
-            self.complain(
-                _("Your draft changed meanwhile, in another window. This starts from how it is now.")
-            )
+            self.complain(DRAFT_CHANGED)
             return self.leave(request.get_full_path())
         if not form.is_valid():
             return self._show(form, 422)

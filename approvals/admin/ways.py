@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from access.admin.pages import Page
-from approvals import archive, hibernation, promotion, rollback, workflow
+from approvals import archive, drafting, hibernation, promotion, rollback, workflow
 from approvals.admin import inbox
 from approvals.admin.asking import WhyForm, into_draft, place_error
 from approvals.effects import sentences_of
@@ -126,7 +126,8 @@ class WayPage(Page):
         try:
             if form.goes_to_draft and way.operation and not way.obstacles:
                 subject, after = way.operation
-                return into_draft(self, subject, after, form.cleaned_data["base"], way.back)
+                mark = request.POST.get("draft", "")
+                return into_draft(self, subject, after, form.cleaned_data["base"], way.back, mark=mark)
             made = self.ask(form, why)
         except InvalidError as error:
             place_error(form, error)
@@ -151,7 +152,15 @@ class WayPage(Page):
         except StateError as error:
             self.complain(error)
             return self.leave(self.home)
-        return self.show(status=status, title=way.title, way=way, form=form or self.form())
+        edit = way.operation and drafting.edit_of(self.actor, self.project, way.operation[0])
+        return self.show(
+            status=status,
+            title=way.title,
+            way=way,
+            form=form or self.form(),
+            draft_mark=drafting.mark_of(edit or None),
+            drafted=_("another change of it; adding this one takes its place.") if edit else "",
+        )
 
 
 class RevertPage(WayPage):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.api.body import Body, Text
+from access.api.body import Body, Text, Truth, Whole
 from approvals import workflow
 from approvals.api.change_shown import (
     ChangeRequestDetailSerializer,
@@ -36,7 +35,7 @@ class CommentBody(Body):
         allow_blank=True,
         help_text="The member of its document that it is about: RFC 6901.",
     )
-    parent = serializers.IntegerField(  # type: ignore[assignment]
+    parent = Whole(  # type: ignore[assignment]
         min_value=1, required=False, help_text="The number of the comment that it answers."
     )
 
@@ -44,8 +43,8 @@ class CommentBody(Body):
 class ResolveBody(Body):
     """A thread of comments, settled or not."""
 
-    comment = serializers.IntegerField(min_value=1, help_text="The number of a comment of the thread.")
-    resolved = serializers.BooleanField(default=True, help_text="False: it is open again.")
+    comment = Whole(min_value=1, help_text="The number of a comment of the thread.")
+    resolved = Truth(default=True, help_text="False: it is open again.")
 
 
 _VERDICT = OpenApiExample(

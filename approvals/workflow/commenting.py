@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from access.permissions import require
-from approvals.errors import InvalidError, StateError
+from approvals.errors import InvalidError
 from approvals.models import ChangeRequest, Review
 from approvals.workflow.reach import touched_by_request
 from approvals.workflow.request import checked_text
@@ -34,7 +34,7 @@ def comment(
         raise InvalidError("comment", "is empty")
     opener = None
     if parent is not None:
-        opener = _opener(request, parent)
+        opener = _opener(request, parent, "parent")
         # An answer is where its thread is.
         subject, pointer = opener.subject, opener.pointer
     elif subject:
@@ -57,18 +57,18 @@ def comment(
 def resolve(actor: Actor, request: ChangeRequest, number: int, *, resolved: bool = True) -> Review:
     """Say that the thread which this comment opened is settled, or that it is not after all."""
     require(actor, "change.comment", request.project, touched_by_request(request))
-    opener = _opener(request, number)
+    opener = _opener(request, number, "comment")
     opener.resolved_by, opener.resolved_at = (actor.id, timezone.now()) if resolved else ("", None)
     opener.save(update_fields=["resolved_by", "resolved_at"])
     return opener
 
 
-def _opener(request: ChangeRequest, number: int) -> Review:
-    """The comment that opened the thread of this one."""
+def _opener(request: ChangeRequest, number: int, member: str) -> Review:
+    """The comment that opened the thread of this one, which `member` names."""
     rows = request.reviews.filter(verdict=Review.Verdict.COMMENTED).select_related("parent")
     found: Review | None = rows.filter(pk=number).first()
     if found is None:
-        raise StateError(f"{request.change_id} has no such comment.")
+        raise InvalidError(member, f"is no comment on {request.change_id}; its reviews have their numbers")
     return found.parent or found
 
 

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.pages import Page, holders
 from approvals import drafting
 from approvals.admin.asking import DocumentField, WhyForm, into_draft, place_error
-from approvals.admin.constraint_rows import examples, row_words, seen_attributes, typed_context
+from approvals.admin.constraint_rows import row_words, seen_attributes
+from approvals.admin.contexts import examples, typed_context
 from approvals.admin.once import change_once
 from approvals.models import ChangeRequest
 from approvals.policies import requirements
@@ -20,7 +21,7 @@ from approvals.policy_document import Requirements
 from approvals.workflow import BlockedError, ConflictError, InvalidError
 from countersign.document import DocumentError
 from flags import personal, wording
-from flags.admin.segment_samples import expected_contexts, segment_samples, typed
+from flags.admin.segment_samples import Contexts, expected_contexts, segment_samples
 from flags.admin.segments import find
 from flags.documents import Document, check_segment, environments_using
 from flags.models import Segment, validate_key
@@ -64,13 +65,8 @@ class SegmentForm(WhyForm):
         return self._lines("excluded")
 
     @property
-    def is_clear(self) -> bool:
-        """Whether what was typed makes a document, whatever else is missing."""
-        return not set(self.errors) & {"included", "excluded", "rules"}
-
-    @property
     def document(self) -> Document:
-        """The document; clear forms only."""
+        """The document; where its three fields can be read."""
         members = {name: self.cleaned_data[name] for name in ("included", "excluded", "rules")}
         return {name: value for name, value in members.items() if value not in (None, [])}
 
@@ -89,43 +85,44 @@ class _SegmentFormPage(Page):
     template = "countersign/segment_form.html"
     effect_template = "countersign/segment_effect.html"
 
+    # What an unsent form starts from: one's draft, or what stands there.
+    started: Document | None = None
+
     def _show_form(
         self, form: SegmentForm, segment: Segment | None, status: int = 200, **more: Any
     ) -> HttpResponse:
         contexts = expected_contexts(self.project)
-        expected = [{"context": context} for _sentence, context in contexts.values()]
-        seen = seen_attributes(self.project, expected)
+        seen = seen_attributes(self.project, [context for _sentence, context in contexts.values()])
         return self.show(
             status=status,
             form=form,
             segment=segment,
             known={"attributes": seen, "segments": []},
             examples=examples(seen),
-            words={**row_words(), "or": str(_("or")), "rule": str(_("Rule %n"))},
+            words={**row_words(), "rule": str(_("Rule %n"))},
             context_typed=self.request.POST.get("context", ""),
-            **self._effect(form, segment),
+            **self._effect(form, segment, contexts),
             **more,
         )
 
     def _preview(self, form: SegmentForm, segment: Segment | None) -> HttpResponse:
-        return self.show(self.effect_template, **self._effect(form, segment))
+        return self.show(self.effect_template, **self._effect(form, segment, expected_contexts(self.project)))
 
-    def _effect(self, form: SegmentForm, segment: Segment | None) -> dict[str, Any]:
+    def _effect(self, form: SegmentForm, segment: Segment | None, contexts: Contexts) -> dict[str, Any]:
         """Who is in it now and then, in words and by contexts; or what is wrong, and with which member."""
         before: Document | None = segment.document if segment else None
-        after = before or {}
+        after = self.started or before or {}
         if form.is_bound:
             form.is_valid()
-            if not form.is_clear:
-                return {}
+            for name in ("included", "excluded", "rules"):
+                if name in form.errors:
+                    return {"problem": {"member": name, "reason": " ".join(map(str, form.errors[name]))}}
             after = form.document
-        typed_in, wrong = typed_context(self.request)
-        contexts = {**expected_contexts(self.project)}
-        if typed_in is not None:
-            contexts = {**typed(str(_("The context you typed")), typed_in), **contexts}
+        context, wrong = typed_context(self.request)
+        typed = None if context is None else (str(_("The context you typed")), context)
         try:
             check_segment(segment.key if segment else "new", after)
-            samples = segment_samples(contexts, before, after)
+            samples = segment_samples(contexts, before, after, typed=typed)
         except DocumentError as error:
             return {"problem": {"member": error.member, "reason": error.reason}, "context_wrong": wrong}
         return {
@@ -235,6 +232,7 @@ class EditSegmentPage(_SegmentFormPage):
 
     def _form(self, segment: Segment, data: Any) -> SegmentForm:
         self.edit = drafting.edit_of(self.actor, self.project, segment.ledger_subject)
+        self.started = self.edit.after if self.edit else None
         document = self.edit.after if self.edit else segment.document
         initial = {
             "included": "\n".join(document.get("included", ())),

@@ -176,7 +176,8 @@ def test_a_comment_names_the_member_it_is_about_and_is_answered(api: Api) -> Non
         api.post("reviewer", resolve, {"comment": settled["number"], "resolved": False}).body["resolved_at"]
         is None
     )
-    assert api.post("author", resolve, {"comment": 999_999}).status == 409
+    assert api.post("author", resolve, {"comment": 999_999}).status == 422
+    assert api.post("author", resolve, {"comment": settled["number"], "resolved": "no"}).status == 400
     refused = api.post("author", address, {"comment": "Here?", **about, "pointer": "/nothing"})
     assert (refused.status, refused.body["member"]) == (422, "pointer")
 

@@ -18,7 +18,8 @@ def test_the_page_shows_the_declaration_as_it_is() -> None:
 
 
 def test_the_buttons_and_addresses_that_it_names_are_there() -> None:
-    template = (ROOT / "templates" / "countersign" / "request.html").read_text(encoding="utf-8")
+    pages = ROOT / "templates" / "countersign"
+    template = "".join((pages / name).read_text("utf-8") for name in ("request.html", "thread_verbs.html"))
     doors = {(door.method, door.route.partition("change-requests/")[2], door.verb) for door in API}
     for name, step in STEPS.items():
         assert f'"{step.page}"' in template, name

@@ -91,7 +91,7 @@ def test_leaving_with_unsaved_work_asks(embedded: Installation, chromium: Chromi
 def test_a_segment_is_built_of_the_same_rows(embedded: Installation, chromium: Chromium) -> None:
     with chromium.person(embedded, "mara") as page:
         page.goto("/admin/p/shop/new-segment/")
-        page.get_by_label("Key").fill("neighbours")
+        page.locator("#id_key").fill("neighbours")
         page.get_by_role("button", name="Add a rule").press("Enter")
         rule = page.locator("#rule-0")
         expect(rule.get_by_label("Attribute")).to_be_focused()
@@ -126,6 +126,8 @@ def test_variants_are_rows_of_names_and_values_of_the_type(
         expect(page.get_by_text("Another variant has this name").first).to_be_visible()
         page.get_by_role("button", name="Create flag").click()
         assert page.url.endswith("/new-flag/")  # the row keeps the form from being sent
+        page.get_by_role("button", name="Add to draft").click()
+        assert page.url.endswith("/new-flag/")
         names.nth(2).fill("green")
         page.locator(".cs-variants li").nth(2).get_by_label("Value").fill("#0a0")
         page.get_by_role("button", name="Create flag").click()

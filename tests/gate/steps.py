@@ -51,6 +51,13 @@ STEPS: Mapping[str, Step] = {
         api="POST …/comment",
         page="Add comment",
     ),
+    "resolve": Step(
+        "say that a thread of comments is settled, or open again",
+        "change.comment",
+        ANY,
+        api="POST …/resolve",
+        page="Mark as resolved",
+    ),
     "edit": Step(
         "replace it by a new revision, with a digest of its own; approvals do not carry over",
         "change.propose",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from approvals import workflow
-from approvals.advice import moved, only_first_grows, step
+from approvals.advice import moved, only_first_grows, step_words
 from approvals.models import ChangeRequest
 from approvals.workflow import Finding, InvalidError, StateError
 from flags.models import FlagConfiguration
@@ -99,9 +99,9 @@ def test_the_share_that_gets_another_variant_is_exact(
 
 def test_a_step_of_a_split_is_told_in_words() -> None:
     on = [["on", 5], ["off", 95]]
-    assert step(on, [["on", 25], ["off", 75]]) == "20 % newly get *on*; nobody else changes"
-    assert step(on, [["on", 2], ["off", 98]]) == "3 % get another variant than before"
-    assert step(on, on) == "nobody's variant changes"
+    assert step_words(on, [["on", 25], ["off", 75]]) == "20 % newly get *on*; nobody else changes"
+    assert step_words(on, [["on", 2], ["off", 98]]) == "3 % get another variant than before"
+    assert step_words(on, on) == "nobody's variant changes"
 
 
 def test_a_new_seed_deals_everyone_anew() -> None:

@@ -14,7 +14,7 @@ from access.models import Membership
 from access.permissions import ForbiddenError, service_actor, system_actor, user_actor
 from access.roles import SYSTEM, VERBS, Role
 from approvals import again, rollback, workflow
-from approvals.models import ChangeRequest
+from approvals.models import ChangeRequest, Review
 from approvals.workflow import GateError
 from approvals.workflow.lapsing import lapse_all
 from audit.actor import Actor
@@ -102,8 +102,15 @@ def review(verb: Callable[..., ChangeRequest]) -> Callable[[Actor, ChangeRequest
     return lambda actor, request: verb(actor, request, digest=request.digest)
 
 
+def resolve(actor: Actor, request: ChangeRequest) -> None:
+    made = {"change_id": request.change_id, "digest": request.digest, "reviewer": "user:somebody"}
+    opener = Review.objects.create(request=request, verdict=Review.Verdict.COMMENTED, comment="Why?", **made)
+    workflow.resolve(actor, request, opener.pk)
+
+
 CALLS: dict[str, Callable[[Actor, ChangeRequest], Any]] = {
     "comment": lambda actor, request: workflow.comment(actor, request, "Seen."),
+    "resolve": resolve,
     "edit": edit,
     "rebase": workflow.rebase,
     "withdraw": workflow.withdraw,

@@ -304,5 +304,12 @@ def test_a_promotion_and_expectations_wait_in_the_draft_too(cast: Cast, browser:
         cast.subject(),
         "project/shop/expectations/banner",
     }
+    # Neither takes the place of what is in the draft unseen.
+    promote = f"{flag}in/development/promote/"
+    assert "another change of it" in html(browser, promote)
+    for url, sent in ((promote, {"base": "0"}), (page, {**form, "e-0-sentence": "Another."})):
+        told = browser("author").post(url, {**sent, **TO_DRAFT}, follow=True).content.decode()
+        assert "Your draft changed meanwhile" in told
+    assert 'value="One."' in html(browser, page)
     assert propose(browser).status_code == 302
     assert len(ChangeRequest.objects.latest("pk").change["operations"]) == 2

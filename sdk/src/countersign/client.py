@@ -202,7 +202,7 @@ class Client:
                 by, known, decide_text, decide = answer
                 if by is not None:
                     text = context.get(by)
-                    found = known.get(text)  # which no value but a string is equal to
+                    found = known.get(text)  # by strings: another value leads nowhere
                     if found is not None:
                         return found.value  # type: ignore[no-any-return]  # a boolean flag's
                     if type(text) is str:
