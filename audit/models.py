@@ -125,6 +125,32 @@ class Checkpoint(models.Model):
         return f"{self.log.origin} at {self.size}"
 
 
+class Taking(models.Model):
+    """Somebody takes the bundle of an export: how far that is. The evidence of it is the export's event."""
+
+    class State(models.TextChoices):
+        """What became of it; one that is running and not heard of any more broke off."""
+
+        RUNNING = "running", "Running"
+        WHOLE = "whole", "Whole"
+        FAILED = "failed", "Failed"
+
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, related_name="+", db_index=False)
+    person = models.CharField(max_length=128)
+    # Entries of the ledger that were checked and sent, of how many.
+    done = models.BigIntegerField()
+    total = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=State.choices)
+    problem = models.TextField(blank=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["event", "person"], name="taking_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.total}"
+
+
 class SigningKey(models.Model):
     """A key that signs under a name, or did. Only its public half is here; each that is not retired signs."""
 

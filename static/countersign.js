@@ -310,6 +310,13 @@
     });
   });
 
+  // What was asked for a moment ago is taken at once; not again when the page is shown again.
+  window.addEventListener("load", () => {
+    if (location.hash !== "#take") return;
+    history.replaceState(null, "", location.pathname);
+    document.querySelector("[data-take]")?.click();
+  });
+
   // The back button may show a page as it was left: with its buttons held.
   window.addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) release(form);

@@ -178,6 +178,15 @@ PAGES = [
     Door("admin/audit/", "GET", NARROWED),
     Door("admin/audit/report.csv", "GET", "audit.export", beside="the projects that one holds it in"),
     Door("admin/audit/export", "GET", "audit.export", beside="needed in every project"),
+    *(
+        Door(
+            f"admin/audit/export/<uuid:event>/{name}",
+            "GET",
+            "audit.export",
+            beside="of an export of one's own",
+        )
+        for name in ("", "progress", "bundle")
+    ),
     Door("admin/home/", "GET", SIGNED_IN),
     Door("admin/roles/", "GET", SIGNED_IN),
     Door("admin/projects/new/", "GET", "project.create"),

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.utils import timezone
 
 from access import grants
 from access.models import User
 from access.permissions import user_actor
-from audit import tree
+from audit import bundle, taking, tree
+from audit.export import recorded
 from audit.ledger import trusted_log
-from audit.models import Event
+from audit.models import Event, Taking
 from audit.proofs import event_proof
 from countersign.bundle import Trust, verify_bundle, verify_bundles
 from flags.models import Project
@@ -83,6 +86,13 @@ def unpacked(response: Iterable[bytes], directory: Path) -> Path:
     return bundle
 
 
+def bundle_of(client: Client, choice: dict[str, Any] | None = None) -> Any:
+    """The download of an export that is recorded first."""
+    page = client.post(EXPORT, choice or {})
+    assert page.status_code == 302, page.content
+    return client.get(f"{page['Location'].partition('#')[0]}bundle")
+
+
 def trust(**members: Any) -> Trust:
     return Trust.parse(json.dumps({**trusted_log(), "accept_log_vouched": True, **members}).encode())
 
@@ -90,8 +100,8 @@ def trust(**members: Any) -> Trust:
 def test_the_bundle_that_is_downloaded_is_accepted(
     everywhere: Cast, browser: Browser, tmp_path: Path
 ) -> None:
-    bundle = unpacked(browser("auditor").post(EXPORT), tmp_path)
-    assert verify_bundle(bundle, trust()).size == Event.objects.count()
+    found = unpacked(bundle_of(browser("auditor")), tmp_path)
+    assert verify_bundle(found, trust()).size == Event.objects.count()
     assert Event.objects.latest("index").type == "ledger.v1.exported"
 
 
@@ -106,18 +116,18 @@ def test_the_page_says_in_numbers_what_the_bundle_then_holds(
     assert numbers.others + numbers.withheld == Event.objects.count() == before
     assert f"{numbers.others} events that were not chosen travel whole" in page.content.decode()
     sent = {name: value for name, value in page.context["chosen"] if value}
-    bundle = unpacked(client.post(EXPORT, sent), tmp_path)
-    assert verify_bundle(bundle, trust(max_withheld=numbers.withheld)).withheld == numbers.withheld
+    found = unpacked(bundle_of(client, sent), tmp_path)
+    assert verify_bundle(found, trust(max_withheld=numbers.withheld)).withheld == numbers.withheld
 
 
 def test_a_bundle_that_was_taken_can_be_followed(everywhere: Cast, browser: Browser, tmp_path: Path) -> None:
     client = browser("auditor")
-    first = unpacked(client.post(EXPORT), tmp_path / "first")
+    first = unpacked(bundle_of(client), tmp_path / "first")
     everywhere.flag("later")
     (choice,) = (
         value for value, _ in client.get(EXPORT).context["form"].fields["start"].choices if "first" in value
     )
-    second = unpacked(client.post(EXPORT, {"start": choice}), tmp_path / "second")
+    second = unpacked(bundle_of(client, {"start": choice}), tmp_path / "second")
     assert verify_bundles([first, second], trust())[1].size == Event.objects.count()
 
 
@@ -140,12 +150,56 @@ def test_a_choice_that_cannot_be_had_is_told_and_not_recorded(
     assert Event.objects.count() == before
 
 
+def test_how_far_a_bundle_is_is_told_and_it_can_be_taken_again(
+    everywhere: Cast, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "EVERY", 0)
+    monkeypatch.setattr(bundle, "PAGE", 4)
+    client = browser("auditor")
+    page = client.post(EXPORT)["Location"].partition("#")[0]
+    assert "It begins" in client.get(f"{page}progress?begun=1").content.decode()
+    total = Event.objects.count()
+    event = Event.objects.get(type="ledger.v1.exported")
+    for name, pieces in taking.taken(recorded(event), event.actor):
+        for _piece in pieces:
+            done = Taking.objects.get().done
+            if name == "entries.ndjson" and done:
+                said = client.get(f"{page}progress?said=0").content.decode()
+                assert f"{done} of {total} events checked and packed" in said
+                assert "load delay:1s" in said
+    said = client.get(f"{page}progress").content.decode()
+    assert f"All {total} events were packed, and match" in said
+    assert "Download the bundle again" in said
+    assert "load delay" not in said
+    assert taken(client.get(f"{page}bundle"))
+    assert Event.objects.count() == total, "it was recorded when it was asked for"
+    assert page in client.get(EXPORT).content.decode()
+
+
+def test_a_download_that_is_not_heard_of_any_more_broke_off(everywhere: Cast, browser: Browser) -> None:
+    client = browser("auditor")
+    page = client.post(EXPORT)["Location"].partition("#")[0]
+    next(iter(client.get(f"{page}bundle")))
+    Taking.objects.update(updated_at=timezone.now() - taking.SILENCE * 2, state=Taking.State.RUNNING)
+    assert "broke off" in client.get(page).content.decode()
+
+
+def test_an_export_is_taken_by_who_recorded_it_alone(everywhere: Cast, browser: Browser) -> None:
+    page = browser("auditor").post(EXPORT)["Location"].partition("#")[0]
+    for name in ("", "progress", "bundle"):
+        assert browser("root").get(f"{page}{name}").status_code == 404
+        assert browser("author").get(f"{page}{name}").status_code == 404
+    other = Event.objects.exclude(type="ledger.v1.exported").latest("index")
+    assert browser("auditor").get(f"/admin/audit/export/{other.pk}/bundle").status_code == 404
+
+
 def test_a_ledger_that_was_changed_is_told_on_the_page(
     everywhere: Cast, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    client = browser("auditor")
+    page = client.post(EXPORT)["Location"].partition("#")[0]
     monkeypatch.setattr(tree, "leaf_hash", lambda entry: b"x" * 32)
-    page = browser("auditor").post(EXPORT, follow=True).content.decode()
-    assert "nothing was exported" in page
+    assert "nothing was exported" in client.get(f"{page}bundle", follow=True).content.decode()
 
 
 # --- one event -----------------------------------------------------------------------------------
