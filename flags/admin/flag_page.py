@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -66,7 +67,7 @@ class Card:
     cell: Cell
     can_ask: bool
     can_kill: bool
-    # Whether there is an environment after it.
+    # On to the environment after it, where there is one.
     can_promote: bool
     behind: Behind | None
     # Where it is killed: by whom.
@@ -114,7 +115,6 @@ class FlagTab(Page):
                 "asked_of_flag": self.pending.get(str(self.flag.subject), []),
                 "is_stale": lifecycle.stale(now).filter(pk=self.flag.pk).exists(),
                 "is_expired": self.flag.expires_at is not None and self.flag.expires_at <= now,
-                "subject": f"flag/{self.flag.key}",
                 **context,
             },
         )
@@ -132,17 +132,20 @@ class FlagTab(Page):
                 project=self.project, subject__in=killed, request=None
             ).order_by("pk")
         }
+        can_ask = {
+            each: not self.flag.archived and self._asks([touched_flag(self.flag, each)])
+            for each in self.environments
+        }
+        following = dict(pairwise(self.environments))
         found = []
         for cell in cells:
-            touched = touched_flag(self.flag, cell.environment)
-            can_ask = not self.flag.archived and self._asks([touched])
-            configuration = cell.configuration
+            here, configuration = cell.environment, cell.configuration
             found.append(
                 Card(
                     cell,
-                    can_ask,
-                    cell.is_on and self._kills([touched]),
-                    can_ask and configuration is not None and cell is not self.cells[-1],
+                    can_ask[here],
+                    cell.is_on and self._kills([touched_flag(self.flag, here)]),
+                    configuration is not None and here in following and can_ask[following[here]],
                     behind.get(configuration.change_id) if configuration else None,
                     emergencies.get(str(cell.subject)) if cell.is_killed else None,
                 )

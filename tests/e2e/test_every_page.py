@@ -35,7 +35,7 @@ def test_a_page_is_accessible_fits_its_width_and_weighs_little(
                 wrong += [f"{path}, {scheme}, {width} px: {what}" for what in found]
             wrong += [f"{path}: {what}" for what in _heavy(page)]
     assert not wrong, "\n".join(wrong)
-    assert seen > 60, "links lead to fewer pages than there are"
+    assert seen > 80, "links lead to fewer pages than there are"
 
 
 def _look(page: Page, scheme: Any, width: int) -> None:
