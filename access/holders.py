@@ -130,7 +130,10 @@ def people_who_may(verb: str, project: Any | None, touched: Iterable[Touched] = 
 
 
 def who_may(verb: str, project: Any | None) -> list[Standing]:
-    """Who may do something in a project, or in the organisation, and why; and those whose role `waits`. Active accounts only."""
+    """Who may do something in a project (None: in the organisation), and why; and those whose role `waits`.
+
+    Active accounts only.
+    """
     found = [each for each in standings(project, verb=verb) if verb in each.gives]
     pseudonyms = {each.member for each in found}
     active: set[str] = set()
