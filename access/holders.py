@@ -131,8 +131,11 @@ def people_who_may(verb: str, project: Any | None, touched: Iterable[Touched] = 
     return list(_holding(verb, project, touched).order_by("pk"))
 
 
-def who_may(verb: str, project: Any) -> list[Standing]:
-    """Who may do something in a project, and why; and those whose role `waits`. Active accounts only."""
+def who_may(verb: str, project: Any | None) -> list[Standing]:
+    """Who may do something in a project (None: in the organisation), and why; and those whose role `waits`.
+
+    Active accounts only.
+    """
     found = [each for each in standings(project, verb=verb) if verb in each.gives]
     pseudonyms = {each.member for each in found}
     active: set[str] = set()

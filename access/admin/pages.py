@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
 from django.views import View
 from django.views.defaults import permission_denied
 
@@ -114,12 +115,14 @@ def refused_page(request: HttpRequest, exception: Exception) -> HttpResponse:
     return permission_denied(request, exception)
 
 
-def holders(project: Project, verb: str, without: str = "") -> list[str]:
-    """Names of the people who hold a verb in the project: whom to ask."""
+def holders(project: Project | None, verb: str, without: str = "") -> list[str]:
+    """Names of the people who hold a verb in the project, or, without one, in the organisation: whom to ask."""
     members = {each.member for each in who_may(verb, project) if not each.waits} - {without}
     return sorted({str(user) for user in User.objects.filter(pseudonym__in=members)})
 
 
 def without_project(request: HttpRequest, place: Place) -> HttpResponse:
     """What somebody sees who is in no project yet."""
-    return shown(request, "countersign/home.html", {"place": place, "title": "Welcome"})
+    can_help = holders(None, "organisation.manage", place.actor.id)[:5]
+    context = {"place": place, "title": _("Welcome"), "can_help": can_help}
+    return shown(request, "countersign/home.html", context)

@@ -52,9 +52,17 @@ class Chromium:
     def person(
         self, installation: Installation, username: str, forgive: str = "", **options: object
     ) -> Iterator[Page]:
-        """Somebody of the demo, signed in, on the page that follows the sign-in.
+        """Somebody of the demo, signed in, on the page that follows the sign-in. The rest as `stranger`."""
+        with self.stranger(installation, forgive, **options) as page:
+            page.goto("/admin/login/")
+            sign_in(page, username, installation.demo["users"][username]["password"])
+            yield page
 
-        `forgive`: a part of the complaints of the browser that the test brings about.
+    @contextmanager
+    def stranger(self, installation: Installation, forgive: str = "", **options: object) -> Iterator[Page]:
+        """Somebody who is not signed in.
+
+        `forgive`: a part of those complaints of the browser that the test brings about.
         """
         context = self.browser.new_context(
             base_url=installation.base_url,
@@ -70,12 +78,9 @@ class Chromium:
             lambda answer: answer.status >= 400 and problems.append(f"{answer.status} {answer.url}"),
         )
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.goto("/admin/login/")
-        sign_in(page, username, installation.demo["users"][username]["password"])
         try:
             yield page
-            if forgive:
-                problems = [each for each in problems if forgive not in each]
-            assert not problems, f"the browser's console: {problems}"
+            left = [each for each in problems if not forgive or forgive not in each]
+            assert not left, f"the browser's console: {left}"
         finally:
             context.close()

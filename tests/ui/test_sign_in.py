@@ -88,7 +88,8 @@ def test_somebody_without_a_project_is_told_whom_to_ask(cast: Cast) -> None:
     client.force_login(newcomer)
     html = client.get("/admin/home/").content.decode()
     assert "You are in no project yet" in html
-    assert "newcomer" in html
+    assert "<code>newcomer</code>" in html
+    assert "Root" in html, "who administers the organisation can help"
     assert client.get("/admin/projects/new/").status_code == 404
 
 
