@@ -15,7 +15,7 @@ _MOST = 99
 
 @register.simple_tag(takes_context=True)
 def unread_count(context: dict[str, Any]) -> str:
-    """How many notifications whoever looks has not read; empty for none. One query."""
+    """How many notifications whoever looks has not read; empty for none. One query for none, else two."""
     try:
         actor = request_actor(context["request"])
     except (KeyError, ForbiddenError):
