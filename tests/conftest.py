@@ -59,30 +59,69 @@ def cast(db: None) -> Cast:
     return standing()
 
 
+_banner = Replay(lambda: standing().flag())
+
+
 @pytest.fixture
-def committed_database(django_db_setup: None, django_db_blocker: Any, tmp_path: Path) -> Iterator[None]:
-    """A copy of the migrated test database, thrown away afterwards.
+def banner(cast: Cast) -> None:
+    """The flag `banner` of the shop, as `Cast.flag` makes it."""
+    _banner.write()
+
+
+@pytest.fixture(scope="session")
+def cast_database(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A copy of the migrated test database in which the cast stands: made once, to be copied."""
+    template = connections.settings["default"]["NAME"]
+    with django_db_blocker.unblock():
+        made = _copy(template, tmp_path_factory.mktemp("cast"))
+        _use(made)
+        try:
+            assemble()
+        finally:
+            connections.close_all()
+            _use(template)
+        yield made
+        _remove(made)
+
+
+@pytest.fixture
+def committed_database(
+    request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any, tmp_path: Path
+) -> Iterator[None]:
+    """A copy of the migrated test database, with the cast where it is asked for; thrown away afterwards.
 
     Append-only triggers make emptying tables fail, as they should, and no test switches a trigger off.
     """
-    options: dict[str, Any] = connections.settings["default"]
-    template = options["NAME"]
+    template = connections.settings["default"]["NAME"]
+    wants_cast = "committed_cast" in request.fixturenames
+    source = request.getfixturevalue("cast_database") if wants_cast else template
     with django_db_blocker.unblock():
-        connections.close_all()
-        if connection.vendor == "sqlite":
-            copy = str(tmp_path / "committed.sqlite3")
-            shutil.copy(template, copy)
-        else:
-            copy = f"{template}_{next(_copies)}"
-            _administer(f'CREATE DATABASE "{copy}" TEMPLATE "{template}"')
+        copy = _copy(source, tmp_path)
         _use(copy)
         try:
             yield
         finally:
             connections.close_all()
             _use(template)
-            if connection.vendor != "sqlite":
-                _administer(f'DROP DATABASE "{copy}" WITH (FORCE)')
+            _remove(copy)
+
+
+def _copy(source: str, directory: Path) -> str:
+    connections.close_all()
+    if connection.vendor == "sqlite":
+        copy = str(directory / "committed.sqlite3")
+        shutil.copy(source, copy)
+    else:
+        copy = f"{connections.settings['default']['NAME']}_{next(_copies)}"
+        _administer(f'CREATE DATABASE "{copy}" TEMPLATE "{source}"')
+    return copy
+
+
+def _remove(copy: str) -> None:
+    if connection.vendor != "sqlite":
+        _administer(f'DROP DATABASE "{copy}" WITH (FORCE)')
 
 
 class Backups:
@@ -127,7 +166,7 @@ def backups(committed_database: None, tmp_path: Path) -> Iterator[Backups]:
 
 @pytest.fixture
 def committed_cast(committed_database: None) -> Cast:
-    return assemble()
+    return standing()
 
 
 def _use(name: str) -> None:

@@ -45,8 +45,7 @@ def waiting(cast: Cast, hook: Webhook) -> Delivery:
 
 
 @pytest.fixture
-def hook(cast: Cast, receiver: HttpReceiver) -> Webhook:
-    cast.flag()
+def hook(cast: Cast, banner: None, receiver: HttpReceiver) -> Webhook:
     return connected(cast, receiver)
 
 

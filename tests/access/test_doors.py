@@ -216,8 +216,7 @@ def undone() -> Iterator[None]:
 
 
 @pytest.fixture
-def doors(cast: Cast) -> Doors:
-    cast.flag()
+def doors(cast: Cast, banner: None) -> Doors:
     return Doors(cast)
 
 

@@ -30,9 +30,8 @@ REVIEWERS = {"reviewer", "second_reviewer", "administrator", "root"}
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
+def shop(cast: Cast, banner: None) -> Cast:
     """The cast with a flag, and nobody told of anything yet."""
-    cast.flag()
     Notification.objects.all().delete()
     return cast
 

@@ -102,8 +102,7 @@ class Api:
 
 
 @pytest.fixture
-def api(cast: Cast) -> Api:
-    cast.flag()
+def api(cast: Cast, banner: None) -> Api:
     return Api(cast)
 
 

@@ -36,8 +36,7 @@ def newest(environment: Environment) -> Parsed:
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
-    cast.flag()
+def shop(cast: Cast, banner: None) -> Cast:
     return cast
 
 

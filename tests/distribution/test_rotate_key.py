@@ -52,8 +52,7 @@ class Plane:
 
 
 @pytest.fixture
-def shop(cast: Cast, own_keys: Path) -> Cast:
-    cast.flag()
+def shop(cast: Cast, banner: None, own_keys: Path) -> Cast:
     cast.propose(environment="development")
     keys.issue(cast.actor("administrator"), cast.development, "checkout-api", "server")
     publish.publish_due()

@@ -64,9 +64,8 @@ def change(cast: Cast, subject: str, after: Any) -> ChangeRequest:
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
+def shop(cast: Cast, banner: None) -> Cast:
     """The banner is on in production for the segment beta, and that is expected of customer 1."""
-    cast.flag()
     change(cast, BETA, {"included": ["customer-1"]})
     cast.approve(cast.propose(RULED))
     assert expect(cast, expected()).state == State.APPLIED

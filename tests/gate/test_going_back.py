@@ -24,9 +24,8 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
+def shop(cast: Cast, banner: None) -> Cast:
     """With a flag that is off in production."""
-    cast.flag()
     cast.approve(cast.propose(OFF))
     return cast
 

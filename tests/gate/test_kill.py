@@ -29,9 +29,8 @@ BANNER = Subject("configuration", "shop", "banner", "production")
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
+def shop(cast: Cast, banner: None) -> Cast:
     """With a flag that is on in production."""
-    cast.flag()
     cast.approve(cast.propose())
     return cast
 

@@ -32,9 +32,8 @@ def set_to(subject: str, after: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
+def shop(cast: Cast, banner: None) -> Cast:
     """With a flag `banner` that is configured nowhere yet."""
-    cast.flag()
     return cast
 
 

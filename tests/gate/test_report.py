@@ -22,8 +22,7 @@ def rows(*projects: Project, chunk: int = 500) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
-    cast.flag()
+def shop(cast: Cast, banner: None) -> Cast:
     return cast
 
 

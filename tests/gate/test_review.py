@@ -21,8 +21,7 @@ State = ChangeRequest.State
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
-    cast.flag()
+def shop(cast: Cast, banner: None) -> Cast:
     return cast
 
 

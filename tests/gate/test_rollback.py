@@ -28,9 +28,8 @@ PRODUCTION = "project/shop/environment/production/flag/banner"
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
+def shop(cast: Cast, banner: None) -> Cast:
     """With a flag that is on for 25 % in production, and was on for everyone before."""
-    cast.flag()
     cast.approve(cast.propose(ON))
     cast.approve(cast.propose(split(25)))
     return cast

@@ -22,8 +22,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
-    cast.flag()
+def shop(cast: Cast, banner: None) -> Cast:
     return cast
 
 

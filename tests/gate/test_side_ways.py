@@ -44,8 +44,7 @@ def ask(cast: Cast, subject: str, after: Any, by: str = "author", **options: Any
 
 
 @pytest.fixture
-def shop(cast: Cast) -> Cast:
-    cast.flag()
+def shop(cast: Cast, banner: None) -> Cast:
     return cast
 
 

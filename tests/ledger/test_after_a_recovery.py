@@ -45,9 +45,8 @@ def rotate(*finish: str) -> None:
 
 
 @pytest.fixture
-def earlier(cast: Cast, own_keys: Path) -> Log:
+def earlier(cast: Cast, banner: None, own_keys: Path) -> Log:
     """The ledger that was left by a recovery, after which production was changed again."""
-    cast.flag()
     cast.approve(cast.propose(ON))
     sign_current()
     cast.approve(cast.propose(OFF))

@@ -128,9 +128,8 @@ def test_a_size_that_was_never_signed_is_refused_and_the_nearest_are_named(
 
 
 @pytest.fixture
-def neighbours(cast: Cast) -> Cast:
+def neighbours(cast: Cast, banner: None) -> Cast:
     """Beside the shop, a project with documents, people and a large kill of its own."""
-    cast.flag()
     cast.approve(cast.propose(many(2_000)))
     other = Project.objects.get(key="other")
     outsider = user_actor(cast.users["outsider"], "ui")

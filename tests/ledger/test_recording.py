@@ -98,8 +98,7 @@ def nothing_changed(request: ChangeRequest, size: int) -> None:
 
 
 @pytest.fixture
-def approved(cast: Cast) -> ChangeRequest:
-    cast.flag()
+def approved(cast: Cast, banner: None) -> ChangeRequest:
     return cast.approve(cast.propose(scheduled_at=None))
 
 

@@ -105,9 +105,8 @@ def shop(committed_cast: Cast, backups: Backups, own_keys: Path, settings: Any) 
 
 
 @pytest.fixture
-def calm(cast: Cast, own_keys: Path) -> Cast:
+def calm(cast: Cast, banner: None, own_keys: Path) -> Cast:
     """An installation whose loss left no trace: enough where only recovering itself is looked at."""
-    cast.flag()
     cast.approve(cast.propose(ON))
     sign_current()
     return cast

@@ -14,8 +14,7 @@ from tests.cast import OFF, Cast
 
 
 @pytest.fixture
-def applied(cast: Cast) -> Cast:
-    cast.flag()
+def applied(cast: Cast, banner: None) -> Cast:
     cast.approve(cast.propose())
     return cast
 

@@ -23,8 +23,7 @@ from tests.cast import ON, PASSWORD, Cast
 
 
 @pytest.fixture
-def api(cast: Cast) -> Api:
-    cast.flag()
+def api(cast: Cast, banner: None) -> Api:
     return Api(cast)
 
 

@@ -19,8 +19,7 @@ FORGED = "2026-11-25 12:00:00 INFO audit.recording flags.v1.flag.created by root
 
 
 @pytest.fixture
-def api(cast: Cast) -> Api:
-    cast.flag()
+def api(cast: Cast, banner: None) -> Api:
     return Api(cast)
 
 

@@ -12,19 +12,28 @@ from audit.admin import events as events_page
 from audit.checkpoints import sign_current
 from audit.models import Event
 from audit.recording import recording
-from tests.cast import ON, Cast, split
+from tests.cast import ON, Cast, split, standing
+from tests.replay import Replay
 from tests.ui.conftest import Browser
 
 PAGE = "/admin/p/shop/audit/"
 
 
-@pytest.fixture
-def busy(cast: Cast) -> Cast:
+def happenings() -> None:
+    cast = standing()
     cast.flag()
     request = cast.propose(ON, rationale="the launch", ticket="SHOP-7")
     cast.approve(request)
     cast.flag("other")
     cast.propose(split(10), key="other", environment="development")
+
+
+_happenings = Replay(happenings)
+
+
+@pytest.fixture
+def busy(cast: Cast) -> Cast:
+    _happenings.write()
     return cast
 
 

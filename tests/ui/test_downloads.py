@@ -20,17 +20,26 @@ from audit.models import Event
 from audit.proofs import event_proof
 from countersign.bundle import Trust, verify_bundle, verify_bundles
 from flags.models import Project
-from tests.cast import Cast
+from tests.cast import Cast, standing
+from tests.replay import Replay
 from tests.ui.conftest import Browser
 
 EXPORT = "/admin/audit/export"
 pytestmark = pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume asynchronous:Warning")
 
 
-@pytest.fixture
-def busy(cast: Cast) -> Cast:
+def launch() -> None:
+    cast = standing()
     cast.flag()
     cast.approve(cast.propose(rationale="the launch"))
+
+
+_launch = Replay(launch)
+
+
+@pytest.fixture
+def busy(cast: Cast) -> Cast:
+    _launch.write()
     return cast
 
 

@@ -27,8 +27,7 @@ PAGES = {
 
 
 @pytest.fixture
-def refusing(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Cast:
-    cast.flag()
+def refusing(cast: Cast, banner: None, monkeypatch: pytest.MonkeyPatch) -> Cast:
 
     def refuse(_pending: Any) -> None:
         raise ledger.LedgerError("There is no ledger yet.")

@@ -17,8 +17,7 @@ from tests.ui.conftest import Browser
 
 
 @pytest.fixture
-def request_(cast: Cast) -> ChangeRequest:
-    cast.flag()
+def request_(cast: Cast, banner: None) -> ChangeRequest:
     return cast.propose(ON, rationale="the launch", ticket="SHOP-7")
 
 

@@ -22,8 +22,7 @@ POINTER = "/default/variant"
 
 
 @pytest.fixture
-def request_(cast: Cast) -> ChangeRequest:
-    cast.flag()
+def request_(cast: Cast, banner: None) -> ChangeRequest:
     return cast.propose(ON)
 
 
