@@ -11,7 +11,7 @@ from approvals import workflow
 from approvals.models import ChangeRequest, DraftEdit
 from audit.ledger import timestamp
 from flags import catalogue
-from tests.cast import OFF, ON, Cast, split
+from tests.cast import BANNER, OFF, ON, Cast, split
 from tests.ui.conftest import Browser
 from tests.ui.pages import LIST
 
@@ -91,8 +91,8 @@ def test_an_empty_project_says_what_to_do_first(cast: Cast, browser: Browser) ->
 
 
 def test_fifty_flags_are_a_page(cast: Cast, browser: Browser) -> None:
-    for number in range(51):
-        cast.flag(f"flag-{number:02}")
+    operations = [{"subject": f"project/shop/flag/flag-{number:02}", "after": BANNER} for number in range(51)]
+    workflow.change(cast.actor("author"), cast.project, operations, title="New flags", rationale="planned")
     assert html_of(browser).count('role="rowheader"') == 50
     assert html_of(browser, query="?page=2").count('role="rowheader"') == 1
 
