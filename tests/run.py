@@ -16,33 +16,50 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-# What knows no database of the tests' own, or starts its own: one run is enough.
-_ONCE = [
-    part
-    # Every door and step as everybody: the same questions of the same rows, which other tests ask of PostgreSQL.
-    for name in ("read_plane", "clients", "e2e", "docs", "access/test_doors.py", "gate/test_steps.py")
-    for part in ("--ignore", f"tests/{name}")
-]
+
+
+def _without(*names: str) -> list[str]:
+    return [part for name in names for part in ("--ignore", f"tests/{name}")]
+
+
+# What waits for processes more than it computes.
+_PROCESSES = ["e2e", "clients", "docs"]
+# About half of the rest: access, pages and what is asked of both.
+_PAGES = ["access", "ui", "security"]
+# `make prove`'s, which take minutes, and the read plane's, which know no database.
+_ELSEWHERE = ["prove", "read_plane"]
+# Every door and step as everybody: the same questions of the same rows, which other tests ask of PostgreSQL.
+_ONCE = ["access/test_doors.py", "gate/test_steps.py"]
 # SQLite lets one write at a time, so races are PostgreSQL's; those that it can lose are in test_at_once.
-_RACES = ["--ignore", "tests/gate/test_races.py"]
-# `make prove`'s, which take minutes.
-_LATER = ["--ignore", "tests/prove"]
-# Each: what it is, the command, and what it needs that a machine may lack.
+_RACES = ["gate/test_races.py"]
+# Each: what it is, the command, and what it needs that a machine may lack. The longest come first.
 SUITES: list[tuple[str, list[str], dict[str, str]]] = [
-    ("server on SQLite", [*PYTEST, "tests", *_LATER, *_RACES, "--ignore", "tests/read_plane"], {}),
-    ("server on PostgreSQL", [*PYTEST, "tests", *_LATER, *_ONCE], {"TEST_DATABASE": "postgresql"}),
+    (
+        "server on PostgreSQL",
+        [*PYTEST, "tests", *_without(*_ELSEWHERE, *_PROCESSES, *_ONCE)],
+        {"TEST_DATABASE": "postgresql"},
+    ),
+    ("pages and access on SQLite", [*PYTEST, *(f"tests/{name}" for name in _PAGES)], {}),
+    ("processes and browsers", [*PYTEST, *(f"tests/{name}" for name in _PROCESSES)], {}),
+    (
+        "the rest of the server on SQLite",
+        [*PYTEST, "tests", *_without(*_ELSEWHERE, *_PROCESSES, *_PAGES, *_RACES)],
+        {},
+    ),
     ("read plane", [*PYTEST, "tests/read_plane"], {}),
     ("SDK and verifier", [*PYTEST, "-c", "sdk/tests/pytest.ini", "sdk/tests"], {}),
 ]
+# One more than the two cores that are usual: browsers and processes are waited for.
+_AT_ONCE = 3
 _COUNT = re.compile(r"(\d+) (passed|failed|error|errors|skipped)")
 
 
 def main() -> int:
-    """Run the suites, two at a time; return the exit code."""
+    """Run the suites, some at a time; return the exit code."""
     in_ci = os.environ.get("CI") == "true"
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     failed: list[str] = []
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         for name, code, printed in pool.map(_run, SUITES):
             if code:
                 failed.append(name)
