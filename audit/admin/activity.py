@@ -19,14 +19,14 @@ from audit.models import Event, Log
 DAY = timedelta(days=1)
 # What a bar may stand for: the first of these with which they fit beside each other.
 STEPS: tuple[tuple[timedelta, Any], ...] = (
-    (timedelta(minutes=1), _("minute")),
+    (timedelta(minutes=5), _("five minutes")),
     (timedelta(hours=1), _("hour")),
     (DAY, _("day")),
     (7 * DAY, _("week")),
     (28 * DAY, _("four weeks")),
     (364 * DAY, _("52 weeks")),
 )
-MOST_BARS = 62
+MOST_BARS = 42  # each is wide enough to be hit
 UNASKED = 30  # days that are shown where none are asked for
 
 
