@@ -22,6 +22,8 @@ def _without(*names: str) -> list[str]:
     return [part for name in names for part in ("--ignore", f"tests/{name}")]
 
 
+# Whatever only computes gives way to browsers and servers, whose patience has bounds.
+GENTLY = ["nice", "-n", "10", *PYTEST]
 # What waits for processes more than it computes.
 _PROCESSES = ["e2e", "clients", "docs"]
 # About half of the rest: access, pages and what is asked of both.
@@ -36,14 +38,14 @@ _RACES = ["gate/test_races.py"]
 SUITES: list[tuple[str, list[str], dict[str, str]]] = [
     (
         "server on PostgreSQL",
-        [*PYTEST, "tests", *_without(*_ELSEWHERE, *_PROCESSES, *_ONCE)],
+        [*GENTLY, "tests", *_without(*_ELSEWHERE, *_PROCESSES, *_ONCE)],
         {"TEST_DATABASE": "postgresql"},
     ),
-    ("pages and access on SQLite", [*PYTEST, *(f"tests/{name}" for name in _PAGES)], {}),
+    ("pages and access on SQLite", [*GENTLY, *(f"tests/{name}" for name in _PAGES)], {}),
     ("processes and browsers", [*PYTEST, *(f"tests/{name}" for name in _PROCESSES)], {}),
     (
         "the rest of the server on SQLite",
-        [*PYTEST, "tests", *_without(*_ELSEWHERE, *_PROCESSES, *_PAGES, *_RACES)],
+        [*GENTLY, "tests", *_without(*_ELSEWHERE, *_PROCESSES, *_PAGES, *_RACES)],
         {},
     ),
     ("read plane", [*PYTEST, "tests/read_plane"], {}),
