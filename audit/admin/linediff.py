@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any, Literal
 
-Sign = Literal[" ", "-", "+"]
+Sign = Literal[" ", "-", "+", "…"]
+# Lines around a change that are told with it, where the others are only counted.
+CONTEXT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: its sign, its number in the document before and after (None where it is in one only)."""
+    """One line: its sign, its number in the document before and after (None where it is in one only).
+
+    The sign … stands for lines that are left out; the text is how many.
+    """
 
     sign: Sign
     text: str
@@ -54,12 +60,48 @@ def _json(value: Any) -> str:
 def lines(before: Any, after: Any) -> list[Line]:
     """All lines of both, in reading order. None stands for no document."""
     old, new = _text(before), _text(after)
-    texts = [text for text, _pointer in old], [text for text, _pointer in new]
-    found: list[Line] = []
-    for verb, a, a_end, b, b_end in SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
+    first, last = _alike(old, new), _alike(old[::-1], new[::-1])
+    last = min(last, len(old) - first, len(new) - first)
+    found = _same(old, new, 0, 0, first)
+    # Compared is only what lies between: two documents are mostly alike, and brackets repeat in all of their lines,
+    # which the matcher takes quadratic time for.
+    was, now = ([text for text, _pointer in each[first : len(each) - last]] for each in (old, new))
+    for verb, a, a_end, b, b_end in SequenceMatcher(None, was, now).get_opcodes():
+        a, a_end, b, b_end = a + first, a_end + first, b + first, b_end + first
         if verb == "equal":
-            found += [Line(" ", new[b + n][0], a + n + 1, b + n + 1, new[b + n][1]) for n in range(a_end - a)]
+            found += _same(old, new, a, b, a_end - a)
             continue
         found += [Line("-", old[n][0], n + 1, None, old[n][1]) for n in range(a, a_end)]
         found += [Line("+", new[n][0], None, n + 1, new[n][1]) for n in range(b, b_end)]
+    return found + _same(old, new, len(old) - last, len(new) - last, last)
+
+
+def folded(all_lines: Sequence[Line]) -> list[Line]:
+    """What changed, with a few lines around it; the others are counted."""
+    near = {
+        place
+        for number, line in enumerate(all_lines)
+        if line.sign != " "
+        for place in range(number - CONTEXT, number + CONTEXT + 1)
+    }
+    found: list[Line] = []
+    for is_near, run in groupby(enumerate(all_lines), lambda each: each[0] in near):
+        lines_of_run = [line for _number, line in run]
+        # A single line takes no more room than to say that it was left out.
+        if is_near or len(lines_of_run) == 1:
+            found += lines_of_run
+        else:
+            found.append(Line("…", str(len(lines_of_run)), None, None))
     return found
+
+
+def _alike(one: Sequence[tuple[str, str]], other: Sequence[tuple[str, str]]) -> int:
+    """How many lines both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a[0] != b[0]), min(len(one), len(other)))
+
+
+def _same(
+    old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]], a: int, b: int, count: int
+) -> list[Line]:
+    return [Line(" ", new[b + n][0], a + n + 1, b + n + 1, new[b + n][1]) for n in range(count)]

@@ -101,11 +101,15 @@ def with_query(context: template.Context, **changes: Any) -> str:
 
 
 @register.inclusion_tag("countersign/diff.html")
-def diff(before: Any, after: Any) -> dict[str, Any]:
-    """Two JSON values line by line; sign and word say what went and what came, not colour alone."""
-    from audit.admin.linediff import lines
+def diff(before: Any, after: Any, is_folded: bool = False) -> dict[str, Any]:
+    """Two JSON values line by line; sign and word say what went and what came, not colour alone.
 
-    return {"lines": [(line, ()) for line in lines(before, after)]}
+    `is_folded`: only what changed, with a few lines around it.
+    """
+    from audit.admin.linediff import folded, lines
+
+    found = lines(before, after)
+    return {"lines": [(line, ()) for line in (folded(found) if is_folded else found)]}
 
 
 @register.inclusion_tag("countersign/diff.html", takes_context=True)
