@@ -131,7 +131,7 @@ def test_while_the_server_cannot_be_reached_nothing_is_sent_and_nothing_lost(
     with chromium.person(embedded, "mara", forgive="ERR_INTERNET_DISCONNECTED") as page:
         page.goto("/admin/p/shop/new-flag/")
         page.get_by_label("Key").fill("written-in-a-tunnel")
-        page.get_by_label("Name").fill("Written in a tunnel")
+        page.get_by_role("textbox", name="Name required").fill("Written in a tunnel")
         banner = page.get_by_text("The server cannot be reached. What you typed stays here")
         expect(banner).to_be_hidden()
         page.context.set_offline(True)
