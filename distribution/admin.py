@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from access.admin.overlap import OverlapForm
 from access.admin.pages import Page
+from access.admin.sent_once import SentOnce
 from countersign.members import DocumentError
 from distribution import keys
 from distribution.connecting import snippets
@@ -74,7 +75,7 @@ def shown_once(page: Page, key: SdkKey, secret: str) -> HttpResponse:
     return answer
 
 
-class NewKeyPage(Page):
+class NewKeyPage(SentOnce, Page):
     """Makes an SDK key. Its clear text is on the answer to the POST and nowhere else."""
 
     verb = "sdk_key.manage"
@@ -170,7 +171,7 @@ class OriginsPage(KeyPage):
         )
 
 
-class RotateKeyPage(KeyPage):
+class RotateKeyPage(SentOnce, KeyPage):
     """Makes a key that takes the place of another, and shows it once."""
 
     template = "countersign/form.html"

@@ -18,6 +18,7 @@ from access import machines
 from access.admin.organisation import OrganisationPage
 from access.admin.overlap import OverlapForm
 from access.admin.scoped import CODE, ScopeForm
+from access.admin.sent_once import SentOnce
 from access.limits import LimitsError
 from access.models import ApiToken, ServiceAccount, User
 
@@ -87,7 +88,7 @@ class TokensPage(OrganisationPage):
         return redirect("admin:tokens")
 
 
-class NewTokenPage(OrganisationPage):
+class NewTokenPage(SentOnce, OrganisationPage):
     """Makes a token of one's own, or of a service account that one answers for."""
 
     template = "countersign/scoped_form.html"
@@ -143,7 +144,7 @@ class NewTokenPage(OrganisationPage):
         )
 
 
-class RotateTokenPage(OrganisationPage):
+class RotateTokenPage(SentOnce, OrganisationPage):
     """Makes a token that takes the place of another, and shows it once."""
 
     template = "countersign/organisation_form.html"

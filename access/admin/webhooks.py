@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from access.admin.based import BasedForm
 from access.admin.notifications import OwnChatForm, refused
 from access.admin.pages import Page
+from access.admin.sent_once import SentOnce
 from access.models import Chat, Delivery, Webhook
 from access.notifications import chats, delivering, webhooks
 from access.notifications.kinds import FOR_RECEIVERS, KINDS
@@ -91,7 +92,7 @@ class WebhookListPage(Page):
         return self.go("webhook-list")
 
 
-class NewWebhookPage(Page):
+class NewWebhookPage(SentOnce, Page):
     """Connects a webhook, and shows its secret once."""
 
     verb = "webhook.manage"
@@ -143,7 +144,7 @@ class NewChatPage(Page):
         return self.show(status=status, form=form, button=_("Connect"), back_name="webhook-list")
 
 
-class WebhookPage(Page):
+class WebhookPage(SentOnce, Page):
     """One webhook: changing it, its secret, a test, and taking it away."""
 
     verb = "webhook.manage"

@@ -435,3 +435,16 @@ def test_stages_are_kept_as_a_template_and_start_another_plan(cast: Cast, browse
     assert "Careful" in client.get("/admin/p/shop/plan-templates/").content.decode()
     client.post("/admin/p/shop/plan-templates/", {"delete": "careful"})
     assert not RolloutTemplate.objects.exists()
+
+
+def test_a_reload_of_the_page_that_shows_a_key_makes_no_second_one(cast: Cast, browser: Browser) -> None:
+    client, page = browser("administrator"), "/admin/p/shop/environments/production/new-key/"
+    form = {"name": "web", "side": "server", "csrfmiddlewaretoken": "of-this-form"}
+    refused = client.post(page, {**form, "name": ""})
+    assert refused.status_code == 422
+    assert client.post(page, form).status_code == 200
+    again = client.post(page, form, follow=True)
+    assert "Nothing was made again" in again.content.decode()
+    assert SdkKey.objects.count() == 1
+    assert client.post(page, {**form, "csrfmiddlewaretoken": "of-another"}).status_code == 200
+    assert SdkKey.objects.count() == 2
