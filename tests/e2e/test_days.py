@@ -13,7 +13,7 @@ from tests.e2e.browser import Chromium, sign_in
 from tests.e2e.installation import Installation, eventually
 from tests.e2e.test_gate import OFF, ask, configured
 
-PASSWORD = "a first passphrase for nora"
+PASSWORD = "a first passphrase for noor"
 
 
 def send(page: Page) -> None:
@@ -157,13 +157,13 @@ def test_an_administrator_sets_up_a_project_and_a_newcomer_finds_the_way_in(
     with chromium.person(embedded, "admin") as page:
         page.goto("/admin/accounts/")
         page.get_by_role("link", name="New account").click()
-        page.get_by_label("Username").fill("nora")
-        page.get_by_label("First name").fill("Nora")
+        page.get_by_label("Username").fill("noor")
+        page.get_by_label("First name").fill("Noor")
         page.get_by_label("Last name").fill("Berg")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_label("The same again").fill(PASSWORD)
         send(page)
-        expect(page.get_by_text("Account Nora Berg made. Next: a role")).to_be_visible()
+        expect(page.get_by_text("Account Noor Berg made. Next: a role")).to_be_visible()
 
         page.goto("/admin/projects/new/")
         page.get_by_label("Name").fill("Garden")
@@ -194,25 +194,31 @@ def test_an_administrator_sets_up_a_project_and_a_newcomer_finds_the_way_in(
         expect(page.get_by_role("link", name="Revoke greenhouse")).to_be_visible()
         assert secret not in page.content()
 
-        with chromium.stranger(embedded) as nora:
-            nora.goto("/admin/")
-            sign_in(nora, "nora", PASSWORD)
-            expect(nora.get_by_role("heading", name="You are in no project yet")).to_be_visible()
-            expect(nora.get_by_text("Alex Admin")).to_be_visible()
-            expect(nora.get_by_role("code").filter(has_text="nora")).to_be_visible()
+        with chromium.stranger(embedded) as noor:
+            noor.goto("/admin/")
+            sign_in(noor, "noor", PASSWORD)
+            expect(noor.get_by_role("heading", name="You are in no project yet")).to_be_visible()
+            expect(noor.get_by_text("Alex Admin")).to_be_visible()
+            expect(noor.get_by_role("code").filter(has_text="noor")).to_be_visible()
 
             to(page, "People")
-            page.get_by_label("Person, team or service account").fill("nora")
+            page.get_by_label("Person, team or service account").fill("noor")
             page.get_by_role("combobox", name=re.compile("^Role")).select_option(label="Editor")
             page.get_by_role("button", name="Give role").click()
-            expect(page.get_by_role("link", name="Nora Berg", exact=True)).to_be_visible()
+            expect(page.get_by_role("link", name="Noor Berg", exact=True)).to_be_visible()
 
-            nora.reload()
-            expect(nora.get_by_text("2 of 4 done")).to_be_visible()
-            nora.get_by_role("link", name="New flag").click()
-            nora.get_by_label("Key").fill("sprinkler")
-            nora.get_by_role("textbox", name="Name required").fill("Sprinkler")
-            send(nora)
-            to(nora, "Home")
-            expect(nora.get_by_text("3 of 4 done")).to_be_visible()
-            expect(nora.get_by_role("textbox", name="curl")).to_have_value(re.compile("sprinkler"))
+            # Who takes the whole evidence out is an auditor of every project.
+            page.get_by_label("Person, team or service account").fill("tom")
+            page.get_by_role("combobox", name=re.compile("^Role")).select_option(label="Auditor")
+            page.get_by_role("button", name="Give role").click()
+            expect(page.get_by_role("link", name="Tom Ellison", exact=True)).to_be_visible()
+
+            noor.reload()
+            expect(noor.get_by_text("2 of 4 done")).to_be_visible()
+            noor.get_by_role("link", name="New flag").click()
+            noor.get_by_label("Key").fill("sprinkler")
+            noor.get_by_role("textbox", name="Name required").fill("Sprinkler")
+            send(noor)
+            to(noor, "Home")
+            expect(noor.get_by_text("3 of 4 done")).to_be_visible()
+            expect(noor.get_by_role("textbox", name="curl")).to_have_value(re.compile("sprinkler"))

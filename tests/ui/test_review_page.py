@@ -13,7 +13,7 @@ from access import teams
 from access.erasure import erase
 from approvals import workflow
 from approvals.models import ChangeRequest, Look, Review
-from approvals.workflow import InvalidError, StateError
+from approvals.workflow import InvalidError
 from tests.cast import ON, Cast, split
 from tests.ui.conftest import Browser
 from tests.ui.pages import runs
@@ -109,9 +109,9 @@ def test_a_comment_on_what_the_request_does_not_have_is_refused(
 
 def test_an_answer_to_another_requests_comment_is_refused(cast: Cast, request_: ChangeRequest) -> None:
     elsewhere = say(cast, cast.propose(split(7)))
-    with pytest.raises(StateError, match="no such comment"):
+    with pytest.raises(InvalidError, match="parent: is no comment on"):
         say(cast, request_, parent=elsewhere.pk)
-    with pytest.raises(StateError, match="no such comment"):
+    with pytest.raises(InvalidError, match="comment: is no comment on"):
         workflow.resolve(cast.actor("author"), request_, elsewhere.pk)
 
 
