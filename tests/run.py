@@ -19,35 +19,29 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
 
 
 def _without(*names: str) -> list[str]:
-    return [part for name in names for part in ("--ignore", f"tests/{name}")]
+    return [part for name in names for part in ("--ignore", name)]
 
 
 # Whatever only computes gives way to browsers and servers, whose patience has bounds.
 GENTLY = ["nice", "-n", "10", *PYTEST]
 # What waits for processes more than it computes.
-_PROCESSES = ["e2e", "clients", "docs"]
+_PROCESSES = ["tests/e2e", "tests/clients", "tests/docs"]
 # About half of the rest: access, pages and what is asked of both.
-_PAGES = ["access", "ui", "security"]
-# `make prove`'s, which take minutes, and the read plane's, which know no database.
-_ELSEWHERE = ["prove", "read_plane"]
+_PAGES = ["tests/access", "tests/ui", "tests/security"]
+# The read plane's know no database; `make prove`'s take minutes. Any new folder lands in the rest.
+_REST = ["tests", *_without(*_PROCESSES, *_PAGES, "tests/read_plane", "tests/prove")]
+_ON_POSTGRESQL = {"TEST_DATABASE": "postgresql"}
 # Every door and step as everybody: the same questions of the same rows, which other tests ask of PostgreSQL.
-_ONCE = ["access/test_doors.py", "gate/test_steps.py"]
+_ONCE = ["tests/access/test_doors.py", "tests/gate/test_steps.py"]
 # SQLite lets one write at a time, so races are PostgreSQL's; those that it can lose are in test_at_once.
-_RACES = ["gate/test_races.py"]
+_RACES = ["tests/gate/test_races.py"]
 # Each: what it is, the command, and what it needs that a machine may lack. The longest come first.
 SUITES: list[tuple[str, list[str], dict[str, str]]] = [
-    (
-        "server on PostgreSQL",
-        [*GENTLY, "tests", *_without(*_ELSEWHERE, *_PROCESSES, *_ONCE)],
-        {"TEST_DATABASE": "postgresql"},
-    ),
-    ("pages and access on SQLite", [*GENTLY, *(f"tests/{name}" for name in _PAGES)], {}),
-    ("processes and browsers", [*PYTEST, *(f"tests/{name}" for name in _PROCESSES)], {}),
-    (
-        "the rest of the server on SQLite",
-        [*GENTLY, "tests", *_without(*_ELSEWHERE, *_PROCESSES, *_PAGES, *_RACES)],
-        {},
-    ),
+    ("pages and access on SQLite", [*GENTLY, *_PAGES], {}),
+    ("processes and browsers", [*PYTEST, *_PROCESSES], {}),
+    ("pages and access on PostgreSQL", [*GENTLY, *_PAGES, *_without(*_ONCE)], _ON_POSTGRESQL),
+    ("the rest on PostgreSQL", [*GENTLY, *_REST, *_without(*_ONCE)], _ON_POSTGRESQL),
+    ("the rest on SQLite", [*GENTLY, *_REST, *_without(*_RACES)], {}),
     ("read plane", [*PYTEST, "tests/read_plane"], {}),
     ("SDK and verifier", [*PYTEST, "-c", "sdk/tests/pytest.ini", "sdk/tests"], {}),
 ]
