@@ -41,7 +41,10 @@ window.countersignJsonRows = {
       JSON.stringify([...new FormData(form)].filter(([name]) => !["csrfmiddlewaretoken", "context", "zone"].includes(name)));
     const opened = form.hasAttribute("data-refused") ? "" : typed();
     let sent = false;
-    form.addEventListener("submit", () => (sent = true));
+    // On the window, after whoever may stop it: what was not sent is still unsaved.
+    window.addEventListener("submit", (event) => {
+      if (event.target === form) sent = !event.defaultPrevented;
+    });
     window.addEventListener("pageshow", () => (sent = false));
     window.addEventListener("beforeunload", (event) => {
       if (!sent && typed() !== opened) event.preventDefault();

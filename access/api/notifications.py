@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError as RowError
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -122,7 +123,7 @@ _WANTED = {
 
 
 @extend_schema_field(
-    {"type": "object", "properties": dict.fromkeys(KINDS, _WANTED), "additionalProperties": False}
+    {"type": "object", "propertyNames": {"enum": list(KINDS)}, "additionalProperties": _WANTED}
 )
 class WantedDocument(Document):
     """What `choices.choose` takes."""
@@ -243,9 +244,7 @@ class Chats(Endpoint):
             )
         else:
             if "kinds" in given:
-                raise serializers.ValidationError(
-                    {"kinds": ["belong to a project's; yours has your settings"]}
-                )
+                raise RowError({"kinds": "belong to a project's; yours has your settings"})
             row = chats.connect_own(person_of(actor.id), given["name"], given["url"])
         return Response(ChatSerializer(row).data, 201)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -40,6 +40,27 @@ class TrustRuleSerializer(serializers.ModelSerializer[TrustRule]):
         )
 
 
+_TEXT = {"type": "string", "pattern": r"^[^\u0000]+$"}
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": dict.fromkeys(("equals", "starts_with"), _TEXT),
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+        },
+        "propertyNames": _TEXT,
+        "minProperties": 1,
+    }
+)
+class ClaimsDocument(Document):
+    """What `workload.trust` takes."""
+
+
 class TrustRuleBody(Body):
     """A rule to make."""
 
@@ -47,7 +68,7 @@ class TrustRuleBody(Body):
     name = Text(max_length=128, help_text="Which pipeline is meant.")
     issuer = Text(max_length=500, help_text="As `iss` of its tokens has it, character by character.")
     audience = Text(max_length=500, help_text="What the pipeline asks its token for.")
-    claims = Document(
+    claims = ClaimsDocument(
         help_text='By name, `{"equals": text}` or `{"starts_with": text}`; all must hold, one at least.'
     )
     scope = ScopeBody(required=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +22,6 @@ from approvals.admin.timeline import timeline, told_of
 from approvals.effects import Effect, effects_of, extent, grouped, sentences_of
 from approvals.inverse import LABEL
 from approvals.looks import look
-from approvals.merging import ABSENT
 from approvals.models import ChangeRequest, Review
 from approvals.waiting import waiting_for
 from approvals.workflow import Basis, Divergence, GateError
@@ -208,20 +206,8 @@ class ReviewPage(Page):
         for each in basis.divergences:
             effect = first[each.subject]
             said = sentences_of(effect.subject, effect.place, effect.before, each.now.document)
-            members = tuple(
-                {
-                    "pointer": member.pointer,
-                    "collides": member.collides,
-                    **{name: _told(getattr(member, name)) for name in ("seen", "now", "proposed")},
-                }
-                for member in each.members
-            )
-            found.append(Drift(effect.subject, each, said, members))
+            found.append(Drift(effect.subject, each, said, tuple(member.told for member in each.members)))
         return found
-
-
-def _told(value: Any) -> str:
-    return "–" if value is ABSENT else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _time(text: str | None) -> datetime | None:

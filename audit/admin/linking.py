@@ -52,7 +52,7 @@ def linked(
 def _address(subject: Subject) -> str:
     match subject.kind:
         case "configuration":
-            return reverse("admin:rules", args=[subject.project, subject.key, subject.environment])
+            return reverse("admin:flag-environment", args=[subject.project, subject.key, subject.environment])
         case "definition":
             return reverse("admin:flag", args=[subject.project, subject.key])
         case "expectations" | "segment":

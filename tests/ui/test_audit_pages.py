@@ -179,7 +179,7 @@ def test_changes_are_paged_without_gap_or_overlap(
 
 def test_what_an_event_is_about_is_a_link_with_its_name(busy: Cast, browser: Browser) -> None:
     html = shown(browser, "?type=flags.v1.configuration.updated&subject=banner")
-    assert '<a href="/admin/p/shop/flags/banner/in/production/rules/">Banner in Production</a>' in html
+    assert '<a href="/admin/p/shop/flags/banner/in/production/overview/">Banner in Production</a>' in html
 
 
 def test_what_matches_too_much_is_told(busy: Cast, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
