@@ -93,18 +93,17 @@ class LimitsSerializer(serializers.Serializer[Any]):
 
 
 _NAMES = {"type": "array", "items": {"type": "string", "pattern": r"^[^\u0000]+$"}}
+LIMITS = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("environments", "kinds", "tags"), _NAMES),
+        "critical": {"type": "boolean"},
+    },
+    "additionalProperties": False,
+}
 
 
-@extend_schema_field(
-    {
-        "type": "object",
-        "properties": {
-            **dict.fromkeys(("environments", "kinds", "tags"), _NAMES),
-            "critical": {"type": "boolean"},
-        },
-        "additionalProperties": False,
-    }
-)
+@extend_schema_field(LIMITS)
 class LimitsDocument(Document):
     """What `Limits.read` reads."""
 

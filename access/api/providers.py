@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from access.api.body import Body, Document, Text, Truth
 from access.api.endpoint import Endpoint
+from access.api.people import LIMITS
 from access.models import IdentityProvider
 from access.permissions import require_in_organisation
 from access.signin import providers
@@ -51,6 +52,20 @@ class IdentityProviderSerializer(serializers.ModelSerializer[IdentityProvider]):
         return providers.callback_address(row)
 
 
+_NAME = {"type": "string", "pattern": r"^[^\u0000]+$"}
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {**dict.fromkeys(("group", "project", "role", "team"), _NAME), "limits": LIMITS},
+        "additionalProperties": False,
+    }
+)
+class GroupRuleDocument(Document):
+    """What `rules.checked_rules` takes."""
+
+
 class IdentityProviderBody(Body):
     """Members that are left out stay as they stand."""
 
@@ -71,7 +86,7 @@ class IdentityProviderBody(Body):
         help_text="Values of `acr` or `amr` in id tokens that stand for a second factor; empty: it is not believed.",
     )
     rules = serializers.ListField(
-        child=Document(),
+        child=GroupRuleDocument(),
         required=False,
         max_length=1000,
         help_text="Each `{group, project, role, limits?}`, `{group, team}`, or `{group, role}` for a role of the "
