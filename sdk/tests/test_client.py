@@ -176,8 +176,11 @@ def test_past_max_staleness_flags_take_their_safe_state(server, monkeypatch):
         server.status = 503
         eventually(lambda: client.status().failures)
         assert client.get_boolean_details("off", False).reason == "STATIC"
+        assert [client.get_boolean_value(key, False) for key in ("off", "none") * 2] == [True] * 4
         clock.ahead = 3700.0
         assert client.status().stale
+        assert [client.get_boolean_value("off", default) for default in (True, False)] == [False, False]
+        assert [client.get_boolean_value("none", default) for default in (True, False)] == [True, False]
         off = client.get_boolean_details("off", True)
         assert (off.value, off.variant, off.reason, off.flag_metadata["cause"]) == (
             False,
@@ -193,6 +196,7 @@ def test_past_max_staleness_flags_take_their_safe_state(server, monkeypatch):
         assert client.get_boolean_details("nowhere", True).error_code == "FLAG_NOT_FOUND"
         server.status = 200
         eventually(lambda: not client.status().stale)
+        assert client.get_boolean_value("off", False) is True
         assert client.get_boolean_details("off", False).reason == "STATIC"
 
 
@@ -302,13 +306,14 @@ class Unspeakable:
         raise RuntimeError("no name")
 
 
-@pytest.mark.parametrize("context", [5, "text", [1], object()])
+@pytest.mark.parametrize("context", [5, "text", [1], [], 0, object()])
 def test_a_method_never_raises_whatever_the_context(tmp_path, context):
     client = Client.from_file(
         a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]}, change="CR-3")}), context={"service": "api"}
     )
     details = client.get_boolean_details("f", True, context)
     assert (details.value, details.error_code) == (True, "GENERAL")
+    assert [client.get_boolean_value("f", default, context) for default in (True, False)] == [True, False]
     for key in (["f"], Unspeakable()):
         assert client.get_boolean_details(key, True).value is True
     assert client.get_boolean_details(["f"], True).error_code == "GENERAL"

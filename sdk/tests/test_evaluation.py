@@ -15,6 +15,7 @@ from signed_snapshots import body_of, signed
 
 from countersign import Client, Snapshot
 from countersign.document import validate_flag, validate_segment
+from countersign.evaluation import evaluate
 from countersign.murmur3 import murmur3_plain
 
 SPELLINGS = [text for _, _, spellings in VERSIONS for text in spellings]
@@ -74,16 +75,19 @@ class Dice:
             "split": {"by": by, "seed": self.pick(["", "s", "f0"]), "hash": "murmur3", "weights": weights}
         }
 
+    def table_rule(self) -> dict:
+        """A rule of the usual kind: some strings of one attribute have one variant."""
+        attribute, values = self.pick(["a", "b", "targetingKey"]), self.some([*TEXTS, *UNITS], 1, 4)
+        constraint = {"attribute": attribute, "operator": "in", "values": values}
+        return {"constraints": [constraint], "serve": {"variant": self.pick(["on", "off", "blue"])}}
+
+    def any_rule(self) -> dict:
+        return {"constraints": self.constraints(in_segments=True), "serve": self.serve(nulls=True)}
+
     def flag(self) -> dict:
         units = self.some(UNITS, 2, 4)
-        rules = [
-            {
-                "id": f"r{n}",
-                "constraints": self.constraints(in_segments=True),
-                "serve": self.serve(nulls=True),
-            }
-            for n in range(self.pick([0, 1, 2, 4]))
-        ]
+        rule = self.pick([self.table_rule, self.any_rule])
+        rules = [{"id": f"r{n}", **rule()} for n in range(self.pick([0, 1, 2, 4]))]
         needs = [
             {"flag": self.pick([*KEYS, "gone"]), "variants": self.some(["on", "off", "blue"])}
             for _ in range(self.pick([0, 0, 0, 1, 2]))
@@ -180,13 +184,14 @@ def test_a_boolean_is_the_same_however_often_and_in_turn_with_whom_it_is_asked(s
     values = {"type": "boolean", "variants": {"on": True, "off": False, "blue": True}}
     flags = {key: dice.flag() | values for key in KEYS}
     raw, contexts = signed(body_of(flags)), [dice.context() for _ in range(4)]
+    own = dice.pick([{}, {}, dice.context()])
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(raw)
-        client = Client.from_file(file.name)
-    for context in [*(each for each in contexts for _ in range(3)), *contexts, *contexts]:
-        fresh = Snapshot.parse(raw)
+        client = Client.from_file(file.name, context=own)
+    for context in [*(each for each in contexts for _ in range(3)), *contexts, *contexts, None]:
+        fresh, merged = Snapshot.parse(raw), {**own, **(context or {})}
         for key in KEYS:
-            result = fresh.evaluate(key, context, "boolean")
+            result = evaluate(fresh, key, merged, "boolean", region=own.get("region"))
             for default in (True, False):
                 expected = default if result.variant is None else result.value
-                assert client.get_boolean_value(key, default, context) is expected, (key, context)
+                assert client.get_boolean_value(key, default, context) is expected, (key, own, context)

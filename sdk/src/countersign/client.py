@@ -19,7 +19,7 @@ from countersign.dsn import DsnError, read_dsn
 from countersign.fetching import Fetcher, FetchError
 from countersign.flag import BrokenFlag
 from countersign.last_known_good import LastKnownGood
-from countersign.result import Result, Ways
+from countersign.result import Check, Result, Ways, ways
 from countersign.snapshot import Snapshot, SnapshotError
 
 T = TypeVar("T")
@@ -129,8 +129,7 @@ class Client:
         self._environment = environment
         self._max_staleness = max_staleness
         self._snapshot: Snapshot | None = None
-        # The snapshot's own checks, where this client has nothing to add: no context to merge, no age to look at.
-        self._booleans: dict[str, bool | Ways] | None = None
+        self._booleans: dict[str, Ways] = {}  # of the flags of the snapshot in use that were asked for
         self._kept: Snapshot | None = None  # what the file in cache_dir holds
         self._answered: float | None = None  # monotonic seconds of the server's last answer
         self._last_error: str | None = None
@@ -191,29 +190,22 @@ class Client:
     ) -> bool:
         """The flag's value, or ``default_value``."""
         # Most flags are boolean, and two thirds of such a check's time were the calls of _evaluate and below.
-        booleans = self._booleans
-        if booleans is not None:
-            try:
-                answer = booleans[flag_key]
-                if answer is True or answer is False:
-                    return answer
-                if context is None:
-                    context = self._context  # which is empty
-                by, known, decide_text, decide = answer
-                if by is not None:
-                    text = context.get(by)
-                    found = known.get(text)  # by strings: another value leads nowhere
-                    if found is not None:
-                        return found.value  # type: ignore[no-any-return]  # a boolean flag's
-                    if type(text) is str:
-                        result = decide_text(text, context)
-                        return default_value if result.variant is None else result.value
+        try:
+            by, known, decide_text, decide = self._booleans[flag_key]
+            if decide is None:
+                return known  # type: ignore[no-any-return]  # a boolean flag's
+            if by is None:
                 result = decide(context, None)
-                return default_value if result.variant is None else result.value
-            except Exception:  # noqa: BLE001, S110  # asked for the first time, or _evaluate says what is wrong
-                pass
-        result = self._evaluate(self._snapshot, flag_key, context, "boolean")
-        return default_value if result.variant is None else result.value
+            else:
+                text = context.get(by)  # type: ignore[union-attr]  # None has none, and leads below
+                found = known.get(text)  # by strings: another value leads nowhere
+                if found is not None:
+                    return found.value  # type: ignore[no-any-return]  # likewise
+                result = decide_text(text, context) if type(text) is str else decide(context, None)
+            value = result.value
+        except Exception:  # noqa: BLE001  # asked for the first time, or _evaluate says what is wrong
+            value = self._evaluate_boolean(flag_key, context).value
+        return default_value if value is None else value
 
     def get_boolean_details(
         self, flag_key: str, default_value: bool, context: Mapping[str, Any] | None = None
@@ -317,6 +309,31 @@ class Client:
         except Exception as error:  # noqa: BLE001  # a flag check must never take its caller down
             return _general_error(snapshot, flag_key, error)
 
+    def _evaluate_boolean(self, flag_key: str, context: Mapping[str, Any] | None) -> Result:
+        """As ``_evaluate``, and the way there is kept for the next time."""
+        # In the order that is the reverse of _use's: what an older snapshot answers is never kept for a newer one.
+        booleans = self._booleans
+        snapshot = self._snapshot
+        result = self._evaluate(snapshot, flag_key, context, "boolean")
+        # Only what is there is kept, as in Snapshot.check.
+        if snapshot is not None and type(flag_key) is str and flag_key in snapshot:
+            booleans[flag_key] = self._ways(snapshot, flag_key)
+        return result
+
+    def _ways(self, snapshot: Snapshot, flag_key: str) -> Ways:
+        """The check's own ways where this client adds nothing to them: no context, no limit of age."""
+        if self._max_staleness is not None:
+            return None, None, None, lambda context, _: self._evaluate(snapshot, flag_key, context, "boolean")
+        check = snapshot.check(flag_key, "boolean")
+        if not self._context:
+            return ways(check)
+        own, region, decide = self._context, self._region, check.decide
+
+        def merged(context: Mapping[str, Any] | None, _: object) -> Result:
+            return decide(own if context is None else {**own, **context}, region)
+
+        return ways(Check(check.settled, merged))
+
     def _details(
         self, flag_key: str, default: T, context: Mapping[str, Any] | None, expected_type: str
     ) -> EvaluationDetails[T]:
@@ -391,8 +408,7 @@ class Client:
         """Swaps one reference, so that every evaluation sees one snapshot whole; ``age`` is None from a file."""
         if fresh.supersedes(self._snapshot):
             self._snapshot = fresh
-            if not self._context and self._max_staleness is None:
-                self._booleans = fresh.booleans
+            self._booleans = {}
         self._answered = None if age is None else time.monotonic() - age
         self._ready.set()
 

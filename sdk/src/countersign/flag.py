@@ -257,6 +257,8 @@ def _by_few_rules(
     the first rule that is still possible.
     """
     always_possible, ways, holding = _indexed(rules)
+    if not always_possible and not any(holding) and not any(rule.split for rule in rules):
+        return _by_first(ways, [rule.result for rule in reversed(rules)], settled, decide_otherwise)
     from_end: tuple[tuple[Predicate | None, Result | None, Chooser | None], ...] = (
         (None, None, None),  # no bit has this length
         *((holds, rule.result, rule.split) for holds, rule in zip(holding, reversed(rules), strict=True)),
@@ -268,9 +270,8 @@ def _by_few_rules(
             value = context.get(attribute)
             if type(value) is not str:
                 value = text_of(value)  # or None, which leads nowhere
-            possible = bits_of.get(value)
-            if possible is not None:
-                bits = bits | possible if bits else possible
+            if value in bits_of:
+                bits = bits | bits_of[value] if bits else bits_of[value]
         while bits:
             holds, result, split = from_end[bits.bit_length()]
             if holds is None or holds(context):
@@ -279,6 +280,35 @@ def _by_few_rules(
                     return chosen
             bits ^= 1 << bits.bit_length() - 1
         return decide_otherwise(context, region) if settled is None else settled
+
+    return decide
+
+
+def _by_first(
+    ways: tuple[tuple[str, dict[str | None, int]], ...],
+    from_end: list[Result | None],
+    settled: Result | None,
+    decide_otherwise: Callable[[Context, object], T],
+) -> Callable[[Context, object], Result | T]:
+    """Rules that hold where a lookup leads to them, and serve one variant: no other than the first is asked."""
+    places = tuple(
+        (attribute, {text: bits.bit_length() for text, bits in bits_of.items()})
+        for attribute, bits_of in ways
+    )
+    results = (settled, *from_end)
+
+    def decide(context: Context, region: object) -> Result | T:
+        first = 0
+        for attribute, place_of in places:
+            value = context.get(attribute)
+            if type(value) is not str:
+                value = text_of(value)
+            if value in place_of:
+                place = place_of[value]
+                if place > first:
+                    first = place
+        result = results[first]
+        return decide_otherwise(context, region) if result is None else result
 
     return decide
 

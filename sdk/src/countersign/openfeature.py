@@ -128,7 +128,12 @@ class CountersignProvider(AbstractProvider):
     def _resolve(
         self, flag_key: str, default: T, context: EvaluationContext | None, expected_type: str
     ) -> FlagResolutionDetails[T]:
-        result = self._client.evaluate(flag_key, _context_of(context), expected_type)
+        merged: Mapping[str, Any] | None = None
+        if context is not None:
+            merged = context.attributes
+            if context.targeting_key is not None:
+                merged = {**merged, "targetingKey": context.targeting_key}
+        result = self._client.evaluate(flag_key, merged, expected_type)
         # By position, and copied by the mapping itself: by name and by dict() it takes half as long again.
         return FlagResolutionDetails(
             default if result.variant is None else result.value,
@@ -175,15 +180,6 @@ class CountersignProvider(AbstractProvider):
             elif stale and not status.stale:
                 self.emit_provider_ready(ProviderEventDetails(metadata=metadata))
             stale = status.stale
-
-
-def _context_of(context: EvaluationContext | None) -> Mapping[str, Any] | None:
-    """The context as Countersign reads it: attributes, with the targeting key among them."""
-    if context is None:
-        return None
-    if context.targeting_key is None:
-        return context.attributes
-    return {**context.attributes, "targetingKey": context.targeting_key}
 
 
 _providers: weakref.WeakSet[CountersignProvider] = weakref.WeakSet()

@@ -63,13 +63,18 @@ class Check:
     lookup: Lookup | None = None
 
 
-Ways = tuple["str | None", Any, Any, Decider]
-"""A check's ways to an answer: ``by``, ``known`` and ``otherwise`` of its lookup, and ``decide``."""
+Ways = tuple["str | None", Any, Any, Any]
+"""A boolean check's ways to an answer: ``by``, ``known`` and ``otherwise`` of its lookup, and ``decide``.
+
+Without a lookup the first is None. Where everyone has one value, ``known`` is that value and ``decide`` None.
+"""
 
 
 def ways(check: Check) -> Ways:
     """As a plain tuple, which CPython takes apart in less time than one attribute of an object takes it."""
-    lookup = check.lookup
+    settled, lookup = check.settled, check.lookup
+    if settled is not None and settled.variant is not None:
+        return None, settled.value, None, None
     if lookup is None:
         return None, None, None, check.decide
     return lookup.by, lookup.known, lookup.otherwise, check.decide

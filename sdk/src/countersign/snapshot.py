@@ -17,7 +17,7 @@ from countersign.jsonline import LineError, read_line
 from countersign.members import DocumentError, shown, step
 from countersign.notes import ED25519, NoteError, VerifierKey, open_note, read_note
 from countersign.prerequisites import dependency_order, on_cycle
-from countersign.result import Check, Decider, Result, Ways, ways
+from countersign.result import Check, Decider, Result
 from countersign.segments import nobody, read_segment
 
 MEDIA_TYPE = "application/vnd.countersign.snapshot"
@@ -82,8 +82,6 @@ class Snapshot:
         self._dependants: dict[str, Dependant] = {}
         # By expected type and then by key, so that a flag check compares no types; second for a stale client.
         self.checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
-        # Of the boolean ones, what serves one value to everyone as that value: the quickest check there is.
-        self.booleans: dict[str, bool | Ways] = {}
         self._stale_checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
         self._plans: dict[bool, _Plan] = {}
 
@@ -186,10 +184,6 @@ class Snapshot:
             # Only what is there is kept: a caller may ask for any number of other keys and types.
             if key in self._lines and expected_type in checks:
                 checks[expected_type][key] = check
-                if expected_type == "boolean" and not stale:
-                    settled = check.settled
-                    serves = settled is not None and settled.variant is not None
-                    self.booleans[key] = settled.value if serves else ways(check)  # type: ignore[union-attr]
             return check
 
     def flag_type(self, key: str) -> str | None:
