@@ -92,11 +92,11 @@ class LimitsSerializer(serializers.Serializer[Any]):
     critical = serializers.BooleanField(required=False, help_text="False: not for critical flags.")
 
 
-_NAMES = {"type": "array", "items": {"type": "string", "pattern": r"^[^\u0000]+$"}}
+NAME = {"type": "string", "pattern": r"^[^\u0000]+$"}
 LIMITS = {
     "type": "object",
     "properties": {
-        **dict.fromkeys(("environments", "kinds", "tags"), _NAMES),
+        **dict.fromkeys(("environments", "kinds", "tags"), {"type": "array", "items": NAME}),
         "critical": {"type": "boolean"},
     },
     "additionalProperties": False,

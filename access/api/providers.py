@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from access.api.body import Body, Document, Text, Truth
 from access.api.endpoint import Endpoint
-from access.api.people import LIMITS
+from access.api.people import LIMITS, NAME
 from access.models import IdentityProvider
 from access.permissions import require_in_organisation
 from access.signin import providers
@@ -52,16 +52,16 @@ class IdentityProviderSerializer(serializers.ModelSerializer[IdentityProvider]):
         return providers.callback_address(row)
 
 
-_NAME = {"type": "string", "pattern": r"^[^\u0000]+$"}
-
-
-@extend_schema_field(
-    {
+def _rule(*required: str, **optional: dict[str, Any]) -> dict[str, Any]:
+    return {
         "type": "object",
-        "properties": {**dict.fromkeys(("group", "project", "role", "team"), _NAME), "limits": LIMITS},
+        "properties": {"group": {**NAME, "maxLength": 500}, **dict.fromkeys(required, NAME), **optional},
+        "required": ["group", *required],
         "additionalProperties": False,
     }
-)
+
+
+@extend_schema_field({"oneOf": [_rule("team"), _rule("role"), _rule("role", "project", limits=LIMITS)]})
 class GroupRuleDocument(Document):
     """What `rules.checked_rules` takes."""
 

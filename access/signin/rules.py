@@ -67,7 +67,7 @@ def _checked(rule: Any, projects: Mapping[str, Any], teams: set[str], roles: set
         raise ValueError(f"there is no project {rule['project']!r}")
     if rule.get("role") not in roles:
         raise ValueError(f"there is no role {rule.get('role')!r} in projects")
-    given = rule.get("limits") or {}
+    given = rule.get("limits", {})
     if not isinstance(given, Mapping):
         raise ValueError("limits is an object of environments, kinds, tags and critical")
     limits = Limits.read(given)

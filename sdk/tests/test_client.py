@@ -9,6 +9,7 @@ import time
 from collections import UserDict
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from enum import Enum
 
 import pytest
 from flag_server import FlagServer, flag_server
@@ -306,11 +307,36 @@ class Unspeakable:
         raise RuntimeError("no name")
 
 
+class Flags(str, Enum):  # noqa: UP042  # as on Python 3.10
+    TARGETED = "targets"
+    SETTLED = "settled"
+
+
+@pytest.mark.parametrize("own", [None, {"service": "api"}])
+def test_a_flag_may_be_named_by_an_enumeration_and_asked_for_without_a_context(tmp_path, own):
+    flags = {"targets": a_flag(targets={"on": ["u"]}), "settled": a_flag(default=ON)}
+    client = Client.from_file(a_file(tmp_path, flags), context=own)
+    for _ in range(3):
+        assert client.get_boolean_value(Flags.TARGETED, False, {"targetingKey": "u"}) is True
+        assert client.get_boolean_value(Flags.TARGETED, True) is False
+        assert client.get_boolean_value(Flags.SETTLED, False) is True
+    assert set(client._booleans) == {"targets", "settled"}
+
+
+def test_what_cannot_be_read_now_is_read_later(tmp_path, monkeypatch):
+    client = Client.from_file(a_file(tmp_path, {"f": a_flag(default=ON)}))
+    with monkeypatch.context() as patched:
+        patched.setattr(Snapshot, "check", lambda *_: 1 / 0)
+        assert client.get_boolean_value("f", False) is False
+    assert client.get_boolean_value("f", False) is True
+
+
 @pytest.mark.parametrize("context", [5, "text", [1], [], 0, object()])
 def test_a_method_never_raises_whatever_the_context(tmp_path, context):
-    client = Client.from_file(
-        a_file(tmp_path, {"f": a_flag(targets={"on": ["u"]}, change="CR-3")}), context={"service": "api"}
-    )
+    flags = {"f": a_flag(targets={"on": ["u"]}, change="CR-3"), "settled": a_flag(default=ON)}
+    client = Client.from_file(a_file(tmp_path, flags), context={"service": "api"})
+    assert [client.get_boolean_value("settled", False, context) for _ in range(3)] == [True] * 3
+    assert client.get_boolean_details("settled", False, context).value is True
     details = client.get_boolean_details("f", True, context)
     assert (details.value, details.error_code) == (True, "GENERAL")
     assert [client.get_boolean_value("f", default, context) for default in (True, False)] == [True, False]
@@ -456,10 +482,13 @@ def test_an_older_snapshot_than_the_last_known_good_one_is_refused(server, tmp_p
 def test_a_client_goes_on_polling_in_the_child_of_a_fork(server):
     with client_of(server) as client:
         client.wait_until_ready(10)
+        # As if the thread had taken another snapshot, and had not yet come to what was kept of the one before.
+        client._booleans = {"banner": (None, "of an older snapshot", None, None)}
         child = os.fork()
         if child == 0:
             code = 1
             try:
+                assert client.get_boolean_value("banner", False) is True
                 deadline = time.monotonic() + 10
                 while client.status().snapshot_version != 1288 and time.monotonic() < deadline:
                     time.sleep(0.01)

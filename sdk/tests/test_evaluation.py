@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from collections import UserString
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,18 @@ UNITS = ["u1", "u2", "u3", "ü"]
 BOUNDS: list[Any] = [0, -0.0, 1, 1.0, 1.5, -3, 2**30, 2**53 - 1, 2.0**60, -(2.0**60)]
 NUMBERS: list[Any] = [*BOUNDS, 2**30 - 1, 2**53, 2**53 + 1, 2**60 - 1, -(2**60) + 1, 1e300, 1.5000005]
 TEXTS = ["", "a", "ab", "abc", "Ab", "b", "1", "true", "\U0001f600"]
+
+
+class Anyhow(str):
+    """A string that others equal, as a case-insensitive one; what counts are its characters."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return str(self).lower() == str(other).lower()
+
+    def __hash__(self) -> int:
+        return hash(str(self).lower())
 
 
 class Dice:
@@ -184,6 +197,10 @@ def test_a_boolean_is_the_same_however_often_and_in_turn_with_whom_it_is_asked(s
     values = {"type": "boolean", "variants": {"on": True, "off": False, "blue": True}}
     flags = {key: dice.flag() | values for key in KEYS}
     raw, contexts = signed(body_of(flags)), [dice.context() for _ in range(4)]
+    for context in contexts:
+        if dice.odds() < 0.3:  # what other strings equal, and is none or another one
+            unit = dice.pick(UNITS)
+            context["targetingKey"] = dice.pick([UserString(unit), Anyhow(unit), Anyhow(unit.upper())])
     own = dice.pick([{}, {}, dice.context()])
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(raw)

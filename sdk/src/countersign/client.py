@@ -19,7 +19,7 @@ from countersign.dsn import DsnError, read_dsn
 from countersign.fetching import Fetcher, FetchError
 from countersign.flag import BrokenFlag
 from countersign.last_known_good import LastKnownGood
-from countersign.result import Check, Result, Ways, ways
+from countersign.result import Check, Result, Ways, boolean_ways
 from countersign.snapshot import Snapshot, SnapshotError
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ LONGEST_BACKOFF = 60.0
 """Seconds between polls after many failures; a server's Retry-After may ask for up to five times that."""
 LONGEST_INTERVAL = 86_400.0
 """Seconds: a wait that the operating system's timers take for sure."""
+_NO_CONTEXT: Mapping[str, Any] = {}
 _NO_METADATA: MappingProxyType[str, Any] = MappingProxyType({})
 
 
@@ -192,16 +193,23 @@ class Client:
         # Most flags are boolean, and two thirds of such a check's time were the calls of _evaluate and below.
         try:
             by, known, decide_text, decide = self._booleans[flag_key]
-            if decide is None:
-                return known  # type: ignore[no-any-return]  # a boolean flag's
             if by is None:
+                if decide is None:
+                    return known  # type: ignore[no-any-return]  # a boolean flag's
+                if context is None:
+                    context = _NO_CONTEXT
                 result = decide(context, None)
             else:
-                text = context.get(by)  # type: ignore[union-attr]  # None has none, and leads below
-                found = known.get(text)  # by strings: another value leads nowhere
-                if found is not None:
-                    return found.value  # type: ignore[no-any-return]  # likewise
-                result = decide_text(text, context) if type(text) is str else decide(context, None)
+                if context is None:
+                    context = _NO_CONTEXT
+                text = context.get(by)
+                if type(text) is str:
+                    found = known.get(text)
+                    if found is not None:
+                        return found.value  # type: ignore[no-any-return]  # likewise
+                    result = decide_text(text, context)
+                else:
+                    result = decide(context, None)  # type: ignore[misc]  # never None beside a lookup
             value = result.value
         except Exception:  # noqa: BLE001  # asked for the first time, or _evaluate says what is wrong
             value = self._evaluate_boolean(flag_key, context).value
@@ -296,43 +304,47 @@ class Client:
         if snapshot is None:
             return self._not_ready()
         try:
-            if context is None:
-                context = self._context
-            elif self._context:
-                context = {**self._context, **context}
             stale = self._max_staleness is not None and self._is_stale()
             check = snapshot.check(flag_key, expected_type, stale)
             if check.settled is not None:
                 return check.settled
+            if context is None:
+                context = self._context
+            elif self._context:
+                context = {**self._context, **context}
             decide = check.decide
             return decide(context, self._region)
         except Exception as error:  # noqa: BLE001  # a flag check must never take its caller down
             return _general_error(snapshot, flag_key, error)
 
     def _evaluate_boolean(self, flag_key: str, context: Mapping[str, Any] | None) -> Result:
-        """As ``_evaluate``, and the way there is kept for the next time."""
-        # In the order that is the reverse of _use's: what an older snapshot answers is never kept for a newer one.
+        """As ``_evaluate``, and the ways there are kept for the next time."""
+        # Read in the reverse of the order in which _use writes them: nothing old is ever kept for what is new.
         booleans = self._booleans
         snapshot = self._snapshot
         result = self._evaluate(snapshot, flag_key, context, "boolean")
-        # Only what is there is kept, as in Snapshot.check.
-        if snapshot is not None and type(flag_key) is str and flag_key in snapshot:
-            booleans[flag_key] = self._ways(snapshot, flag_key)
+        if snapshot is not None and result.error_code != "GENERAL" and flag_key not in booleans:
+            key = str.__str__(
+                flag_key
+            )  # which it is, or nothing could be evaluated; an enumeration's member is one too
+            if key in snapshot:  # for a caller may ask for any number of other keys
+                booleans[key] = self._ways(snapshot, key)
         return result
 
-    def _ways(self, snapshot: Snapshot, flag_key: str) -> Ways:
-        """The check's own ways where this client adds nothing to them: no context, no limit of age."""
+    def _ways(self, snapshot: Snapshot, key: str) -> Ways:
+        """The ways to this client's answers: the check's own, or through its own context or its limit of age."""
         if self._max_staleness is not None:
-            return None, None, None, lambda context, _: self._evaluate(snapshot, flag_key, context, "boolean")
-        check = snapshot.check(flag_key, "boolean")
+            return (
+                None,
+                None,
+                None,
+                lambda context, _: self._evaluate(self._snapshot, key, context, "boolean"),
+            )
+        check = snapshot.check(key, "boolean")
         if not self._context:
-            return ways(check)
+            return boolean_ways(check)
         own, region, decide = self._context, self._region, check.decide
-
-        def merged(context: Mapping[str, Any] | None, _: object) -> Result:
-            return decide(own if context is None else {**own, **context}, region)
-
-        return ways(Check(check.settled, merged))
+        return boolean_ways(Check(check.settled, lambda context, _: decide({**own, **context}, region)))
 
     def _details(
         self, flag_key: str, default: T, context: Mapping[str, Any] | None, expected_type: str
@@ -405,10 +417,13 @@ class Client:
         return None
 
     def _use(self, fresh: Snapshot, age: float | None) -> None:
-        """Swaps one reference, so that every evaluation sees one snapshot whole; ``age`` is None from a file."""
+        """Swaps a snapshot for another at once, so that every evaluation sees one of them whole.
+
+        ``age`` is None from a file.
+        """
         if fresh.supersedes(self._snapshot):
-            self._snapshot = fresh
-            self._booleans = {}
+            # Two steps next to each other, with nothing between them, in the order that _evaluate_boolean needs.
+            self._snapshot, self._booleans = fresh, {}
         self._answered = None if age is None else time.monotonic() - age
         self._ready.set()
 
@@ -441,6 +456,7 @@ class Client:
 
     def _restart_in_child(self) -> None:
         """After a fork the thread is gone, and the connection and the locks are the parent's."""
+        self._booleans = {}  # the parent may have been between a snapshot and the next
         if self._closing.is_set():
             return
         ready = self._snapshot is not None

@@ -256,9 +256,9 @@ def _by_few_rules(
     Each rule is known by a bit, the first by the highest, so that the length of the bits that are left leads to
     the first rule that is still possible.
     """
-    always_possible, ways, holding = _indexed(rules)
+    always_possible, lookups, holding = _indexed(rules)
     if not always_possible and not any(holding) and not any(rule.split for rule in rules):
-        return _by_first(ways, [rule.result for rule in reversed(rules)], settled, decide_otherwise)
+        return _by_first(lookups, [rule.result for rule in reversed(rules)], settled, decide_otherwise)
     from_end: tuple[tuple[Predicate | None, Result | None, Chooser | None], ...] = (
         (None, None, None),  # no bit has this length
         *((holds, rule.result, rule.split) for holds, rule in zip(holding, reversed(rules), strict=True)),
@@ -266,7 +266,7 @@ def _by_few_rules(
 
     def decide(context: Context, region: object) -> Result | T:
         bits = always_possible
-        for attribute, bits_of in ways:
+        for attribute, bits_of in lookups:
             value = context.get(attribute)
             if type(value) is not str:
                 value = text_of(value)  # or None, which leads nowhere
@@ -285,15 +285,18 @@ def _by_few_rules(
 
 
 def _by_first(
-    ways: tuple[tuple[str, dict[str | None, int]], ...],
+    lookups: tuple[tuple[str, dict[str | None, int]], ...],
     from_end: list[Result | None],
     settled: Result | None,
     decide_otherwise: Callable[[Context, object], T],
 ) -> Callable[[Context, object], Result | T]:
-    """Rules that hold where a lookup leads to them, and serve one variant: no other than the first is asked."""
+    """Rules that hold wherever a lookup leads to them, and serve one variant: no other than the first is asked.
+
+    ``from_end``: what they serve, the last first; the place 0 is before it, and stands for no rule.
+    """
     places = tuple(
         (attribute, {text: bits.bit_length() for text, bits in bits_of.items()})
-        for attribute, bits_of in ways
+        for attribute, bits_of in lookups
     )
     results = (settled, *from_end)
 

@@ -81,7 +81,7 @@ class Snapshot:
         self._flags: dict[str, Flag | BrokenFlag] = {}
         self._dependants: dict[str, Dependant] = {}
         # By expected type and then by key, so that a flag check compares no types; second for a stale client.
-        self.checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
+        self._checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
         self._stale_checks: dict[str | None, dict[str, Check]] = {kind: {} for kind in (None, *TYPES)}
         self._plans: dict[bool, _Plan] = {}
 
@@ -147,7 +147,7 @@ class Snapshot:
         whether the context is in a segment, and what a flag that others need serves, is found out once.
         """
         asked = sharing(context)
-        checks = (self._stale_checks if stale else self.checks)[None]
+        checks = (self._stale_checks if stale else self._checks)[None]
         for key in self._lines if keys is None else keys:
             check = checks.get(key) or self.check(key, None, stale)
             result = check.settled
@@ -176,7 +176,7 @@ class Snapshot:
 
     def check(self, key: str, expected_type: str | None = None, stale: bool = False) -> Check:
         """What answers for the flag, made at its first use; see ``countersign.evaluation.evaluate``."""
-        checks = self._stale_checks if stale else self.checks
+        checks = self._stale_checks if stale else self._checks
         try:
             return checks[expected_type][key]
         except KeyError:
