@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from access.held import teams_of
+from access.held import Held, teams_of
 from access.limits import LimitsError
 from access.models import ApiToken, ServiceAccount, Team, TrustRule, User
 from access.permissions import (
@@ -90,11 +90,14 @@ def change_service_account(
         )
 
 
-def answered_for(actor: Actor) -> QuerySet[ServiceAccount]:
-    """The service accounts whose tokens the actor may make and revoke: those of their teams; or all."""
+def answered_for(actor: Actor, held: Held | None = None) -> QuerySet[ServiceAccount]:
+    """The service accounts whose tokens the actor may make and revoke: those of their teams; or all.
+
+    `held`: as for `projects_where`.
+    """
     if not scope_of(actor).admits_everywhere("service_account.manage"):
         return ServiceAccount.objects.none()
-    if may_in_organisation(actor, "service_account.manage"):
+    if may_in_organisation(actor, "service_account.manage", held):
         return ServiceAccount.objects.all()
     return ServiceAccount.objects.filter(team__in=teams_of(actor).values("team"))
 

@@ -5,42 +5,23 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
-from access.held import (
-    all_projects,
-    given_lately,
-    held_by,
-    held_by_any,
-    holds_everywhere,
-    memberships_with,
-    organisation_memberships_with,
-    superusers_with,
-    teams_of,
-)
+from access.held import Held, all_projects, held_by_any
 from access.limits import Touched
 from access.models import (
-    CustomRoleVerb,
     FactorPolicy,
     Membership,
     OrganisationMembership,
-    RoleWithFactor,
     ServiceAccount,
     Team,
     User,
 )
 from access.roles import SYSTEM, VERBS, Fresh, OrganisationRole, Role, label_of, roles_that_may
 from access.scopes import Bearer, BearerActor, bearer_of, scope_of
-from access.shown_factor import (
-    SessionActor,
-    StaleFactorError,
-    counted_for,
-    factor_at,
-    superuser_counted_for,
-)
+from access.shown_factor import SessionActor, StaleFactorError, factor_at, roles_without_factor
 from audit.actor import Actor, Door
 
 if TYPE_CHECKING:
@@ -99,10 +80,10 @@ def request_id(headers: Mapping[str, str]) -> str:
     return given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else ""
 
 
-def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:
+def projects_where(actor: Actor, verb: str, held: Held | None = None) -> QuerySet[Any]:
     """The projects in which the actor holds the verb, at least within limits.
 
-    What is not in it does not exist for them.
+    What is not in it does not exist for them. `held`: their roles, where they are known already.
     """
     projects = all_projects()
     if actor.is_system:
@@ -112,37 +93,34 @@ def projects_where(actor: Actor, verb: str) -> QuerySet[Any]:
         return projects.none()
     if scope.projects:
         projects = projects.filter(key__in=scope.projects)
-    held = memberships_with(verb).filter(held_by(actor))
-    return projects.filter(Q(pk__in=held.values("project_id")) | holds_everywhere(actor, verb))
+    held = held or Held(actor)
+    if held.has_everywhere(verb):
+        return projects
+    return projects.filter(pk__in={row.project_id for row in held.memberships_with(verb)})
 
 
 def may(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> bool:
     """Whether the actor holds the verb in the project, for all that is `touched` where its role is limited."""
     touched = list(touched)
-    if not touched or actor.is_system:
-        if not scope_of(actor).admits_in(verb, project.key, touched):
-            return False
-        return projects_where(actor, verb).filter(pk=project.pk).exists()
+    if actor.is_system:
+        return SYSTEM in roles_that_may(verb)
     return reach_of(actor, verb, project)(touched)
 
 
-def reach_of(actor: Actor, verb: str, project: Any) -> Callable[[Collection[Touched]], bool]:
+def reach_of(
+    actor: Actor, verb: str, project: Any, held: Held | None = None
+) -> Callable[[Collection[Touched]], bool]:
     """How far a person or a program holds the verb in the project: answers as `may`, as often as it is asked.
 
-    For what is touched; whether one holds the verb at all is no question of limits. Two queries at most.
+    `held`: their roles, where they are known already.
     """
-    scope = scope_of(actor)
-    limits = [row.reach for row in memberships_with(verb).filter(held_by(actor), project=project)]
-
-    @cache
-    def holds_it_everywhere() -> bool:
-        allowed = projects_where(actor, verb).filter(pk=project.pk)
-        return allowed.filter(holds_everywhere(actor, verb)).exists()
+    scope, held = scope_of(actor), held or Held(actor, project)
+    mine = held.memberships_with(verb, project)
 
     def admits(touched: Collection[Touched]) -> bool:
         if not scope.admits_in(verb, project.key, touched):
             return False
-        return any(each.admit(touched) for each in limits) or holds_it_everywhere()
+        return any(row.reach.admit(touched) for row in mine) or held.has_everywhere(verb)
 
     return admits
 
@@ -167,7 +145,7 @@ def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = 
     _refuse_without_factor(actor, verb)
     needed = " or ".join(sorted(label_of(role) for role in roles_that_may(verb) if role in Role.values))
     if touched and may(actor, verb, project):
-        own = {str(row.reach) for row in memberships_with(verb).filter(held_by(actor), project=project)}
+        own = {str(row.reach) for row in Held(actor, project).memberships_with(verb)}
         raise ForbiddenError(
             f"{verb} in {project.key}: your role is limited ({' or '.join(sorted(own))}) and this reaches "
             f"further. It needs the role {needed} without that limit. Ask an administrator of the project."
@@ -188,19 +166,9 @@ def require_everywhere(actor: Actor, verb: str) -> None:
         )
 
 
-def may_in_organisation(actor: Actor, verb: str) -> bool:
-    """Whether the actor holds a verb that concerns the whole installation."""
-    return scope_of(actor).admits_everywhere(verb) and (
-        organisation_memberships_with(verb).filter(held_by(actor)).exists()
-        or superusers_with(verb).filter(superuser_counted_for(actor), pseudonym=actor.id).exists()
-    )
-
-
-def holding_in_organisation(actor: Actor, verb: str) -> Q:
-    """The same as a condition, true or false for every row: for asking it within another query."""
-    if not scope_of(actor).admits_everywhere(verb):
-        return Q(pk__in=[])
-    return holds_everywhere(actor, verb)
+def may_in_organisation(actor: Actor, verb: str, held: Held | None = None) -> bool:
+    """Whether the actor holds a verb that concerns the whole installation. `held`: as for `projects_where`."""
+    return scope_of(actor).admits_everywhere(verb) and (held or Held(actor)).has_everywhere(verb)
 
 
 def require_in_organisation(actor: Actor, verb: str, *, reading: bool = False) -> None:
@@ -253,16 +221,18 @@ def require_fresh_factor(actor: Actor) -> None:
 
 def waits_for_factor(actor: Actor) -> bool:
     """Whether the actor has a role that does not count, because it needs a second factor and none was shown."""
-    if isinstance(actor, SessionActor) and actor.factor_at is not None:
+    silent = roles_without_factor(actor)
+    if not silent:
         return False
-    mine = held_by_any([actor.id]) & Q(role=OuterRef("role"))
-    superuser = User.objects.filter(pseudonym=actor.id, is_superuser=True)
-    held = (
-        Q(Exists(Membership.objects.filter(mine)))
-        | Q(Exists(OrganisationMembership.objects.filter(mine)))
-        | Q(Exists(superuser), role=OrganisationRole.ORGANISATION_ADMINISTRATOR)
+    mine = held_by_any([actor.id]) & Q(role__in=silent)
+    return (
+        Membership.objects.filter(mine).exists()
+        or OrganisationMembership.objects.filter(mine).exists()
+        or (
+            OrganisationRole.ORGANISATION_ADMINISTRATOR in silent
+            and User.objects.filter(pseudonym=actor.id, is_superuser=True).exists()
+        )
     )
-    return RoleWithFactor.objects.filter(held).exclude(counted_for(actor)).exists()
 
 
 def _refuse_without_factor(actor: Actor, verb: str) -> None:
@@ -278,39 +248,22 @@ def is_organisation_administrator(actor: Actor) -> bool:
     return may_in_organisation(actor, "organisation.manage")
 
 
-def verbs_held(actor: Actor, project: Any | None) -> frozenset[str]:
+def verbs_held(actor: Actor, project: Any | None, held: Held | None = None) -> frozenset[str]:
     """All verbs that the actor holds, at least within limits: for what to offer. Asked once for every page.
 
-    `project` None: those that concern the whole installation.
+    `project` None: those that concern the whole installation. `held`: their roles, where they are known already.
     """
-    # The teams first: three plain queries are built and answered faster than nested ones.
-    holders = [actor.id, *teams_of(actor).values_list("team__pseudonym", flat=True)]
-    mine = Q(member__in=holders) & counted_for(actor) & given_lately(actor)
-    rows = list(Membership.objects.filter(mine, project=project)) if project else []
-    appointed = OrganisationMembership.objects.filter(mine)
-    everywhere = set(appointed.values_list("role", flat=True))
-    superuser = User.objects.filter(pseudonym=actor.id, is_superuser=True, is_active=True)
-    if superuser.filter(superuser_counted_for(actor)).exists():
-        everywhere.add(OrganisationRole.ORGANISATION_ADMINISTRATOR)
-    custom: dict[str, set[str]] = {}
-    if keys := {row.role for row in rows} - set(Role.values):
-        found = CustomRoleVerb.objects.filter(role__key__in=keys)
-        for key, verb in found.values_list("role__key", "verb"):
-            custom.setdefault(key, set()).add(verb)
-    held = {
+    held = held or Held(actor, project)
+    verbs = {
         name
         for name, verb in VERBS.items()
-        if (everywhere & verb.roles and (project is not None or not verb.is_of_project))
-        or any(
-            (row.role in verb.roles or name in custom.get(row.role, ()))
-            and (verb.limitable or not row.limits)
-            for row in rows
-        )
+        if (held.has_everywhere(name) and (project is not None or not verb.is_of_project))
+        or (project is not None and held.memberships_with(name, project))
     }
     scope = scope_of(actor)
     if project is not None:
-        held = {verb for verb in held if scope.admits_in(verb, project.key)}
-    return frozenset(held)
+        verbs = {verb for verb in verbs if scope.admits_in(verb, project.key)}
+    return frozenset(verbs)
 
 
 def display_names(pseudonyms: set[str]) -> dict[str, str]:

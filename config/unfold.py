@@ -47,7 +47,7 @@ def _answers_for_programs(request: HttpRequest) -> bool:
     from access.machines import answered_for
 
     place = place_of(request)
-    return "service_account.manage" in place.verbs or answered_for(place.actor).exists()
+    return "service_account.manage" in place.verbs or answered_for(place.actor, place.held).exists()
 
 
 def _organisation_page(name: str) -> Link:

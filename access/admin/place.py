@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
+from access.held import Held
 from access.permissions import projects_where, request_actor, verbs_held
 from audit.actor import Actor
 from flags.models import Project
@@ -15,12 +16,13 @@ _SESSION = "project"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The actor, the projects they may see, the one they are in, and the verbs they hold there and everywhere."""
+    """The actor, the projects they may see, the one they are in, the verbs they hold there, and by which roles."""
 
     actor: Actor
     projects: tuple[Project, ...]
     project: Project | None
     verbs: frozenset[str]
+    held: Held
 
 
 def place_of(request: HttpRequest) -> Place:
@@ -32,7 +34,8 @@ def place_of(request: HttpRequest) -> Place:
     if isinstance(known, Place):
         return known
     actor = request_actor(request)
-    projects = tuple(projects_where(actor, "project.view").order_by("name", "key"))
+    held = Held(actor)
+    projects = tuple(projects_where(actor, "project.view", held).order_by("name", "key"))
     match = request.resolver_match
     named = match.kwargs.get("project") if match else None
     wanted = named or request.session.get(_SESSION)
@@ -41,6 +44,6 @@ def place_of(request: HttpRequest) -> Place:
         project = min(projects, key=lambda each: each.pk, default=None)
     if named and project and request.session.get(_SESSION) != project.key:
         request.session[_SESSION] = project.key
-    place = Place(actor, projects, project, verbs_held(actor, project))
+    place = Place(actor, projects, project, verbs_held(actor, project, held), held)
     request.countersign_place = place  # type: ignore[attr-defined]
     return place

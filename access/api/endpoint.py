@@ -19,6 +19,7 @@ from access.api.openapi import DocumentedSchema
 from access.api.pages import Pages
 from access.api.rates import rates
 from access.api.strict_json import StrictJSONParser
+from access.held import Held
 from access.permissions import projects_where, request_actor, require
 from audit.actor import Actor
 from flags.models import Environment, Project
@@ -39,6 +40,7 @@ class Endpoint(ViewSet):
     ordering: tuple[str, ...] = ("pk",)
     # Members of an answer that are shown once and never stored, not even for an `Idempotency-Key`.
     shown_once: tuple[str, ...] = ()
+    _held: Held | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         sent = request._request
@@ -87,7 +89,12 @@ class Endpoint(ViewSet):
 
     def visible(self, request: Request, verb: str = "project.view") -> QuerySet[Project]:
         """The projects in which the caller holds the verb."""
-        return projects_where(self.actor(request), verb)
+        return projects_where(self.actor(request), verb, self.held(request))
+
+    def held(self, request: Request) -> Held:
+        """The caller's roles, read once for what they may see; whoever changes something asks anew."""
+        self._held = self._held or Held(self.actor(request))  # each request has an endpoint of its own
+        return self._held
 
     def visible_or_refused(self, request: Request, verb: str, project: str | None) -> QuerySet[Project]:
         """As `visible`; refused where the caller sees the project meant, but lacks the verb in it.

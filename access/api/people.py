@@ -21,7 +21,6 @@ from access.models import Membership, OrganisationMembership, ServiceAccount, Te
 from access.permissions import (
     display_names,
     is_organisation_administrator,
-    projects_where,
     require,
     require_in_organisation,
     waits_for_factor,
@@ -96,7 +95,7 @@ NAME = {"type": "string", "pattern": r"^[^\u0000]+$"}
 LIMITS = {
     "type": "object",
     "properties": {
-        **dict.fromkeys(("environments", "kinds", "tags"), {"type": "array", "items": NAME}),
+        **{name: {"type": "array", "items": NAME} for name in ("environments", "kinds", "tags")},
         "critical": {"type": "boolean"},
     },
     "additionalProperties": False,
@@ -358,9 +357,8 @@ class ServiceAccounts(Endpoint):
 
 def service_accounts_seen(endpoint: Endpoint, request: Request) -> QuerySet[ServiceAccount]:
     """All for organisation administrators; for others, those of their teams and of projects that they see."""
-    actor = endpoint.actor(request)
-    answered = machines.answered_for(actor)
-    members = Membership.objects.filter(project__in=projects_where(actor, "project.view"))
+    answered = machines.answered_for(endpoint.actor(request), endpoint.held(request))
+    members = Membership.objects.filter(project__in=endpoint.visible(request))
     return ServiceAccount.objects.filter(
         Q(pk__in=answered.values("pk")) | Q(pseudonym__in=members.values("member"))
     ).select_related("team")

@@ -8,26 +8,30 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from access.held import Held
 from access.models import Delivery, User
 from access.notifications.kinds import KINDS, Channel
-from access.permissions import holding_in_organisation, may, may_in_organisation, projects_where, user_actor
+from access.permissions import may, may_in_organisation, projects_where, user_actor
 from access.roles import VERBS
 from audit.actor import Actor
 
 _RESTS_ON = sorted({"project.view", *(kind.verb for kind in KINDS.values() if kind.verb)})
 
 
-def inbox(actor: Actor, rests_on: Collection[str] = _RESTS_ON) -> QuerySet[Delivery]:
+def inbox(
+    actor: Actor, rests_on: Collection[str] = _RESTS_ON, held: Held | None = None
+) -> QuerySet[Delivery]:
     """What the actor was told in the app and may still see: a role that is gone takes it along.
 
-    Of that, what rests on these verbs or on none.
+    Of that, what rests on these verbs or on none. `held`: as for `projects_where`.
     """
     seen = Q(rests_on="", notification__project=None)
+    held = held or Held(actor)
     for verb in rests_on:
         if VERBS[verb].is_of_project:
-            seen |= Q(rests_on=verb, notification__project__in=projects_where(actor, verb))
-        else:
-            seen |= Q(rests_on=verb) & holding_in_organisation(actor, verb)
+            seen |= Q(rests_on=verb, notification__project__in=projects_where(actor, verb, held))
+        elif may_in_organisation(actor, verb, held):
+            seen |= Q(rests_on=verb)
     return _told(actor).filter(seen)
 
 
@@ -35,8 +39,8 @@ def _told(actor: Actor) -> QuerySet[Delivery]:
     return Delivery.objects.filter(person__pseudonym=actor.id, channel=Channel.APP)
 
 
-def unread(actor: Actor, most: int = 100) -> int:
-    """How many of them were not read, at most `most`.
+def unread(actor: Actor, most: int = 100, held: Held | None = None) -> int:
+    """How many of them were not read, at most `most`. `held`: as for `projects_where`.
 
     Every page asks, mostly for nothing new: the conditions of all verbs at once take longer than the rest of it.
     """
@@ -46,7 +50,7 @@ def unread(actor: Actor, most: int = 100) -> int:
     verbs = set(unread_rest_on)
     if not verbs:
         return 0
-    return inbox(actor, verbs & set(_RESTS_ON)).filter(read_at=None).order_by()[:most].count()
+    return inbox(actor, verbs & set(_RESTS_ON), held).filter(read_at=None).order_by()[:most].count()
 
 
 def mark_read(actor: Actor, only: Collection[int] | None = None) -> int:

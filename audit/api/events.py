@@ -142,7 +142,7 @@ class Events(Endpoint):
             # By its key alone, which an index serves in the order asked for.
             return Event.objects.filter(project=project).select_related("log")
         seen = Q(project__in=projects.values("key"))
-        if may_in_organisation(self.actor(request), "audit.view"):
+        if may_in_organisation(self.actor(request), "audit.view", self.held(request)):
             seen |= Q(project="")  # tokens, the ledger itself: no project's, but the installation's
         return Event.objects.filter(seen).select_related("log")
 
@@ -180,6 +180,8 @@ class Checkpoints(Endpoint):
 
     def _seen(self, request: Request) -> QuerySet[Checkpoint]:
         projects = self.visible_or_refused(request, "audit.view", None)
-        if not projects.exists() and not may_in_organisation(self.actor(request), "audit.view"):
+        if not projects.exists() and not may_in_organisation(
+            self.actor(request), "audit.view", self.held(request)
+        ):
             return Checkpoint.objects.none()
         return Checkpoint.objects.select_related("log")

@@ -183,7 +183,9 @@ class FlagTab(Page):
         return self._reach("flag.kill")
 
     def _reach(self, verb: str) -> Callable[[Collection[Touched]], bool]:
-        return reach_of(self.actor, verb, self.project) if self.holds(verb) else lambda _touched: False
+        if not self.holds(verb):
+            return lambda _touched: False
+        return reach_of(self.actor, verb, self.project, self.place.held)
 
     @property
     def _can_kill_everywhere(self) -> bool:

@@ -14,7 +14,7 @@ from access.admin.pages import holders
 from access.holders import eligible, who_may
 from access.models import IdentityProvider, Membership, User
 from access.notifications import delivering
-from access.permissions import ForbiddenError, may, may_in_organisation, service_actor
+from access.permissions import ForbiddenError, may, may_in_organisation, service_actor, waits_for_factor
 from access.signin import factors, providers
 from access.signin.factor_policy import set_factor_policy
 from approvals.models import ChangeRequest
@@ -105,6 +105,7 @@ def test_a_team_a_superuser_and_a_custom_role_are_held_to_it_and_programs_are_no
     assert not may(cast.actor("viewer"), "flag.kill", cast.project)
     assert may(cast.actor("viewer"), "project.view", cast.project), "the other role counts"
     assert may(service_actor(program), "flag.kill", cast.project)
+    assert not waits_for_factor(service_actor(program))
     assert not may_in_organisation(root, "organisation.manage")
     assert signed_in("root").get("/admin/organisation/")["Location"] == ENROL
 
