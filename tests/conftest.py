@@ -36,6 +36,11 @@ def no_checkpoint_of_another_test(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["tests.hashing.QuickHasher"]
+
+
+@pytest.fixture(autouse=True)
 def nothing_remembered_of_another_test() -> None:
     """What is kept by an environment's revision would be wrong where a test rolled that back."""
     flag_search.served.cache_clear()

@@ -15,10 +15,12 @@ from access.roles import VERBS, Role
 from approvals import rollouts, workflow
 from approvals.models import ChangeRequest, Emergency
 from distribution import keys
+from distribution.models import SdkKey
 from flags.models import Flag
 from flags.subjects import Subject
 from tests.api.conftest import Api
-from tests.cast import OFF, ON, split
+from tests.cast import OFF, ON, split, standing
+from tests.replay import Replay
 
 PEOPLE = {
     "viewer": Role.VIEWER,
@@ -30,27 +32,37 @@ PEOPLE = {
 }
 
 
-class Stage:
+def happenings() -> None:
     """A shop in which everything exists that an endpoint can be asked for."""
+    cast = standing()
+    cast.propose(OFF, environment="development")
+    cast.propose(ON, environment="development")
+    cast.flag("searching")
+    cast.propose(OFF, key="searching", environment="development")
+    cast.propose(ON, title=WAITING)
+    cast.policy("staging", environments=[], approvals=0, ticket=False, signature=True)
+    root = cast.actor("root")
+    flag = Flag.objects.get(project=cast.project, key="searching")
+    stages = [{"weights": [["on", 1], ["off", 9]], "hold": 0}]
+    rollouts.propose_plan(root, flag, cast.development, stages, title=ROLLING)
+    keys.issue(root, cast.development, "web", "server")
+    workflow.kill(root, Subject.parse(cast.subject("banner", "development")), cast.project)
+
+
+WAITING, ROLLING = "Waiting", "Rolling"
+_happenings = Replay(happenings)
+
+
+class Stage:
+    """That shop, and what in it endpoints are asked for."""
 
     def __init__(self, api: Api) -> None:
-        cast = self.cast = api.cast
-        cast.propose(OFF, environment="development")
-        cast.propose(ON, environment="development")
-        cast.flag("searching")
-        cast.propose(OFF, key="searching", environment="development")
-        self.request = cast.propose(ON)  # in review
-        cast.policy("staging", environments=[], approvals=0, ticket=False, signature=True)
-        self.plan = self._plan()
-        root = cast.actor("root")
-        self.key, _ = keys.issue(root, cast.development, "web", "server")
-        self.kill = workflow.kill(root, Subject.parse(cast.subject("banner", "development")), cast.project)
-
-    def _plan(self) -> ChangeRequest:
-        flag = Flag.objects.get(project=self.cast.project, key="searching")
-        stages = [{"weights": [["on", 1], ["off", 9]], "hold": 0}]
-        root = self.cast.actor("root")
-        return rollouts.propose_plan(root, flag, self.cast.development, stages, title="Roll")
+        _happenings.write()
+        self.cast = api.cast
+        self.request = ChangeRequest.objects.get(title=WAITING)
+        self.plan = ChangeRequest.objects.get(title=ROLLING)
+        self.key = SdkKey.objects.get(name="web", environment=self.cast.development)
+        self.kill = Emergency.objects.get()
 
     def body(self, name: str) -> Any:
         subject = self.cast.subject("searching", "development")

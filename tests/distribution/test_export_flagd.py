@@ -16,14 +16,14 @@ from countersign.flagd import export
 from countersign.snapshot import Snapshot as SnapshotFile
 from distribution.models import Snapshot
 from distribution.publish import publish
-from tests.cast import ON, Cast, split
+from tests.cast import ON, Cast, split, standing
+from tests.replay import Replay
 
 PAGE = "/admin/p/shop/environments/production/flagd/"
 
 
-@pytest.fixture
-def published(cast: Cast) -> Cast:
-    """Production serves a flag that flagd can say and two that it cannot, and was published."""
+def publishing() -> None:
+    cast = standing()
     by_address = [{"attribute": "ip", "operator": "ip_in", "values": ["10.0.0.0/8"]}]
     rules = [{"id": "office", "constraints": by_address, "serve": {"variant": "on"}}]
     cbor = split(10, seed="cbor")
@@ -32,6 +32,15 @@ def published(cast: Cast) -> Cast:
         cast.flag(key)
         cast.approve(cast.propose(after, key=key))
     publish(cast.production.pk)
+
+
+_publishing = Replay(publishing)
+
+
+@pytest.fixture
+def published(cast: Cast) -> Cast:
+    """Production serves a flag that flagd can say and two that it cannot, and was published."""
+    _publishing.write()
     return cast
 
 

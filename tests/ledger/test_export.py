@@ -17,8 +17,9 @@ from audit.export import export_bundle
 from audit.ledger import LedgerError, trusted_log
 from audit.models import Blob, Disclosure, Event
 from countersign.bundle import BundleError, Report, Trust, verify_bundle
-from tests.cast import Cast
+from tests.cast import Cast, standing
 from tests.ledger.busy_log import fill
+from tests.replay import Replay
 
 
 def trust(**members: Any) -> Trust:
@@ -27,9 +28,12 @@ def trust(**members: Any) -> Trust:
     return Trust.parse(json.dumps({**trusted_log(), **policy}).encode())
 
 
+_filled = Replay(lambda: fill(standing()))
+
+
 @pytest.fixture
 def busy(cast: Cast) -> Cast:
-    fill(cast)
+    _filled.write()
     return cast
 
 
