@@ -1,4 +1,4 @@
-"""The rows of roles that hold a verb, and of those the ones that are somebody's and count."""
+"""The roles that are somebody's and count, and what these hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils import timezone
 from access.models import CustomRoleVerb, Membership, OrganisationMembership, TeamMember, User
 from access.roles import VERBS, OrganisationRole, Role, roles_that_may
 from access.scopes import BearerActor
-from access.shown_factor import roles_without_factor
+from access.shown_factor import counted_for, superuser_counted_for
 from audit.actor import Actor
 
 
@@ -23,26 +23,6 @@ def all_projects() -> QuerySet[Any]:
     """Every project. They are of the layer above, which is known here by the keys to it alone."""
     found: QuerySet[Any] = Membership._meta.get_field("project").related_model._default_manager.all()
     return found
-
-
-def memberships_with(verb: str) -> QuerySet[Membership]:
-    """The memberships whose role holds the verb; limited ones only where the verb can be limited."""
-    custom = CustomRoleVerb.objects.filter(verb=verb).values("role__key")
-    rows = Membership.objects.filter(Q(role__in=roles_that_may(verb)) | Q(role__in=custom))
-    return rows if VERBS[verb].limitable else rows.filter(limits={})
-
-
-def organisation_memberships_with(verb: str) -> QuerySet[OrganisationMembership]:
-    return OrganisationMembership.objects.filter(role__in=roles_that_may(verb))
-
-
-def superusers_with(verb: str) -> QuerySet[User]:
-    """Whom `manage.py createsuperuser` made, where a verb is the organisation administrators'.
-
-    They are that without a membership: whoever runs commands there could give it to themselves anyway.
-    """
-    rows = User.objects.filter(is_superuser=True, is_active=True)
-    return rows if OrganisationRole.ORGANISATION_ADMINISTRATOR in roles_that_may(verb) else rows.none()
 
 
 def given_lately(actor: Actor) -> Q:
@@ -72,30 +52,25 @@ def held_by_any(members: Iterable[str]) -> Q:
 def held_by(actor: Actor) -> Q:
     """Rows of roles that are the actor's and count, their own or of a team that they are in."""
     mine = Q(member=actor.id) | Q(member__in=teams_of(actor).values("team__pseudonym"))
-    silent = roles_without_factor(actor)
-    return mine & (~Q(role__in=silent) if silent else Q()) & given_lately(actor)
+    return mine & counted_for(actor) & given_lately(actor)
 
 
 class Held:
     """The roles that an actor holds and that count, as they stand when each is first asked for.
 
     Read by plain queries: as one that is nested, asking for a single verb took Python 8 ms to write down. For one
-    question, or for one page that asks many; a change asks anew.
+    question, or for one page that asks many; whoever changes something asks anew (docs/decisions/0043).
     """
 
     def __init__(self, actor: Actor, project: Any | None = None) -> None:
         """`project`: only this one's roles are of interest, beside those of the organisation."""
-        self._actor, self._project = actor, project
-
-    @cached_property
-    def _mine(self) -> Q:
-        return held_by(self._actor)
+        self.actor, self.project = actor, project
 
     @cached_property
     def memberships(self) -> list[Membership]:
         """The roles in projects."""
-        rows = Membership.objects.filter(self._mine)
-        return list(rows if self._project is None else rows.filter(project=self._project))
+        rows = Membership.objects.filter(held_by(self.actor))
+        return list(rows if self.project is None else rows.filter(project=self.project))
 
     @cached_property
     def _by_project(self) -> dict[int, list[Membership]]:
@@ -107,33 +82,42 @@ class Held:
     @cached_property
     def everywhere(self) -> frozenset[str]:
         """The roles of the organisation."""
-        roles = set(OrganisationMembership.objects.filter(self._mine).values_list("role", flat=True))
+        mine = OrganisationMembership.objects.filter(held_by(self.actor))
+        roles = set(mine.values_list("role", flat=True))
         # Who is superuser administers the organisation: whoever runs commands there could appoint themselves anyway.
         administrator = str(OrganisationRole.ORGANISATION_ADMINISTRATOR)
-        superuser = User.objects.filter(pseudonym=self._actor.id, is_superuser=True, is_active=True)
-        if superuser.exists() and administrator not in roles_without_factor(self._actor):
+        superuser = User.objects.filter(pseudonym=self.actor.id, is_superuser=True, is_active=True)
+        if administrator not in roles and superuser.filter(superuser_counted_for(self.actor)).exists():
             roles.add(administrator)
         return frozenset(roles)
 
     @cached_property
-    def _custom(self) -> dict[str, set[str]]:
-        """The verbs of roles that are not in the table."""
-        found: dict[str, set[str]] = {}
-        if keys := {row.role for row in self.memberships} - set(Role.values):
-            rows = CustomRoleVerb.objects.filter(role__key__in=keys)
-            for key, verb in rows.values_list("role__key", "verb"):
-                found.setdefault(key, set()).add(verb)
-        return found
+    def _custom(self) -> dict[int, set[str]]:
+        """The verbs of roles that are not in the table, by the row by which they are held."""
+        rows = [row for row in self.memberships if row.role not in Role.values]
+        if not rows:
+            return {}
+        given: dict[str, set[str]] = {}
+        asked = CustomRoleVerb.objects.filter(role__key__in={row.role for row in rows})
+        for key, verb in asked.values_list("role__key", "verb"):
+            given.setdefault(key, set()).add(verb)
+        # Whoever lost the role between the two questions does not get what it was given since.
+        still = Membership.objects.filter(held_by(self.actor), pk__in=[row.pk for row in rows])
+        kept = set(still.values_list("pk", flat=True))
+        return {row.pk: given.get(row.role, set()) for row in rows if row.pk in kept}
 
     def has_everywhere(self, verb: str) -> bool:
         """Whether a role of the organisation holds the verb."""
         return not self.everywhere.isdisjoint(roles_that_may(verb))
 
     def memberships_with(self, verb: str, project: Any | None = None) -> list[Membership]:
-        """The roles in all projects or in one that hold the verb; limited ones only where the verb can be limited."""
+        """The roles in one project, or in all that were read, that hold the verb.
+
+        Limited ones only where the verb can be limited.
+        """
         return [
             row
             for row in (self.memberships if project is None else self._by_project.get(project.pk, ()))
-            if (row.role in roles_that_may(verb) or verb in self._custom.get(row.role, ()))
-            and (VERBS[verb].limitable or not row.limits)
+            if (row.role in roles_that_may(verb) or verb in self._custom.get(row.pk, ()))
+            and (VERBS[verb].limitable or row.limits == {})
         ]

@@ -8,10 +8,11 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from access.held import held_by_any, memberships_with, organisation_memberships_with, superusers_with
+from access.held import held_by_any
 from access.limits import EVERYWHERE, Limits, Touched
 from access.models import (
     CustomRole,
+    CustomRoleVerb,
     Membership,
     OrganisationMembership,
     RoleWithFactor,
@@ -19,7 +20,7 @@ from access.models import (
     TeamMember,
     User,
 )
-from access.roles import VERBS, OrganisationRole, Role, label_of
+from access.roles import VERBS, OrganisationRole, Role, label_of, roles_that_may
 from access.shown_factor import people_with_factor
 
 
@@ -47,6 +48,26 @@ class Standing:
     def is_of_organisation(self) -> bool:
         """Whether it holds in every project."""
         return self.role in OrganisationRole.values
+
+
+def memberships_with(verb: str) -> QuerySet[Membership]:
+    """The memberships whose role holds the verb; limited ones only where the verb can be limited."""
+    custom = CustomRoleVerb.objects.filter(verb=verb).values("role__key")
+    rows = Membership.objects.filter(Q(role__in=roles_that_may(verb)) | Q(role__in=custom))
+    return rows if VERBS[verb].limitable else rows.filter(limits={})
+
+
+def organisation_memberships_with(verb: str) -> QuerySet[OrganisationMembership]:
+    return OrganisationMembership.objects.filter(role__in=roles_that_may(verb))
+
+
+def superusers_with(verb: str) -> QuerySet[User]:
+    """Whom `manage.py createsuperuser` made, where a verb is the organisation administrators'.
+
+    They are that without a membership: whoever runs commands there could give it to themselves anyway.
+    """
+    rows = User.objects.filter(is_superuser=True, is_active=True)
+    return rows if OrganisationRole.ORGANISATION_ADMINISTRATOR in roles_that_may(verb) else rows.none()
 
 
 def standings(

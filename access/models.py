@@ -130,7 +130,7 @@ class CustomRole(Tracked):
 
 
 class CustomRoleVerb(models.Model):
-    """A verb of a custom role: a row of its own, so that permission stays one query."""
+    """A verb of a custom role: a row of its own, so that it can be asked for by the verb."""
 
     role = models.ForeignKey(CustomRole, on_delete=models.CASCADE, related_name="verbs")
     verb = models.CharField(max_length=64, db_index=True)

@@ -15,13 +15,21 @@ from access.models import (
     FactorPolicy,
     Membership,
     OrganisationMembership,
+    RoleWithFactor,
     ServiceAccount,
     Team,
     User,
 )
 from access.roles import SYSTEM, VERBS, Fresh, OrganisationRole, Role, label_of, roles_that_may
 from access.scopes import Bearer, BearerActor, bearer_of, scope_of
-from access.shown_factor import SessionActor, StaleFactorError, factor_at, roles_without_factor
+from access.shown_factor import (
+    SessionActor,
+    StaleFactorError,
+    counted_for,
+    factor_at,
+    is_beyond_question,
+    superuser_counted_for,
+)
 from audit.actor import Actor, Door
 
 if TYPE_CHECKING:
@@ -80,10 +88,20 @@ def request_id(headers: Mapping[str, str]) -> str:
     return given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else ""
 
 
+def _roles(actor: Actor, held: Held | None, project: Any | None = None) -> Held:
+    """Those that are known already, or else the ones read now. Raises ValueError for anybody else's."""
+    if held is None:
+        return Held(actor, project)
+    if held.actor != actor or (held.project is not None and held.project != project):
+        raise ValueError("These roles are another actor's, or another project's.")
+    return held
+
+
 def projects_where(actor: Actor, verb: str, held: Held | None = None) -> QuerySet[Any]:
     """The projects in which the actor holds the verb, at least within limits.
 
-    What is not in it does not exist for them. `held`: their roles, where they are known already.
+    What is not in it does not exist for them. `held`: their roles, where they are known already; else they are read
+    now, not when the queryset is.
     """
     projects = all_projects()
     if actor.is_system:
@@ -93,7 +111,7 @@ def projects_where(actor: Actor, verb: str, held: Held | None = None) -> QuerySe
         return projects.none()
     if scope.projects:
         projects = projects.filter(key__in=scope.projects)
-    held = held or Held(actor)
+    held = _roles(actor, held)
     if held.has_everywhere(verb):
         return projects
     return projects.filter(pk__in={row.project_id for row in held.memberships_with(verb)})
@@ -101,20 +119,20 @@ def projects_where(actor: Actor, verb: str, held: Held | None = None) -> QuerySe
 
 def may(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = ()) -> bool:
     """Whether the actor holds the verb in the project, for all that is `touched` where its role is limited."""
-    touched = list(touched)
-    if actor.is_system:
-        return SYSTEM in roles_that_may(verb)
-    return reach_of(actor, verb, project)(touched)
+    return reach_of(actor, verb, project)(list(touched))
 
 
 def reach_of(
     actor: Actor, verb: str, project: Any, held: Held | None = None
 ) -> Callable[[Collection[Touched]], bool]:
-    """How far a person or a program holds the verb in the project: answers as `may`, as often as it is asked.
+    """How far the actor holds the verb in the project: answers as `may`, as often as it is asked.
 
     `held`: their roles, where they are known already.
     """
-    scope, held = scope_of(actor), held or Held(actor, project)
+    if actor.is_system:
+        is_ours = SYSTEM in roles_that_may(verb)
+        return lambda touched: is_ours
+    scope, held = scope_of(actor), _roles(actor, held, project)
     mine = held.memberships_with(verb, project)
 
     def admits(touched: Collection[Touched]) -> bool:
@@ -131,7 +149,9 @@ def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = 
     And `StaleFactorError` where that asks for a second factor that is fresh.
     """
     touched = list(touched)
-    if may(actor, verb, project, touched):
+    held = Held(actor, project)
+    reaches = reach_of(actor, verb, project, held)
+    if reaches(touched):
         asked = VERBS[verb].fresh
         if asked is Fresh.ALWAYS or (asked is Fresh.PROTECTED and any(each.protected for each in touched)):
             require_fresh_factor(actor)
@@ -144,8 +164,8 @@ def require(actor: Actor, verb: str, project: Any, touched: Iterable[Touched] = 
         )
     _refuse_without_factor(actor, verb)
     needed = " or ".join(sorted(label_of(role) for role in roles_that_may(verb) if role in Role.values))
-    if touched and may(actor, verb, project):
-        own = {str(row.reach) for row in Held(actor, project).memberships_with(verb)}
+    if touched and reaches([]):
+        own = {str(row.reach) for row in held.memberships_with(verb, project)}
         raise ForbiddenError(
             f"{verb} in {project.key}: your role is limited ({' or '.join(sorted(own))}) and this reaches "
             f"further. It needs the role {needed} without that limit. Ask an administrator of the project."
@@ -168,7 +188,7 @@ def require_everywhere(actor: Actor, verb: str) -> None:
 
 def may_in_organisation(actor: Actor, verb: str, held: Held | None = None) -> bool:
     """Whether the actor holds a verb that concerns the whole installation. `held`: as for `projects_where`."""
-    return scope_of(actor).admits_everywhere(verb) and (held or Held(actor)).has_everywhere(verb)
+    return scope_of(actor).admits_everywhere(verb) and _roles(actor, held).has_everywhere(verb)
 
 
 def require_in_organisation(actor: Actor, verb: str, *, reading: bool = False) -> None:
@@ -221,17 +241,15 @@ def require_fresh_factor(actor: Actor) -> None:
 
 def waits_for_factor(actor: Actor) -> bool:
     """Whether the actor has a role that does not count, because it needs a second factor and none was shown."""
-    silent = roles_without_factor(actor)
-    if not silent:
+    if is_beyond_question(actor) or not RoleWithFactor.objects.exists():
         return False
-    mine = held_by_any([actor.id]) & Q(role__in=silent)
+    mine = held_by_any([actor.id]) & Q(role__in=RoleWithFactor.objects.values("role"))
+    silent = ~counted_for(actor)
+    superuser = User.objects.filter(pseudonym=actor.id, is_superuser=True)
     return (
-        Membership.objects.filter(mine).exists()
-        or OrganisationMembership.objects.filter(mine).exists()
-        or (
-            OrganisationRole.ORGANISATION_ADMINISTRATOR in silent
-            and User.objects.filter(pseudonym=actor.id, is_superuser=True).exists()
-        )
+        Membership.objects.filter(mine & silent).exists()
+        or OrganisationMembership.objects.filter(mine & silent).exists()
+        or superuser.exclude(superuser_counted_for(actor)).exists()
     )
 
 
@@ -253,7 +271,7 @@ def verbs_held(actor: Actor, project: Any | None, held: Held | None = None) -> f
 
     `project` None: those that concern the whole installation. `held`: their roles, where they are known already.
     """
-    held = held or Held(actor, project)
+    held = _roles(actor, held, project)
     verbs = {
         name
         for name, verb in VERBS.items()

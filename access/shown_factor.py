@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from access.models import RoleWithFactor, User
+from access.roles import OrganisationRole
 from audit.actor import Actor
 
 SIGNING_IN = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -55,14 +56,29 @@ def people_with_factor() -> QuerySet[User]:
     return User.objects.filter(Exists(own) | ~Q(vouched_by=""))
 
 
-def roles_without_factor(actor: Actor) -> frozenset[str]:
-    """The roles that count for nobody without a second factor, where the actor showed none; mostly there are none."""
+def counted_for(actor: Actor) -> Q:
+    """Of rows of roles, those that count for the actor."""
+    if is_beyond_question(actor):
+        return Q()
+    return ~Q(role__in=RoleWithFactor.objects.values("role")) | _has_one(actor)
+
+
+def superuser_counted_for(actor: Actor) -> Q:
+    """Of the actor's own row, whether being superuser counts: it is the organisation administrator's role."""
+    if is_beyond_question(actor):
+        return Q()
+    asked = RoleWithFactor.objects.filter(role=OrganisationRole.ORGANISATION_ADMINISTRATOR)
+    return ~Q(Exists(asked)) | _has_one(actor)
+
+
+def is_beyond_question(actor: Actor) -> bool:
+    """Whether nothing asks the actor for a factor: they showed one, or are no person."""
     if isinstance(actor, SessionActor):
-        if actor.factor_at is not None:
-            return frozenset()
-    elif not actor.id.startswith("user:"):
-        return frozenset()
-    asked = frozenset(RoleWithFactor.objects.values_list("role", flat=True))
-    if asked and not isinstance(actor, SessionActor):
-        return frozenset() if people_with_factor().filter(pseudonym=actor.id).exists() else asked
-    return asked
+        return actor.factor_at is not None
+    return not actor.id.startswith("user:")
+
+
+def _has_one(actor: Actor) -> Q:
+    if isinstance(actor, SessionActor):
+        return Q(pk__in=[])
+    return Q(Exists(people_with_factor().filter(pseudonym=actor.id)))

@@ -92,7 +92,10 @@ class Endpoint(ViewSet):
         return projects_where(self.actor(request), verb, self.held(request))
 
     def held(self, request: Request) -> Held:
-        """The caller's roles, read once for what they may see; whoever changes something asks anew."""
+        """The caller's roles, read once for what they may see.
+
+        Whoever changes something asks anew; what is shown after that is what they saw before it.
+        """
         self._held = self._held or Held(self.actor(request))  # each request has an endpoint of its own
         return self._held
 

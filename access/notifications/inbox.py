@@ -58,7 +58,7 @@ def mark_read(actor: Actor, only: Collection[int] | None = None) -> int:
     rows = inbox(actor).filter(read_at=None)
     if only is not None:
         rows = rows.filter(pk__in=only)
-    # By their ids: an UPDATE with the subqueries of permission would hold what it reads.
+    # By their ids: an UPDATE that joins what it asks about would hold that too.
     return Delivery.objects.filter(pk__in=list(rows.values_list("pk", flat=True)), read_at=None).update(
         read_at=timezone.now()
     )

@@ -106,7 +106,7 @@ class FactorPolicy(Tracked):
 
 
 class RoleWithFactor(models.Model):
-    """A role that counts for people with a second factor only: a row, so that permission stays one query.
+    """A role that counts for people with a second factor only: a row, so that queries can name it.
 
     Of the table, or the key of a custom role; the policy's document says since when.
     """

@@ -15,7 +15,8 @@ _MOST = 99
 
 @register.simple_tag(takes_context=True)
 def unread_count(context: dict[str, Any]) -> str:
-    """How many notifications whoever looks has not read; empty for none. One query for none, else two."""
+    """How many notifications whoever looks has not read; empty for none. One query for none, else two, on
+    a page that knows its place."""
     from access.admin.place import place_of  # templates are known before the admin is
 
     try:

@@ -60,7 +60,7 @@ class EventListPage(Page):
             people=self._people(),
             environments=environments,
             can_export=self.holds("audit.export"),
-            sees_organisation=may_in_organisation(self.actor, "audit.view"),
+            sees_organisation=may_in_organisation(self.actor, "audit.view", self.place.held),
             presets=presets(timezone.now()),
             **views_shown(self, "audit"),
             **about,

@@ -25,7 +25,7 @@ _OF_PROJECTS = ("flags.", "approvals.", "distribution.v1.sdk_key")
 
 class _OrganisationAudit(OrganisationPage):
     def may_see(self) -> bool:
-        return may_in_organisation(self.actor, "audit.view")
+        return may_in_organisation(self.actor, "audit.view", self.place.held)
 
 
 class OrganisationEventListPage(_OrganisationAudit):

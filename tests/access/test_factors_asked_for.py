@@ -106,6 +106,7 @@ def test_a_team_a_superuser_and_a_custom_role_are_held_to_it_and_programs_are_no
     assert may(cast.actor("viewer"), "project.view", cast.project), "the other role counts"
     assert may(service_actor(program), "flag.kill", cast.project)
     assert not waits_for_factor(service_actor(program))
+    assert machines.issue_token(service_actor(program), program, "its own")
     assert not may_in_organisation(root, "organisation.manage")
     assert signed_in("root").get("/admin/organisation/")["Location"] == ENROL
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from access import accounts, erasure, grants, machines, teams
+from access.held import Held
 from access.models import Membership
 from access.notifications import webhooks
-from access.permissions import ForbiddenError, may, projects_where, require, system_actor, user_actor
+from access.permissions import (
+    ForbiddenError,
+    may,
+    projects_where,
+    require,
+    require_in_organisation,
+    system_actor,
+    user_actor,
+)
 from access.roles import SYSTEM, VERBS, OrganisationRole, Role
 from access.signin import factors
 from approvals import rollout_templates, rollouts, workflow
@@ -258,3 +268,17 @@ def test_a_refusal_says_which_role_is_needed(cast: Cast) -> None:
 def test_a_verb_that_is_not_in_the_table_is_a_mistake(cast: Cast) -> None:
     with pytest.raises(KeyError):
         may(cast.actor("administrator"), "world.rule", cast.project)
+
+
+def test_what_was_read_for_a_page_authorises_no_change(cast: Cast) -> None:
+    for ask in (may, require, require_in_organisation):
+        assert "held" not in signature(ask).parameters
+
+
+def test_roles_are_not_taken_for_another_actors(cast: Cast) -> None:
+    of_root = Held(cast.actor("root"))
+    with pytest.raises(ValueError, match="another actor"):
+        projects_where(cast.actor("outsider"), "project.view", of_root)
+    of_the_shop = Held(cast.actor("author"), cast.project)
+    with pytest.raises(ValueError, match="another project"):
+        projects_where(cast.actor("author"), "project.view", of_the_shop)

@@ -9,11 +9,13 @@ import pytest
 from django.test import Client
 
 from access import grants
+from access.api.endpoint import Endpoint
 from access.models import Membership
 from access.permissions import user_actor
 from access.roles import VERBS, Role
 from approvals import rollouts, workflow
 from approvals.models import ChangeRequest, Emergency
+from audit.models import Event
 from distribution import keys
 from distribution.models import SdkKey
 from flags.models import Flag
@@ -273,3 +275,37 @@ def test_unknown_numbers_ids_and_keys_answer_as_hidden_ones_do(api: Api, stage: 
     for address in ("sdk-keys/99999999999999999999999/revoke", "tokens/99999999999999999999999/revoke"):
         assert api.post("administrator", address).status == 404
     assert Emergency.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "body"),
+    [
+        ("POST", "configurations/shop/development/searching/kill", "nothing"),
+        ("POST", "sdk-keys", "key"),
+        ("POST", "memberships", "member"),
+        ("POST", "environments", "environment"),
+        ("POST", "change-requests/{request.number}/comment", "comment"),
+    ],
+)
+def test_a_role_that_is_taken_away_after_the_first_look_lets_nothing_through(
+    api: Api, stage: Stage, monkeypatch: pytest.MonkeyPatch, method: str, address: str, body: str
+) -> None:
+    see = Endpoint.visible
+    api.token("administrator")
+    grants.grant(
+        api.cast.actor("root"), api.cast.project, api.cast.users["outsider"].pseudonym, "administrator"
+    )
+    member = api.cast.users["administrator"].pseudonym
+
+    def see_and_lose(endpoint: Endpoint, *arguments: Any, **more: Any) -> Any:
+        found = see(endpoint, *arguments, **more)
+        assert found.exists()
+        for row in Membership.objects.filter(member=member):
+            grants.revoke(api.cast.actor("root"), row)
+        return found
+
+    monkeypatch.setattr(Endpoint, "visible", see_and_lose)
+    answer = api("administrator", method, address.format(**vars(stage)), stage.body(body))
+    assert answer.status == 403, answer.body
+    assert not Membership.objects.filter(member=member).exists()
+    assert Event.objects.latest("index").type == "access.v1.membership.changed"
