@@ -58,7 +58,7 @@ def held_by(actor: Actor) -> Q:
 class Held:
     """The roles that an actor holds and that count, as they stand when each is first asked for.
 
-    Read by plain queries: as one that is nested, asking for a single verb took Python 8 ms to write down. For one
+    Read by plain queries: as one that is nested, asking for a verb took Python 4 to 8 ms to write down. For one
     question, or for one page that asks many; whoever changes something asks anew (docs/decisions/0043).
     """
 
