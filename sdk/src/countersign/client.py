@@ -324,9 +324,8 @@ class Client:
         snapshot = self._snapshot
         result = self._evaluate(snapshot, flag_key, context, "boolean")
         if snapshot is not None and result.error_code != "GENERAL" and flag_key not in booleans:
-            key = str.__str__(
-                flag_key
-            )  # which it is, or nothing could be evaluated; an enumeration's member is one too
+            # It is a string, or nothing could be evaluated; an enumeration's member is kept as the string that it is.
+            key = str.__str__(flag_key)
             if key in snapshot:  # for a caller may ask for any number of other keys
                 booleans[key] = self._ways(snapshot, key)
         return result
